@@ -1,0 +1,1 @@
+"""Runs jobs: one SQS batch of tickets at a time."""

@@ -1,0 +1,1 @@
+"""What connects the ports to AWS and to SQLite. Imported by `tidegate.runtime` alone."""

@@ -1,0 +1,1 @@
+"""The cloud home: every port on DynamoDB, SQS and S3."""

@@ -1,0 +1,46 @@
+"""Blobs as files in a folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from tidegate.domain.errors import NotFound, Unavailable
+
+
+class FolderBlobs:
+    """`Blobs` in a folder. Keys are made by Tidegate; one that would leave the folder is refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, key: str, content: bytes) -> None:
+        """See `Blobs.put`. Written beside and renamed, so that a crash leaves no half file under the key."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise Unavailable(f"the blob cannot be written: {error}") from error
+
+    def get(self, key: str) -> bytes:
+        """See `Blobs.get`."""
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound("there is no such blob", key=key) from error
+
+    def delete(self, key: str) -> None:
+        """See `Blobs.delete`."""
+        self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        path = self._folder / key
+        if ".." in path.parts or Path(key).is_absolute():
+            raise NotFound("there is no such blob", key=key)
+        return path

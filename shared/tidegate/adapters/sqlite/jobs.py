@@ -1,0 +1,169 @@
+"""The job store on SQLite. Each guarded write is one UPDATE whose WHERE is the guard."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
+from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
+from tidegate.domain.ticket import Lane
+from tidegate.ports import JobKey, JobPage, JobQuery, Ready
+
+from .codec import COLUMNS, FIELDS, compact, encoded, job_of, row_of
+from .database import Database
+
+_INSERT = (
+    f"INSERT INTO jobs ({COLUMNS}, place, place_order) VALUES ({', '.join('?' * (len(FIELDS) + 2))}) "
+    "ON CONFLICT (tenant, id) DO NOTHING RETURNING seq"
+)
+_SELECT = f"SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"
+_SHELVED = RESTARTABLE | {State.SKIPPED}
+
+
+class SqliteJobs:
+    """`JobStore` on one file; its index never lags."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        """See `JobStore.create`."""
+        with self._database.transaction() as connection:
+            return [self._create(connection, job) for job in jobs]
+
+    def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
+        """See `JobStore.get`."""
+        found = (self._database.rows(_SELECT, key) for key in keys)
+        return [job_of(rows[0]) if rows else None for rows in found]
+
+    def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
+        """See `JobStore.apply`."""
+        with self._database.transaction() as connection:
+            return [_apply(connection, write) for write in writes]
+
+    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+        """See `JobStore.head`."""
+        sql = (
+            "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? "
+            "ORDER BY place_order, seq LIMIT ?"
+        )
+        return [Ready(*row) for row in self._database.rows(sql, (*lane, limit))]
+
+    def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
+        """See `JobStore.due`."""
+        sql = "SELECT tenant, id FROM jobs WHERE place = 'due' AND place_order <= ? ORDER BY place_order, seq LIMIT ?"
+        return [JobKey(*row) for row in self._database.rows(sql, (by, limit))]
+
+    def page(self, query: JobQuery) -> JobPage:
+        """See `JobStore.page`."""
+        where, values = _where(query)
+        sql = f"SELECT seq, {COLUMNS} FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?"
+        rows = self._database.rows(sql, (*values, query.limit + 1))
+        more = len(rows) > query.limit
+        shown = rows[: query.limit]
+        return JobPage([job_of(row[1:]) for row in shown], _cursor(shown[-1][0]) if more else None)
+
+    def erase_if_ended(self, key: JobKey) -> bool:
+        """See `JobStore.erase_if_ended`."""
+        sql = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND state IN ({_marks(TERMINAL)}) RETURNING seq"
+        return bool(self._database.rows(sql, (*key, *TERMINAL)))
+
+    @staticmethod
+    def _create(connection: sqlite3.Connection, job: Job) -> Job | None:
+        spot = spot_of(job)
+        if connection.execute(_INSERT, [*row_of(job), spot.place, spot.order]).fetchall():
+            return None
+        return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
+
+
+def _apply(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
+    changes, values = _changes(write)
+    conditions, bounds = _conditions(write.guard)
+    sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
+    rows = connection.execute(sql, (*values, write.tenant, write.job_id, *bounds)).fetchall()
+    if rows:
+        return Outcome(True, job_of(rows[0]))
+    rows = connection.execute(_SELECT, (write.tenant, write.job_id)).fetchall()
+    return Outcome(False, job_of(rows[0]) if rows else None)
+
+
+def _changes(write: GuardedWrite) -> tuple[str, list[Any]]:
+    parts = [f"{name} = ?" for name in write.values]
+    values = [encoded(name, value) for name, value in write.values.items()]
+    if write.next_attempt:
+        parts.append("attempt = attempt + 1")
+    if write.spot is not None:
+        parts += ["place = ?", "place_order = ?"]
+        values += _placed(write.spot)
+    return ", ".join(parts), values
+
+
+def _placed(spot: Spot) -> list[Any]:
+    return [spot.place.value, spot.order]
+
+
+def _conditions(guard: Guard) -> tuple[str, list[Any]]:
+    """The guard as SQL; must mean the same as `Guard.holds`."""
+    parts, values = [f"state IN ({_marks(guard.states)})"], list[Any](guard.states)
+    for condition, value in (
+        ("attempt = ?", guard.attempt),
+        ("(wake_at IS NULL OR wake_at <= ?)", guard.woken_by),
+        ("(expires_at IS NULL OR expires_at > ?)", guard.unexpired_at),
+        ("expires_at <= ?", guard.expired_by),
+        ("lease_until <= ?", guard.lease_ended_by),
+        ("cancel_requested = ?", guard.cancel_requested),
+    ):
+        if value is not None:
+            parts.append(condition)
+            values.append(value)
+    return " AND ".join(parts), values
+
+
+def _where(query: JobQuery) -> tuple[str, list[Any]]:
+    parts, values = ["tenant = ?"], list[Any]([query.tenant])
+    for condition, value in (
+        ("queue = ?", query.queue),
+        ("name = ?", query.name),
+        ("owner = ?", query.owner),
+        ("dag_id = ?", query.dag_id),
+        ("created_at >= ?", query.created_from),
+        ("created_at < ?", query.created_to),
+        ("EXISTS (SELECT 1 FROM json_each(jobs.tags) WHERE value = ?)", query.tag),
+        ("seq < ?", None if query.cursor is None else _position(query.cursor)),
+    ):
+        if value is not None:
+            parts.append(condition)
+            values.append(value)
+    for key, value in query.metadata.items():
+        parts.append("EXISTS (SELECT 1 FROM json_each(jobs.metadata) AS pair WHERE pair.key = ? AND pair.value = ?)")
+        values += [key, value]
+    if query.states:
+        parts.append(f"state IN ({_marks(query.states)})")
+        values += sorted(query.states)
+        if query.states <= _SHELVED:
+            parts.append("place = 'shelf'")
+    return " AND ".join(parts), values
+
+
+def _marks(values: frozenset[State]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _cursor(seq: int) -> str:
+    return base64.urlsafe_b64encode(compact(["seq", seq]).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> int:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        prefix, seq = text[:7], text[7:-1]
+        if prefix == '["seq",' and text.endswith("]") and seq.isascii() and seq.isdigit() and len(seq) < 19:
+            return int(seq)
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidInput.field("cursor", "must be one that a listing answered")

@@ -1,0 +1,53 @@
+"""All ports of the embedded home, on one folder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from tidegate.domain.job import Ms
+from tidegate.ports import Ports
+
+from .blobs import FolderBlobs
+from .database import Database
+from .jobs import SqliteJobs
+from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .tickets import SqliteTickets
+
+FILE_NAME = "tidegate.db"
+
+
+def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
+    """The database of a data folder, made when absent. Raises Unavailable when it cannot be used."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Database(folder / FILE_NAME, synchronous)
+
+
+def open_ports(
+    folder: Path,
+    *,
+    now: Callable[[], Ms],
+    new_id: Callable[[], str],
+    rng: random.Random,
+    pools: frozenset[str] = frozenset({"default"}),
+    visibility: float = 15.0,
+    database: Database | None = None,
+) -> Ports:
+    """Every port on `folder`. `visibility` is in seconds."""
+    database = database or open_database(folder)
+    return Ports(
+        jobs=SqliteJobs(database),
+        tickets=SqliteTickets(database, now, visibility),
+        blobs=FolderBlobs(folder / "blobs"),
+        queues=SqliteQueues(database),
+        lanes=SqliteLanes(database),
+        timers=SqliteTimers(database),
+        figures=SqliteFigures(database),
+        tokens=SqliteTokens(database),
+        now=now,
+        new_id=new_id,
+        rng=rng,
+        pools=pools,
+        together=database.transaction,
+    )

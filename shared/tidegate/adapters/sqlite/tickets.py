@@ -1,0 +1,97 @@
+"""Tickets as rows: visibility time-out, delay and receive count, as SQS has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.domain.job import Ms
+from tidegate.domain.priority import Band
+from tidegate.domain.ticket import Ticket, encode
+from tidegate.ports import Delivery, Depth
+
+from .database import Database
+
+_BANDS = tuple(Band)
+_POLL_SECONDS = 0.002
+
+
+class SqliteTickets:
+    """`Tickets` on one file. `visibility` is seconds that a delivered ticket stays out of sight."""
+
+    def __init__(self, database: Database, now: Callable[[], Ms], visibility: float) -> None:
+        self._database = database
+        self._now = now
+        self._visibility = round(visibility * 1000)
+
+    def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
+        """See `Tickets.send`."""
+        now = self._now()
+        rows = [
+            (ticket.pool, _BANDS.index(ticket.band), now + round(delay * 1000), encode(ticket))
+            for ticket, delay in tickets
+        ]
+        self._database.many("INSERT INTO tickets (pool, band, visible_at, body) VALUES (?, ?, ?, ?)", rows)
+
+    def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
+        """See `Tickets.receive`."""
+        end = time.monotonic() + wait
+        while True:
+            version = self._database.version()
+            found = self._take(pool, limit)
+            if found or not self._until_changed(pool, version, end):
+                return found
+
+    def finish(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Tickets.finish`."""
+        rows = [_identity(delivery) for delivery in deliveries]
+        self._database.many("DELETE FROM tickets WHERE seq = ? AND receives = ?", rows)
+
+    def again(self, delivery: Delivery, seconds: float) -> None:
+        """See `Tickets.again`."""
+        sql = "UPDATE tickets SET visible_at = ? WHERE seq = ? AND receives = ?"
+        self._database.rows(sql, (self._now() + round(seconds * 1000), *_identity(delivery)))
+
+    def depth(self, pool: str) -> Mapping[Band, Depth]:
+        """See `Tickets.depth`."""
+        sql = (
+            "SELECT band, SUM(visible_at <= ?), SUM(visible_at > ? AND receives > 0), "
+            "SUM(visible_at > ? AND receives = 0) FROM tickets WHERE pool = ? GROUP BY band"
+        )
+        now = self._now()
+        found = {_BANDS[band]: Depth(*counts) for band, *counts in self._database.rows(sql, (now, now, now, pool))}
+        return {band: found.get(band, Depth(0, 0, 0)) for band in _BANDS}
+
+    def _take(self, pool: str, limit: int) -> list[Delivery]:
+        for band in range(len(_BANDS)):
+            if taken := self._take_band(pool, band, limit):
+                return taken
+        return []
+
+    def _take_band(self, pool: str, band: int, limit: int) -> list[Delivery]:
+        now = self._now()
+        visible = "FROM tickets WHERE pool = ? AND band = ? AND visible_at <= ?"
+        if not self._database.rows(f"SELECT 1 {visible} LIMIT 1", (pool, band, now)):
+            return []
+        sql = (
+            f"UPDATE tickets SET visible_at = ?, receives = receives + 1 WHERE seq IN "
+            f"(SELECT seq {visible} ORDER BY visible_at, seq LIMIT ?) RETURNING seq, receives, body"
+        )
+        rows = self._database.rows(sql, (now + self._visibility, pool, band, now, limit))
+        source = f"{pool}/{_BANDS[band].value}"
+        return [Delivery(body, source, f"{seq}:{receives}", receives) for seq, receives, body in rows]
+
+    def _until_changed(self, pool: str, version: int, end: float) -> bool:
+        """Sleep until another connection has written or a ticket becomes visible; False once `end` has passed."""
+        sql = "SELECT MIN(visible_at) FROM tickets WHERE pool = ?"
+        soonest = self._database.rows(sql, (pool,))[0][0]
+        while time.monotonic() < end:
+            time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
+            if self._database.version() != version or (soonest is not None and soonest <= self._now()):
+                return True
+        return False
+
+
+def _identity(delivery: Delivery) -> tuple[int, int]:
+    seq, _, receives = delivery.receipt.partition(":")
+    return int(seq), int(receives)

@@ -1,0 +1,1 @@
+"""The pure heart: states, guards, ranks, delays. Standard library only; time is an argument."""

@@ -1,0 +1,322 @@
+"""Every change of state, as data: which guard must hold, and what is written when it does.
+
+A store applies a `GuardedWrite` as one conditional update: all of the guard holds and everything is
+written, or nothing is. The functions here are the only way a stored job changes:
+
+    claim ──▶ lease ──▶ heartbeat … ──▶ settle          each fenced by `attempt`
+      │         │ lapsed
+      │         └──▶ reclaim (the next attempt) or fail
+      └── waiting jobs may instead be promoted, moved, cancelled or expired
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .job import RESTARTABLE, WAITING, ErrorType, Failure, Job, Json, Ms, Progress, State
+from .ticket import Lane
+
+MAX_FAILURES_KEPT = 20
+MAX_ERROR_LENGTH = 2_000
+"""Characters of an error message that are kept, so that history never fills an item (400 KB in DynamoDB)."""
+
+
+class Place(StrEnum):
+    """Where a job stands in the sparse index."""
+
+    READY = "ready"
+    """In its lane, by rank: may start now."""
+    DUE = "due"
+    """Among all delayed jobs, by the time the clock must look at it."""
+    SHELF = "shelf"
+    """Among its tenant's ended jobs of one state; COMPLETED jobs are not shelved."""
+    OFF = "off"
+    """Nowhere: running, or completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A position in the sparse index: the partition's parts, then the sort value."""
+
+    place: Place
+    lane: Lane | None = None
+    state: State | None = None
+    order: int = 0
+
+
+OFF = Spot(Place.OFF)
+
+SEND_REACH_MS = 900_000
+"""How far ahead a ticket can be sent: 15 minutes, the longest `DelaySeconds` of SQS."""
+HOLD_REACH_MS = 12 * 3_600_000
+"""How long a delivered ticket can be kept out of sight: 12 hours, the longest visibility time-out of SQS."""
+RESCUE_MS = 90_000
+"""How long after its time a delayed job whose ticket is under way is taken for lost."""
+
+
+def due_spot(wake_at: Ms, *, ticketed: bool) -> Spot:
+    """When the clock must look at a delayed job: at its time, or only to rescue it if a ticket is under way."""
+    return Spot(Place.DUE, order=wake_at + RESCUE_MS if ticketed else wake_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must hold for a write: every part that is given.
+
+    - `states`: the job's state is one of these
+    - `attempt`: this attempt is the current one (the fencing number)
+    - `woken_by`: its `wake_at` is absent or not after this time
+    - `unexpired_at` / `expired_by`: its `expires_at` is absent or after / present and not after
+    - `lease_ended_by`: its `lease_until` is not after this time
+    - `cancel_requested`: a stop has, or has not, been asked for
+    """
+
+    states: frozenset[State]
+    attempt: int | None = None
+    woken_by: Ms | None = None
+    unexpired_at: Ms | None = None
+    expired_by: Ms | None = None
+    lease_ended_by: Ms | None = None
+    cancel_requested: bool | None = None
+
+    def holds(self, job: Job) -> bool:
+        """Whether `job` satisfies every part: the meaning that each store's condition must equal."""
+        return (
+            job.state in self.states
+            and (self.attempt is None or job.attempt == self.attempt)
+            and (self.woken_by is None or job.wake_at is None or job.wake_at <= self.woken_by)
+            and (self.unexpired_at is None or job.expires_at is None or job.expires_at > self.unexpired_at)
+            and (self.expired_by is None or _by(job.expires_at, self.expired_by))
+            and (self.lease_ended_by is None or _by(job.lease_until, self.lease_ended_by))
+            and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
+        )
+
+
+def _by(time: Ms | None, limit: Ms) -> bool:
+    return time is not None and time <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedWrite:
+    """One conditional update of one job. `spot` None leaves the job where it stands in the index."""
+
+    tenant: str
+    job_id: str
+    guard: Guard
+    values: Mapping[str, Any]
+    spot: Spot | None = None
+    next_attempt: bool = False
+    """Also raise `attempt` by one: the write is a claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a claim hands out: who holds the job, and until when unless extended."""
+
+    worker_id: str
+    until: Ms
+
+
+_NO_ERROR: Mapping[str, Any] = {"error_type": None, "error_message": None}
+_NO_LEASE: Mapping[str, Any] = {"lease_until": None}
+
+
+def spot_of(job: Job) -> Spot:
+    """Where a job belongs in the index when it was last written at `updated_at`."""
+    if job.state in WAITING:
+        if job.wake_at is None:
+            return _ready(job)
+        return due_spot(job.wake_at, ticketed=job.wake_at - job.updated_at <= SEND_REACH_MS)
+    if job.state in RESTARTABLE or job.state is State.SKIPPED:
+        return Spot(Place.SHELF, Lane(job.tenant, job.queue), job.state, job.completed_at or 0)
+    return OFF
+
+
+def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWrite:
+    """Start the next attempt of a waiting job whose time has come and has not run out."""
+    guard = Guard(WAITING, woken_by=now, unexpired_at=now)
+    return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True)
+
+
+def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
+    """Start the next attempt of a job whose holder let the lease run out; the lost attempt is put on record."""
+    values = {**_started(lease, now), "failures": _with_failure(job, _lost(job, now))}
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
+
+
+def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
+    """End a job whose last allowed attempt vanished."""
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), *_failed(job, _lost(job, now), now))
+
+
+def cancel_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
+    """End a job that was to stop and whose holder vanished."""
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), *_ended(job, State.CANCELLED, now))
+
+
+def extend_if_held(job: Job, until: Ms, now: Ms, progress: Progress | None) -> GuardedWrite:
+    """Heartbeat: keep the lease, and tell how far the attempt is."""
+    values: dict[str, Any] = {"lease_until": until, "updated_at": now}
+    if progress is not None:
+        values["progress"] = progress
+    return GuardedWrite(job.tenant, job.id, _held(job), values)
+
+
+def complete_if_held(job: Job, result: Json, result_ref: str | None, now: Ms) -> GuardedWrite:
+    """Record the result, once."""
+    values, spot = _ended(job, State.COMPLETED, now)
+    return GuardedWrite(
+        job.tenant, job.id, _held(job), {**values, **_NO_ERROR, "result": result, "result_ref": result_ref}, spot
+    )
+
+
+def skip_if_held(job: Job, reason: str, now: Ms) -> GuardedWrite:
+    """End an attempt that found nothing to do."""
+    values, spot = _ended(job, State.SKIPPED, now)
+    return GuardedWrite(job.tenant, job.id, _held(job), {**values, "reason": reason}, spot)
+
+
+def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
+    """Put a failed attempt on record and wait for the next; refused once a stop was asked for."""
+    values = {
+        **_waiting(State.RETRY, wake_at, now),
+        "failures": _with_failure(job, failure),
+        "error_type": failure.error_type,
+        "error_message": failure.error_message,
+    }
+    guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
+    return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
+
+
+def snooze_if_held(job: Job, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
+    """Wait again, at the handler's wish; the attempt does not count against the retries."""
+    values = {**_waiting(State.RETRY, wake_at, now), "attempts_allowed": job.attempts_allowed + 1}
+    guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
+    return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
+
+
+def fail_if_held(job: Job, failure: Failure, now: Ms) -> GuardedWrite:
+    """End a job whose last attempt failed, or whose failure is permanent."""
+    return GuardedWrite(job.tenant, job.id, _held(job), *_failed(job, failure, now))
+
+
+def cancel_if_held(job: Job, now: Ms) -> GuardedWrite:
+    """End an attempt that stopped because it was asked to."""
+    return GuardedWrite(job.tenant, job.id, _held(job), *_ended(job, State.CANCELLED, now))
+
+
+def cancel_if_waiting(job: Job, reason: str, now: Ms) -> GuardedWrite:
+    """Stop a job that has not started."""
+    values, spot = _ended(job, State.CANCELLED, now)
+    return GuardedWrite(job.tenant, job.id, Guard(WAITING), {**values, "reason": reason}, spot)
+
+
+def request_cancel_if_active(job: Job, reason: str, now: Ms) -> GuardedWrite:
+    """Ask a running attempt to stop; its worker learns of it with the next heartbeat."""
+    values = {"cancel_requested": True, "reason": reason, "updated_at": now}
+    return GuardedWrite(job.tenant, job.id, Guard(frozenset({State.ACTIVE})), values)
+
+
+def expire_if_waiting(job: Job, now: Ms) -> GuardedWrite:
+    """End a job that waited longer than it may."""
+    values, spot = _ended(job, State.EXPIRED, now)
+    reason = "it was not started before expires_at"
+    return GuardedWrite(job.tenant, job.id, Guard(WAITING, expired_by=now), {**values, "reason": reason}, spot)
+
+
+def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
+    """Put a delayed job whose time has come among the ready ones of its lane."""
+    values = {"wake_at": None, "updated_at": now}
+    return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now), values, _ready(job))
+
+
+def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite:
+    """Give a waiting job another priority; a ready one changes its place in the lane at once."""
+    values = {"priority": priority, "rank": rank, "updated_at": now}
+    spot = Spot(Place.READY, Lane(job.tenant, job.queue), order=rank) if job.wake_at is None else None
+    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt)
+    return GuardedWrite(job.tenant, job.id, guard, values, spot)
+
+
+def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
+    """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out."""
+    values = {
+        **_waiting(State.CREATED, None, now),
+        **_NO_ERROR,
+        "attempts_allowed": job.attempt + 1 + job.retry_limit,
+        "completed_at": None,
+        "expires_at": None,
+        "cancel_requested": False,
+        "reason": None,
+        "progress": None,
+    }
+    return GuardedWrite(job.tenant, job.id, Guard(RESTARTABLE, attempt=job.attempt), values, _ready(job))
+
+
+def _ready(job: Job) -> Spot:
+    return Spot(Place.READY, Lane(job.tenant, job.queue), order=job.rank)
+
+
+def _held(job: Job) -> Guard:
+    return Guard(frozenset({State.ACTIVE}), attempt=job.attempt)
+
+
+def _lapsed(job: Job, now: Ms) -> Guard:
+    return Guard(frozenset({State.ACTIVE}), attempt=job.attempt, lease_ended_by=now)
+
+
+def _started(lease: Lease, now: Ms) -> dict[str, Any]:
+    return {
+        "state": State.ACTIVE,
+        "lease_until": lease.until,
+        "worker_id": lease.worker_id,
+        "started_at": now,
+        "updated_at": now,
+        "wake_at": None,
+        "progress": None,
+    }
+
+
+def _waiting(state: State, wake_at: Ms | None, now: Ms) -> dict[str, Any]:
+    return {"state": state, "wake_at": wake_at, "updated_at": now, **_NO_LEASE}
+
+
+def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
+    values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
+    shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)
+    return values, OFF if state is State.COMPLETED else shelved
+
+
+def _failed(job: Job, failure: Failure, now: Ms) -> tuple[dict[str, Any], Spot]:
+    values, spot = _ended(job, State.FAILED, now)
+    values["failures"] = _with_failure(job, failure)
+    values["error_type"] = failure.error_type
+    values["error_message"] = failure.error_message
+    return values, spot
+
+
+def failure_of(job: Job, error_type: ErrorType, message: str, now: Ms) -> Failure:
+    """The record of the current attempt's failure, its message cut to `MAX_ERROR_LENGTH`."""
+    return Failure(job.attempt, job.worker_id or "", job.started_at or now, now, error_type, message[:MAX_ERROR_LENGTH])
+
+
+def _lost(job: Job, now: Ms) -> Failure:
+    return failure_of(job, ErrorType.SYSTEM, f"worker {job.worker_id} vanished: its lease ran out", now)
+
+
+def _with_failure(job: Job, failure: Failure) -> tuple[Failure, ...]:
+    return (*job.failures, failure)[-MAX_FAILURES_KEPT:]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a guarded write: the job as it is now, and whether the write made it so.
+
+    `job` is None when there is no such job.
+    """
+
+    applied: bool
+    job: Job | None = field(default=None)

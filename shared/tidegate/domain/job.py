@@ -1,0 +1,182 @@
+"""A job and the law of its life.
+
+`TRANSITIONS` is the only table of allowed moves; everything else derives from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Ms = int
+"""A point in time: milliseconds since 1970-01-01 UTC."""
+
+Json = Any
+"""A value that JSON can carry: None, bool, int, float (finite), str, list or dict with str keys."""
+
+
+class State(StrEnum):
+    """Where a job stands. The last five are terminal."""
+
+    CREATED = "CREATED"
+    """Accepted and waiting: for its time (`wake_at`) or for a free worker."""
+    RETRY = "RETRY"
+    """An attempt failed; waiting for the next one."""
+    ACTIVE = "ACTIVE"
+    """A worker holds the lease and runs it."""
+    COMPLETED = "COMPLETED"
+    """The handler returned; its result is recorded, once."""
+    SKIPPED = "SKIPPED"
+    """Not needed: a branch was not taken, or the handler said so."""
+    EXPIRED = "EXPIRED"
+    """Its time ran out before it could finish."""
+    CANCELLED = "CANCELLED"
+    """Someone stopped it."""
+    FAILED = "FAILED"
+    """The last allowed attempt failed, or the failure was permanent."""
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.CREATED: frozenset({State.ACTIVE, State.SKIPPED, State.EXPIRED, State.CANCELLED}),
+    State.RETRY: frozenset({State.ACTIVE, State.EXPIRED, State.CANCELLED}),
+    State.ACTIVE: frozenset(
+        {State.COMPLETED, State.SKIPPED, State.RETRY, State.FAILED, State.CANCELLED, State.EXPIRED}
+    ),
+    State.COMPLETED: frozenset(),
+    State.SKIPPED: frozenset(),
+    State.EXPIRED: frozenset({State.CREATED}),
+    State.CANCELLED: frozenset({State.CREATED}),
+    State.FAILED: frozenset({State.CREATED}),
+}
+
+TERMINAL = frozenset({State.COMPLETED, State.SKIPPED, State.EXPIRED, State.CANCELLED, State.FAILED})
+OPEN = frozenset(State) - TERMINAL
+WAITING = frozenset({State.CREATED, State.RETRY})
+RESTARTABLE = frozenset(state for state in TERMINAL if TRANSITIONS[state])
+
+COARSE: Mapping[State, str] = {
+    State.CREATED: "pending",
+    State.RETRY: "pending",
+    State.ACTIVE: "running",
+    State.COMPLETED: "completed",
+    State.SKIPPED: "skipped",
+    State.EXPIRED: "expired",
+    State.CANCELLED: "cancelled",
+    State.FAILED: "failed",
+}
+
+
+def states_named(word: str) -> frozenset[State]:
+    """The states meant by a fine (`ACTIVE`) or coarse (`running`) name, in any case; empty if unknown."""
+    fine = frozenset(state for state in State if state.value == word.upper())
+    return fine or frozenset(state for state, coarse in COARSE.items() if coarse == word.lower())
+
+
+class ErrorType(StrEnum):
+    """Whose fault a failed attempt was."""
+
+    AGENT = "agent"
+    """The handler raised."""
+    VALIDATION = "validation"
+    """The job cannot be run as it is: no retry."""
+    TIMEOUT = "timeout"
+    """The attempt took longer than the job's `timeout`."""
+    SYSTEM = "system"
+    """The worker vanished, or the platform failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt, as kept in a job's history."""
+
+    attempt: int
+    worker_id: str
+    started_at: Ms
+    ended_at: Ms
+    error_type: ErrorType
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt is: `fraction` 0..1 and a short message."""
+
+    fraction: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One unit of work. Times are `Ms`, durations are seconds."""
+
+    id: str
+    tenant: str
+    owner: str
+    name: str
+    queue: str
+    pool: str
+    state: State
+    priority: int
+    rank: int
+    """Its place in the ready order of its lane: smaller starts first."""
+    data: Json = None
+    data_ref: str | None = None
+    """Blob key of `data` when it is too large to live in the table."""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    """Digest of what was asked for; the same id with another fingerprint is a conflict."""
+    created_at: Ms
+    updated_at: Ms
+    start_after: Ms | None = None
+    wake_at: Ms | None = None
+    """While waiting: not before this time. None once the job is ready."""
+    expires_at: Ms | None = None
+    """A job still waiting at this time is EXPIRED."""
+    keep_until: Ms | None = None
+    """An ended job may be deleted after this time."""
+    soft_sla: Ms | None = None
+    hard_sla: Ms | None = None
+    timeout: float
+    """Seconds an attempt may take."""
+    retry_limit: int
+    retry_delay: float
+    retry_backoff: bool
+    retry_delay_max: float
+    retry_jitter: bool
+    attempt: int = 0
+    """Claims so far: the number of the current or last attempt, and its fencing number."""
+    attempts_allowed: int
+    """The highest attempt that may start; raised by an explicit retry and by a snooze."""
+    started_at: Ms | None = None
+    completed_at: Ms | None = None
+    lease_until: Ms | None = None
+    worker_id: str | None = None
+    cancel_requested: bool = False
+    progress: Progress | None = None
+    result: Json = None
+    result_ref: str | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+    failures: tuple[Failure, ...] = ()
+    reason: str | None = None
+    """Why it was cancelled, skipped or expired, in words."""
+    dag_id: str | None = None
+    node: str | None = None
+    dependencies: tuple[str, ...] = ()
+
+    @property
+    def retry_count(self) -> int:
+        """Retries used of `retry_limit`; snoozes and explicit retries do not count."""
+        return max(0, self.retry_limit - (self.attempts_allowed - self.attempt)) if self.attempt else 0
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure of the current attempt would be final."""
+        return self.attempt >= self.attempts_allowed
+
+    def lease_lapsed(self, now: Ms) -> bool:
+        """Whether the job is ACTIVE but its holder has let the lease run out."""
+        return self.state is State.ACTIVE and self.lease_until is not None and self.lease_until <= now

@@ -1,0 +1,70 @@
+"""A queue: a named policy that its jobs inherit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import InvalidInput
+from .job import Ms
+from .priority import Ordering
+
+DEFAULT_QUEUE = "default"
+DEFAULT_POOL = "default"
+NAME_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+DAY = 86_400.0
+
+
+def check_name(field: str, value: str) -> str:
+    """`value`, if it is a valid name; raises InvalidInput naming `field` otherwise."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidInput.field(field, NAME_RULE)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Policy of one queue of one tenant. Durations are seconds.
+
+    Changes apply to jobs submitted afterwards, except `paused`, which applies at once.
+    """
+
+    tenant: str
+    name: str
+    pool: str = DEFAULT_POOL
+    retry_limit: int = 3
+    retry_delay: float = 2.0
+    retry_backoff: bool = True
+    retry_delay_max: float = DAY
+    retry_jitter: bool = False
+    timeout: float = 300.0
+    expire_in_seconds: float | None = None
+    keep_seconds: float = 7 * DAY
+    ordering: Ordering = Ordering.STRICT
+    aging_seconds: float = 60.0
+    paused: bool = False
+    paused_by: str | None = None
+    paused_reason: str | None = None
+    created_at: Ms = 0
+    updated_at: Ms = 0
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        check_name("pool", self.pool)
+        for field, low, high in _BOUNDS:
+            value = getattr(self, field)
+            if value is not None and not low <= value <= high:
+                raise InvalidInput.field(field, f"must be from {low:g} to {high:g}")
+
+
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("retry_limit", 0, 1000),
+    ("retry_delay", 0, 30 * DAY),
+    ("retry_delay_max", 0, 30 * DAY),
+    ("timeout", 0.1, 7 * DAY),
+    ("expire_in_seconds", 1, 366 * DAY),
+    ("keep_seconds", 0, 3660 * DAY),
+    ("aging_seconds", 0.001, DAY),
+)

@@ -1,0 +1,189 @@
+"""What a caller asks for, checked, and the job made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import InvalidInput, PayloadTooLarge
+from .job import Job, Json, Ms, State
+from .priority import rank_of
+from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
+
+MAX_PAYLOAD_BYTES = 6_000_000
+"""AWS Lambda accepts 6 MB per synchronous request; the embedded home keeps the same limit."""
+MAX_BATCH = 100
+MAX_DEPTH = 64
+MAX_TAGS = 20
+MAX_METADATA = 20
+MAX_LABEL_LENGTH = 256
+HORIZON_SECONDS = 366 * DAY
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+JOB_ID_RULE = "must be 1 to 128 letters, digits, '.', '_', ':' or '-', starting with a letter or digit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One submission. None means "as the queue says". Times are `Ms`, durations seconds."""
+
+    name: str
+    data: Json = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = 5
+    job_id: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    start_after: Ms | None = None
+    expire_in_seconds: float | None = None
+    keep_until: Ms | None = None
+    soft_sla: Ms | None = None
+    hard_sla: Ms | None = None
+    timeout: float | None = None
+    retry_limit: int | None = None
+    retry_delay: float | None = None
+    retry_backoff: bool | None = None
+    retry_delay_max: float | None = None
+    retry_jitter: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        check_name("queue", self.queue)
+        if self.job_id is not None:
+            check_job_id("job_id", self.job_id)
+        if not 0 <= self.priority <= 10:
+            raise InvalidInput.field("priority", "must be from 0 to 10")
+        _check_labels(self.tags, self.metadata)
+        for name, low, high in _BOUNDS:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise InvalidInput.field(name, f"must be from {low:g} to {high:g}")
+        if self.soft_sla is not None and self.hard_sla is not None and self.hard_sla < self.soft_sla:
+            raise InvalidInput.field("hard_sla", "must not be before soft_sla")
+
+
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("expire_in_seconds", 1, HORIZON_SECONDS),
+    ("timeout", 0.1, 7 * DAY),
+    ("retry_limit", 0, 1000),
+    ("retry_delay", 0, 30 * DAY),
+    ("retry_delay_max", 0, 30 * DAY),
+)
+
+
+def check_job_id(field_name: str, value: str) -> str:
+    """`value`, if a caller may choose it as a job's id; raises InvalidInput otherwise."""
+    if not _JOB_ID.fullmatch(value):
+        raise InvalidInput.field(field_name, JOB_ID_RULE)
+    return value
+
+
+def check_horizon(spec: JobSpec, now: Ms) -> None:
+    """Refuse a start more than a year ahead; raises InvalidInput."""
+    if spec.start_after is not None and spec.start_after - now > HORIZON_SECONDS * 1000:
+        raise InvalidInput.field("start_after", "must be within 366 days from now")
+
+
+def dump_json(field_name: str, value: Json) -> str:
+    """`value` as compact JSON text.
+
+    Raises InvalidInput for what JSON cannot carry (NaN, infinities, other types, nesting over
+    `MAX_DEPTH`), PayloadTooLarge over `MAX_PAYLOAD_BYTES`.
+    """
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
+        raise InvalidInput.field(field_name, f"must be JSON: {error}") from error
+    if size > MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge(f"{field_name}: at most {MAX_PAYLOAD_BYTES} bytes of JSON", field=field_name, size=size)
+    if _depth_over(value, MAX_DEPTH):
+        raise InvalidInput.field(field_name, f"must not nest deeper than {MAX_DEPTH} levels")
+    return text
+
+
+def fingerprint_of(spec: JobSpec) -> str:
+    """A digest of all that was asked for but the id: equal for equal requests."""
+    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "job_id"}
+    text = json.dumps({**asked, "metadata": dict(spec.metadata)}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) -> Job:
+    """The job that `spec` asks for, with the queue's policy where the spec is silent."""
+    retry_limit = _or(spec.retry_limit, queue.retry_limit)
+    wake_at = spec.start_after if spec.start_after is not None and spec.start_after > now else None
+    expires_in = _or(spec.expire_in_seconds, queue.expire_in_seconds)
+    rank = rank_of(
+        queue.ordering,
+        priority=spec.priority,
+        created_at=now,
+        deadline=_or(spec.soft_sla, spec.hard_sla),
+        aging_seconds=queue.aging_seconds,
+    )
+    return Job(
+        id=job_id,
+        tenant=queue.tenant,
+        owner=owner,
+        name=spec.name,
+        queue=queue.name,
+        pool=queue.pool,
+        state=State.CREATED,
+        priority=spec.priority,
+        rank=rank,
+        data=spec.data,
+        tags=spec.tags,
+        metadata=spec.metadata,
+        fingerprint=fingerprint_of(spec) if spec.job_id is not None else "",
+        created_at=now,
+        updated_at=now,
+        start_after=spec.start_after,
+        wake_at=wake_at,
+        expires_at=None if expires_in is None else (wake_at or now) + round(expires_in * 1000),
+        keep_until=spec.keep_until,
+        soft_sla=spec.soft_sla,
+        hard_sla=spec.hard_sla,
+        timeout=_or(spec.timeout, queue.timeout),
+        retry_limit=retry_limit,
+        retry_delay=_or(spec.retry_delay, queue.retry_delay),
+        retry_backoff=_or(spec.retry_backoff, queue.retry_backoff),
+        retry_delay_max=_or(spec.retry_delay_max, queue.retry_delay_max),
+        retry_jitter=_or(spec.retry_jitter, queue.retry_jitter),
+        attempts_allowed=1 + retry_limit,
+    )
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+    if len(tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_LABEL_LENGTH for tag in tags):
+        raise InvalidInput.field("tags", f"at most {MAX_TAGS}, each of 1 to {MAX_LABEL_LENGTH} characters")
+    if len(metadata) > MAX_METADATA:
+        raise InvalidInput.field("metadata", f"at most {MAX_METADATA} keys")
+    for key, value in metadata.items():
+        if not 0 < len(key) <= 64 or len(value) > MAX_LABEL_LENGTH:
+            rule = f"keys of 1 to 64 and values of at most {MAX_LABEL_LENGTH} characters"
+            raise InvalidInput.field(f"metadata.{key[:64]}", rule)
+
+
+def _depth_over(value: Json, limit: int) -> bool:
+    """Whether lists and dicts nest deeper than `limit`, found without recursion."""
+    level, layer = 0, [value]
+    while layer := [child for node in layer for child in _children(node)]:
+        level += 1
+        if level > limit:
+            return True
+    return False
+
+
+def _children(node: Json) -> list[Json]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return list(node) if isinstance(node, list | tuple) else []

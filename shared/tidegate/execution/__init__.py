@@ -1,0 +1,1 @@
+"""Users' handlers, and how an attempt of a job is run."""

@@ -1,0 +1,132 @@
+"""The heart of a worker: keeps the lease of the running job, brings it news, and ends what takes too long."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
+from tidegate.domain.job import Job, Progress
+
+from .context import JobContext
+
+_log = logging.getLogger("tidegate.worker")
+_STEP_SECONDS = 0.2
+_PROGRESS_SECONDS = 0.5
+_STUCK_AFTER_SECONDS = 5.0
+_ALARM_FIRST_SECONDS = 1.0
+"""On the main thread an alarm interrupts, even out of a sleep; the pulse steps in when that did not help."""
+STUCK_EXIT_CODE = 75
+
+
+class AttemptTimeout(BaseException):
+    """The attempt took longer than it may. Not an Exception, so that a handler does not swallow it."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One attempt while its handler runs. Times are of the monotonic clock, in seconds."""
+
+    job: Job
+    context: JobContext
+    deadline: float
+    next_beat: float
+    thread: int = field(default_factory=threading.get_ident)
+    in_handler: bool = True
+    interrupted: bool = False
+
+
+class Pulse:
+    """Watches one attempt at a time from a thread of its own.
+
+    `beat` extends lease and ticket and answers the job; `give_up` is told of an attempt that cannot be
+    interrupted, before the process ends itself (a supervisor or Lambda starts another).
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        beat: Callable[[Job, Progress | None], Job],
+        give_up: Callable[[Job], None],
+        end_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._interval = interval
+        self._beat = beat
+        self._give_up = give_up
+        self._end_process = end_process
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+        self._thread: threading.Thread | None = None
+
+    def watch(self, job: Job, context: JobContext, timeout: float) -> Running:
+        """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
+        now = time.monotonic()
+        grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
+        running = Running(job, context, now + timeout + grace, now + self._interval)
+        self._running = running
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
+            self._thread.start()
+        return running
+
+    def release(self, running: Running) -> None:
+        """Stop watching; takes back an interruption that has not arrived yet. May be called again."""
+        with self._lock:
+            running.in_handler = False
+            if self._running is running:
+                self._running = None
+            if running.interrupted:
+                _raise_in(running.thread, None)
+
+    def beat_now(self, running: Running) -> None:
+        """Extend the lease at once and pass on what is new."""
+        running.next_beat = time.monotonic() + self._interval
+        try:
+            if self._beat(running.job, running.context.take_progress()).cancel_requested:
+                running.context.ask_to_stop()
+        except (LeaseLost, NotFound):
+            running.context.ask_to_stop()
+        except Unavailable as error:
+            _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed", "job_id": running.job.id})
+            running.next_beat = time.monotonic() + 1.0
+
+    def _run(self) -> None:
+        last_progress = 0.0
+        while True:
+            time.sleep(_STEP_SECONDS)
+            running = self._running
+            if running is None:
+                continue
+            now = time.monotonic()
+            if now >= running.deadline:
+                self._interrupt(running, now)
+            elif now >= running.next_beat or (
+                running.context.has_progress and now - last_progress >= _PROGRESS_SECONDS
+            ):
+                last_progress = now
+                self.beat_now(running)
+
+    def _interrupt(self, running: Running, now: float) -> None:
+        with self._lock:
+            if not running.in_handler:
+                return
+            if not running.interrupted:
+                running.interrupted = True
+                _raise_in(running.thread, AttemptTimeout)
+                return
+            if now < running.deadline + _STUCK_AFTER_SECONDS:
+                return
+        self._give_up(running.job)
+        _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", "job_id": running.job.id})
+        self._end_process(STUCK_EXIT_CODE)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Make `error` rise in another thread at its next bytecode; None takes a waiting one back."""
+    exception = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

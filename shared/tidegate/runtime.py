@@ -1,0 +1,186 @@
+"""The one composition root: settings → App. Nothing else knows which adapters are in use."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.system import now_ms, uuid7
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.job import Ms
+from tidegate.domain.priority import Band
+from tidegate.domain.queue import DEFAULT_POOL
+from tidegate.execution.registry import load_executors
+from tidegate.execution.runner import Runner
+from tidegate.ports import Ports
+
+EMBEDDED_LEASE_SECONDS = 10.0
+CLOUD_LEASE_SECONDS = 60.0
+_EMBEDDED_POLICY_SECONDS = 0.5
+_CLOUD_POLICY_SECONDS = 5.0
+_POOL_QUEUES = frozenset({*(band.value for band in Band), "dead"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says. Either `data` (embedded) or the names of the cloud's resources."""
+
+    stage: str = "local"
+    data: Path | None = None
+    synchronous: str = "NORMAL"
+    jobs_table: str = ""
+    registry_table: str = ""
+    bucket: str = ""
+    pools: Mapping[str, Mapping[str, str]]
+    """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker needs besides."""
+
+    pool: str
+    handlers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class App:
+    """A home, put together. Equal only to itself."""
+
+    ports: Ports
+    settings: Settings
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """The settings in `TIDEGATE_*` variables. Raises InvalidInput naming the variable at fault."""
+    if data := environ.get("TIDEGATE_DATA"):
+        synchronous = environ.get("TIDEGATE_SYNCHRONOUS", "NORMAL").upper()
+        if synchronous not in {"NORMAL", "FULL"}:
+            raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
+        return Settings(data=Path(data), synchronous=synchronous, pools={DEFAULT_POOL: {}})
+    return Settings(
+        stage=_needed(environ, "TIDEGATE_STAGE"),
+        jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
+        registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
+        bucket=_needed(environ, "TIDEGATE_BUCKET"),
+        pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+    )
+
+
+def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]) -> WorkerSettings:
+    """The worker's settings in `TIDEGATE_POOL` and `TIDEGATE_HANDLERS`. Raises InvalidInput."""
+    pool = environ.get("TIDEGATE_POOL", DEFAULT_POOL)
+    if pool not in pools:
+        raise InvalidInput.field("TIDEGATE_POOL", f"must be one of {', '.join(sorted(pools))}")
+    handlers = tuple(part.strip() for part in environ.get("TIDEGATE_HANDLERS", "").split(",") if part.strip())
+    return WorkerSettings(pool=pool, handlers=handlers)
+
+
+def build(settings: Settings) -> App:
+    """The App that the settings describe."""
+    if settings.data is not None:
+        return embedded(settings.data, synchronous=settings.synchronous)
+    from tidegate.adapters.aws.ports import open_ports
+
+    ports = open_ports(
+        jobs_table=settings.jobs_table,
+        registry_table=settings.registry_table,
+        bucket=settings.bucket,
+        pools=settings.pools,
+        now=now_ms,
+        new_id=uuid7,
+        rng=random.SystemRandom(),
+    )
+    cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
+    return App(replace(ports, queues=cached), settings)
+
+
+def embedded(
+    folder: Path,
+    *,
+    synchronous: str = "NORMAL",
+    now: Callable[[], Ms] = now_ms,
+    new_id: Callable[[], str] = uuid7,
+    rng: random.Random | None = None,
+) -> App:
+    """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    from tidegate.adapters.sqlite.ports import open_database, open_ports
+
+    ports = open_ports(
+        folder,
+        now=now,
+        new_id=new_id,
+        rng=rng or random.SystemRandom(),
+        visibility=EMBEDDED_LEASE_SECONDS,
+        database=open_database(folder, synchronous),
+    )
+    cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
+    return App(replace(ports, queues=cached), Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}}))
+
+
+_current: list[App] = []
+
+
+def current() -> App:
+    """The App of this process, built from its environment when first asked for."""
+    if not _current:
+        _current.append(build(settings_from(os.environ)))
+    return _current[-1]
+
+
+@contextmanager
+def use(app: App) -> Iterator[App]:
+    """Make `app` the current one for a while."""
+    _current.append(app)
+    try:
+        yield app
+    finally:
+        _current.remove(app)
+
+
+def runner(app: App, handlers: tuple[str, ...], *, worker_id: str | None = None, pulling: bool = False) -> Runner:
+    """A runner of the executors found in `handlers`.
+
+    `pulling` tells that the worker receives its tickets itself, so it must keep those of long jobs out of
+    sight; a Lambda's event source has a visibility time-out longer than the function may run.
+    """
+    is_embedded = app.settings.data is not None
+    return Runner(
+        app.ports,
+        load_executors(handlers),
+        worker_id=worker_id or default_worker_id(),
+        lease_seconds=EMBEDDED_LEASE_SECONDS if is_embedded else CLOUD_LEASE_SECONDS,
+        extend_tickets=pulling,
+    )
+
+
+def default_worker_id() -> str:
+    """A name that tells host and process, and never comes again."""
+    function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+    return f"{function or socket.gethostname()}:{os.getpid()}:{uuid7()[-6:]}"
+
+
+def _needed(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
+    return value
+
+
+def _pools(text: str) -> Mapping[str, Mapping[str, str]]:
+    try:
+        pools = json.loads(text)
+        complete = bool(pools) and all(set(queues) >= _POOL_QUEUES for queues in pools.values())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput.field("TIDEGATE_POOLS", "must be a JSON object of pools") from error
+    if not complete:
+        raise InvalidInput.field("TIDEGATE_POOLS", f"each pool must have the queues {', '.join(sorted(_POOL_QUEUES))}")
+    found: Mapping[str, Mapping[str, str]] = pools
+    return found

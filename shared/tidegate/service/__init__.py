@@ -1,0 +1,1 @@
+"""The use cases, one per file, each over the ports."""

@@ -1,0 +1,122 @@
+"""What people do to jobs: look, stop, restart, move, erase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tidegate.domain import guarded
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import Conflict, NotFound, WrongState
+from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
+from tidegate.domain.priority import rank_of
+from tidegate.ports import JobKey, JobPage, JobQuery, Ports
+
+from .payloads import with_payloads
+from .policies import queue_named
+from .submit import announce
+
+_TRIES = 5
+
+
+def get_job(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """The job with its data and result. Raises NotFound, also for jobs the caller may not see."""
+    caller.require(Scope.READ)
+    return with_payloads(ports.blobs, _visible(ports, caller, job_id))
+
+
+def list_jobs(ports: Ports, caller: Caller, query: JobQuery) -> JobPage:
+    """A page of the jobs that the caller may see; large values are left out (`data_ref`, `result_ref`)."""
+    caller.require(Scope.READ)
+    owner = query.owner if caller.sees_all_users() else caller.user
+    return ports.jobs.page(replace(query, tenant=caller.tenant, owner=owner))
+
+
+def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None) -> Job:
+    """Stop a job: at once while it waits, cooperatively while it runs.
+
+    Raises NotFound, WrongState when it has ended otherwise. Cancelling again changes nothing.
+    """
+    caller.require(Scope.SUBMIT)
+    why = reason or f"cancelled by {caller.user}"
+
+    def write(job: Job) -> GuardedWrite | None:
+        if job.state is State.CANCELLED or job.cancel_requested:
+            return None
+        if job.state in WAITING:
+            return guarded.cancel_if_waiting(job, why, ports.now())
+        if job.state is State.ACTIVE:
+            return guarded.request_cancel_if_active(job, why, ports.now())
+        raise WrongState(f"job '{job_id}' has ended: {job.state}", job_id=job_id, state=str(job.state))
+
+    return _change(ports, caller, job_id, write)
+
+
+def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """Start an ended job over with a fresh set of attempts. Raises NotFound, WrongState."""
+    caller.require(Scope.SUBMIT)
+
+    def write(job: Job) -> GuardedWrite:
+        if job.state not in RESTARTABLE:
+            allowed = ", ".join(sorted(RESTARTABLE))
+            raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+        return guarded.restart_if_ended(job, ports.now())
+
+    job = _change(ports, caller, job_id, write)
+    announce(ports, [job])
+    return job
+
+
+def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Job:
+    """Give a waiting job another priority; it moves in its lane at once. Raises NotFound, WrongState."""
+    caller.require(Scope.SUBMIT)
+
+    def write(job: Job) -> GuardedWrite:
+        if job.state not in WAITING:
+            raise WrongState(f"job '{job_id}' is {job.state}: it no longer waits", state=str(job.state))
+        queue = queue_named(ports, job.tenant, job.queue)
+        rank = rank_of(
+            queue.ordering,
+            priority=priority,
+            created_at=job.created_at,
+            deadline=job.soft_sla if job.soft_sla is not None else job.hard_sla,
+            aging_seconds=queue.aging_seconds,
+        )
+        return guarded.move_if_waiting(job, priority, rank, ports.now())
+
+    job = _change(ports, caller, job_id, write)
+    announce(ports, [job])
+    return job
+
+
+def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
+    caller.require(Scope.SUBMIT)
+    job = _visible(ports, caller, job_id)
+    if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
+        raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
+    for ref in (job.data_ref, job.result_ref):
+        if ref is not None:
+            ports.blobs.delete(ref)
+    return job
+
+
+def _visible(ports: Ports, caller: Caller, job_id: str) -> Job:
+    (job,) = ports.jobs.get([JobKey(caller.tenant, job_id)])
+    if job is None or (job.owner != caller.user and not caller.sees_all_users()):
+        raise NotFound(f"there is no job '{job_id}'", job_id=job_id)
+    return job
+
+
+def _change(ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None]) -> Job:
+    """Apply the write that fits the job as it is, looking again when it changed meanwhile."""
+    for _ in range(_TRIES):
+        job = _visible(ports, caller, job_id)
+        wanted = write(job)
+        if wanted is None:
+            return job
+        (outcome,) = ports.jobs.apply([wanted])
+        if outcome.applied and outcome.job is not None:
+            return outcome.job
+    raise Conflict(f"job '{job_id}' keeps changing", job_id=job_id)

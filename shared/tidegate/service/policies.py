@@ -1,0 +1,79 @@
+"""Reading and changing queues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound
+from tidegate.domain.queue import DEFAULT_QUEUE, Queue
+from tidegate.ports import Ports
+
+_TRIES = 5
+
+
+def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
+    """The queue; `default` always exists. Raises NotFound."""
+    found = ports.queues.get(tenant, name)
+    if found is not None:
+        return found
+    if name == DEFAULT_QUEUE:
+        return Queue(tenant=tenant, name=name)
+    raise NotFound(f"there is no queue '{name}'; make it with PUT /queues/{name}", queue=name)
+
+
+def list_queues(ports: Ports, caller: Caller) -> Sequence[Queue]:
+    """Every queue of the caller's tenant, by name."""
+    caller.require(Scope.READ)
+    queues = {queue.name: queue for queue in ports.queues.list(caller.tenant)}
+    queues.setdefault(DEFAULT_QUEUE, Queue(tenant=caller.tenant, name=DEFAULT_QUEUE))
+    return [queues[name] for name in sorted(queues)]
+
+
+def put_queue(ports: Ports, caller: Caller, name: str, settings: Mapping[str, Any]) -> Queue:
+    """Make a queue, or replace its settings; those not given get their defaults."""
+    fresh = Queue(tenant=caller.tenant, name=name, **settings)
+    return _change(ports, caller, name, lambda seen: replace(fresh, **_kept(seen)), must_exist=False)
+
+
+def patch_queue(ports: Ports, caller: Caller, name: str, settings: Mapping[str, Any]) -> Queue:
+    """Change the given settings of a queue. They apply to jobs submitted afterwards. Raises NotFound."""
+    return _change(ports, caller, name, lambda seen: replace(seen, **settings), must_exist=True)
+
+
+def pause_queue(ports: Ports, caller: Caller, name: str, reason: str | None) -> Queue:
+    """Start no more jobs of the queue; running ones go on."""
+    paused = {"paused": True, "paused_by": caller.user, "paused_reason": reason}
+    return _change(ports, caller, name, lambda seen: replace(seen, **paused), must_exist=True)
+
+
+def resume_queue(ports: Ports, caller: Caller, name: str) -> Queue:
+    """Start jobs of the queue again."""
+    resumed = {"paused": False, "paused_by": None, "paused_reason": None}
+    return _change(ports, caller, name, lambda seen: replace(seen, **resumed), must_exist=True)
+
+
+def _kept(seen: Queue | None) -> dict[str, Any]:
+    if seen is None:
+        return {}
+    kept = ("paused", "paused_by", "paused_reason", "created_at")
+    return {field: getattr(seen, field) for field in kept}
+
+
+def _change(ports: Ports, caller: Caller, name: str, change: Any, *, must_exist: bool) -> Queue:
+    caller.require(Scope.OPERATE)
+    for _ in range(_TRIES):
+        seen = ports.queues.get(caller.tenant, name)
+        base = queue_named(ports, caller.tenant, name) if must_exist else seen
+        now = ports.now()
+        queue: Queue = replace(change(base), updated_at=now)
+        if queue.created_at == 0:
+            queue = replace(queue, created_at=now)
+        if queue.pool not in ports.pools:
+            known = ", ".join(sorted(ports.pools))
+            raise InvalidInput.field("pool", f"there is no pool '{queue.pool}'; this deployment has: {known}")
+        if ports.queues.put_if_unchanged(queue, seen):
+            return queue
+    raise Conflict(f"queue '{name}' is being changed by someone else", queue=name)

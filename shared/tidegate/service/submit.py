@@ -1,0 +1,102 @@
+"""Take jobs in: store each, then send its ticket.
+
+A crash between the two leaves a job without a ticket; the clock finds it in its lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError
+from tidegate.domain.guarded import SEND_REACH_MS
+from tidegate.domain.job import Job, Ms
+from tidegate.domain.queue import Queue
+from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.ticket import Ticket, ticket_for
+from tidegate.ports import Ports
+
+from .payloads import blob_key, offloaded
+from .policies import queue_named
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """An accepted job; `created` is False when the same request was accepted before."""
+
+    job: Job
+    created: bool
+
+
+def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[Submitted | TidegateError]:
+    """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
+
+    Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
+    """
+    caller.require(Scope.SUBMIT)
+    if not 1 <= len(specs) <= MAX_BATCH:
+        raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
+    now = ports.now()
+    queues: dict[str, Queue | TidegateError] = {}
+    made = [_made(ports, caller, spec, queues, now) for spec in specs]
+    jobs = [job for job in made if isinstance(job, Job)]
+    with ports.together():
+        existing = iter(ports.jobs.create(jobs) if jobs else [])
+        results = [_result(job, next(existing)) if isinstance(job, Job) else job for job in made]
+        announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])
+    return results
+
+
+def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
+    """Accept one job; raises what is wrong with it."""
+    (result,) = submit(ports, caller, [spec])
+    if isinstance(result, TidegateError):
+        raise result
+    return result
+
+
+def announce(ports: Ports, jobs: Sequence[Job]) -> None:
+    """Send the tickets of waiting jobs, those beyond the reach of a delay excepted: the clock sends them in time."""
+    now = ports.now()
+    for lane in {ticket_for(job).lane for job in jobs}:
+        ports.lanes.touch(lane, now)
+    tickets = [_timed(job, now) for job in jobs if (job.wake_at or now) - now <= SEND_REACH_MS]
+    if tickets:
+        ports.tickets.send(tickets)
+
+
+def _timed(job: Job, now: Ms) -> tuple[Ticket, float]:
+    return ticket_for(job), max(0, (job.wake_at or now) - now) / 1000
+
+
+def _made(
+    ports: Ports, caller: Caller, spec: JobSpec, queues: dict[str, Queue | TidegateError], now: Ms
+) -> Job | TidegateError:
+    if spec.queue not in queues:
+        queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
+    queue = queues[spec.queue]
+    if isinstance(queue, TidegateError):
+        return queue
+    try:
+        check_horizon(spec, now)
+        job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
+        data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
+    except TidegateError as error:
+        return error
+    return replace(job, data=data, data_ref=data_ref)
+
+
+def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:
+    try:
+        return queue_named(ports, tenant, name)
+    except NotFound as error:
+        return InvalidInput.field("queue", error.message)
+
+
+def _result(job: Job, existing: Job | None) -> Submitted | TidegateError:
+    if existing is None:
+        return Submitted(job, created=True)
+    if existing.fingerprint == job.fingerprint and existing.owner == job.owner:
+        return Submitted(existing, created=False)
+    return Conflict(f"job '{job.id}' exists already and was asked for differently", job_id=job.id)
