@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms, State
@@ -241,6 +241,16 @@ class Tokens(Protocol):
 
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
+
+
+class Feed(Protocol):
+    """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
+
+    def read(self, limit: int) -> Sequence[dict[str, Any]]:
+        """The oldest records not dropped yet, shaped like those of a DynamoDB stream event."""
+
+    def drop(self, records: Sequence[dict[str, Any]]) -> None:
+        """Forget all records up to the last of these."""
 
 
 @dataclass(frozen=True, slots=True)

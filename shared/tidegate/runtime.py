@@ -19,7 +19,7 @@ from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Ports
+from tidegate.ports import Feed, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -56,6 +56,8 @@ class App:
 
     ports: Ports
     settings: Settings
+    feed: Feed | None = None
+    """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -111,18 +113,21 @@ def embedded(
     rng: random.Random | None = None,
 ) -> App:
     """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
 
+    database = open_database(folder, synchronous)
     ports = open_ports(
         folder,
         now=now,
         new_id=new_id,
         rng=rng or random.SystemRandom(),
         visibility=EMBEDDED_LEASE_SECONDS,
-        database=open_database(folder, synchronous),
+        database=database,
     )
     cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
-    return App(replace(ports, queues=cached), Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}}))
+    settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
+    return App(replace(ports, queues=cached), settings, SqliteFeed(database))
 
 
 _current: list[App] = []

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -174,16 +174,17 @@ def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
 
 
 def _depth_over(value: Json, limit: int) -> bool:
-    """Whether lists and dicts nest deeper than `limit`, found without recursion."""
-    level, layer = 0, [value]
-    while layer := [child for node in layer for child in _children(node)]:
+    """Whether more than `limit` lists and dicts nest in one another, found without recursion."""
+    level, layer = 0, _containers([value])
+    while layer:
         level += 1
         if level > limit:
             return True
+        layer = [
+            inner for outer in layer for inner in _containers(outer.values() if isinstance(outer, dict) else outer)
+        ]
     return False
 
 
-def _children(node: Json) -> list[Json]:
-    if isinstance(node, dict):
-        return list(node.values())
-    return list(node) if isinstance(node, list | tuple) else []
+def _containers(values: Iterable[Json]) -> list[Json]:
+    return [value for value in values if isinstance(value, dict | list | tuple)]

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput, NotFound, Unauthenticated
+from tidegate.domain.job import Ms
 from tidegate.domain.queue import check_name
 from tidegate.ports import Ports, Token
 
@@ -21,8 +22,8 @@ DEFAULT_TENANT = "main"
 _TOKEN = re.compile(r"tg_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 
 
-def issue_token(
-    ports: Ports,
+def new_token(
+    now: Ms,
     *,
     tenant: str,
     user: str,
@@ -30,15 +31,14 @@ def issue_token(
     expires_in_seconds: float | None = None,
     note: str = "",
 ) -> tuple[str, Token]:
-    """Make a token; answers the clear text, which is shown this once, and the record. Raises InvalidInput."""
+    """A fresh token, not stored yet: its clear text, to be shown once, and its record. Raises InvalidInput."""
     check_name("tenant", tenant)
     check_name("user", user)
-    wanted = frozenset(scopes)
+    wanted = frozenset(str(scope) for scope in scopes)
     if not wanted or not wanted <= {scope.value for scope in Scope}:
         raise InvalidInput.field("scopes", f"must be some of {', '.join(Scope)}")
     token_id = secrets.token_hex(6)
     secret = secrets.token_urlsafe(32)
-    now = ports.now()
     token = Token(
         id=token_id,
         secret_hash=_hashed(secret),
@@ -49,7 +49,6 @@ def issue_token(
         expires_at=None if expires_in_seconds is None else now + round(expires_in_seconds * 1000),
         note=note,
     )
-    ports.tokens.put(token)
     return f"tg_{token_id}_{secret}", token
 
 
@@ -77,7 +76,7 @@ def revoke_token(ports: Ports, caller: Caller, token_id: str) -> Token:
     return revoked
 
 
-def _valid(token: Token, now: int) -> bool:
+def _valid(token: Token, now: Ms) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 

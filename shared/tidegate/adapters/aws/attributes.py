@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from tidegate.domain.job import ErrorType, Failure, Progress, State
 from tidegate.domain.priority import Ordering
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 AttributeValue = dict[str, Any]
 Item = dict[str, AttributeValue]
@@ -84,7 +87,7 @@ _BY_ANNOTATION: Mapping[str, _Codec] = {
     "tuple[Failure, ...]": _Codec("S", _dump_failures, _load_failures),
 }
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class Shape(Generic[T]):
@@ -94,15 +97,13 @@ class Shape(Generic[T]):
     is one write unit. `always` names fields that are stored nevertheless.
     """
 
-    def __init__(self, kind: Callable[..., T], *, sparse: bool, always: frozenset[str] = frozenset()) -> None:
+    def __init__(self, kind: type[T], *, sparse: bool, always: frozenset[str] = frozenset()) -> None:
+        declared = fields(kind)
         self._kind = kind
-        self._codecs: Mapping[str, _Codec] = {each.name: _codec(each) for each in fields(kind)}  # type: ignore[arg-type]
-        self.defaults: Mapping[str, Any] = {
-            each.name: _default(each) for each in fields(kind) if _has_default(each)  # type: ignore[arg-type]
-        }
-        self._absent = {
-            name: default for name, default in self.defaults.items() if sparse and name not in always
-        }
+        self._codecs = {each.name: _codec(each) for each in declared}
+        self.names = tuple(self._codecs)
+        self.defaults: Mapping[str, Any] = {each.name: _default(each) for each in declared if _has_default(each)}
+        self._absent = {name: default for name, default in self.defaults.items() if sparse and name not in always}
 
     def dump(self, value: T) -> Item:
         """The attributes of `value`."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError, HTTPClientError  # type: ignore[import-untyped]
+from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from tidegate.domain.errors import Unavailable
 
@@ -91,7 +92,7 @@ def request(operation: Callable[..., Any], **arguments: Any) -> Any:
         if _is_passing(error):
             raise Unavailable(f"AWS is busy: {code_of(error)}") from error
         raise
-    except (HTTPClientError, ConnectionError) as error:
+    except (HTTPClientError, AwsConnectionError) as error:
         raise Unavailable(f"AWS is out of reach: {error}") from error
 
 

@@ -197,5 +197,3 @@ def _among(attribute: str, choices: Iterable[str], marks: Placeholders) -> str:
 def _still_kept(now: Ms, marks: Placeholders) -> str:
     ttl = marks.name(TTL)
     return f"(attribute_not_exists({ttl}) OR {ttl} > {marks.number(now // 1000)})"
-
-

@@ -72,7 +72,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     old, new = images.get("OldImage"), images.get("NewImage")
     if not _is_job(new or old):
         return None
-    return Change(old and job_of(old), new and job_of(new))
+    return Change(None if old is None else job_of(old), None if new is None else job_of(new))
 
 
 def _is_job(image: Item | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
@@ -30,6 +31,13 @@ class Refused(NamedTuple):
 
     image: Item | None
     retried: bool
+
+
+class NotInserted(NamedTuple):
+    """An item was not put: its key is taken, or its part of the request failed."""
+
+    perhaps_before: bool
+    """An earlier sending of the same request may have put it."""
 
 
 class Slice(NamedTuple):
@@ -76,9 +84,7 @@ class Table:
 
     def update(self, key: Key, **update: Any) -> Item | Refused:
         """Update an item if the condition holds; answers the item as it is then."""
-        answer = self._conditional(
-            self._clients.dynamodb.update_item, Key=place(key), ReturnValues="ALL_NEW", **update
-        )
+        answer = self._conditional(self._clients.dynamodb.update_item, Key=place(key), ReturnValues="ALL_NEW", **update)
         if isinstance(answer, Refused):
             return answer
         item: Item = answer["Attributes"]
@@ -125,15 +131,16 @@ class Table:
                 return None
         raise AssertionError("pauses() raises before it ends")
 
-    def insert(self, items: Sequence[Item]) -> list[str | None]:
+    def insert(self, items: Sequence[Item]) -> Sequence[NotInserted | None]:
         """Put up to 25 items in one request, each only if its key is free.
 
-        Answers None for each that was put, else the code of its error: `DuplicateItem` where the key was
-        taken, perhaps by an earlier sending of the same request.
+        Answers None for each that was put.
         """
         statements = [_insertion(self.name, item) for item in items]
         answer = request(self._clients.dynamodb.batch_execute_statement, Statements=statements)
-        return [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+        codes = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+        unsure = was_retried(answer)
+        return [None if code is None else NotInserted(unsure or code == "InternalServerError") for code in codes]
 
     def slice(self, limit: int, *, after: Item | None = None, **query: Any) -> Slice:
         """Up to `limit` items of one partition, before any filter is applied to them."""
@@ -161,9 +168,7 @@ class Table:
 
     def _conditional(self, operation: Callable[..., Any], **arguments: Any) -> Any:
         try:
-            return request(
-                operation, TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments
-            )
+            return request(operation, TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
@@ -183,8 +188,7 @@ def chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
 def pauses() -> Iterable[Callable[[], None]]:
     """One function per try, which waits before the next, twice as long each time; raises Unavailable at the end."""
     for number in range(_TRIES):
-        seconds = _FIRST_PAUSE_SECONDS * 2**number
-        yield lambda seconds=seconds: time.sleep(seconds)  # type: ignore[misc]
+        yield partial(time.sleep, _FIRST_PAUSE_SECONDS * 2**number)
     raise Unavailable("AWS keeps answering with parts left undone")
 
 
@@ -207,4 +211,4 @@ def _refusals(error: ClientError) -> list[Refused | None]:
 def _insertion(table: str, item: Item) -> Mapping[str, Any]:
     """An item as a PartiQL statement. Its names are this package's own; every value is a parameter."""
     names = ", ".join(f"'{name}': ?" for name in item)
-    return {"Statement": f"INSERT INTO \"{table}\" VALUE {{{names}}}", "Parameters": list(item.values())}
+    return {"Statement": f'INSERT INTO "{table}" VALUE {{{names}}}', "Parameters": list(item.values())}

@@ -1,0 +1,74 @@
+# Everything a person or CI runs. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+EMULATOR := .venv-emulator
+STAGE ?= dev
+ONCE ?=
+SEEDS ?= 2000
+
+.PHONY: help install run test check format synth deploy e2e bench simulate openapi clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e . --group example
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install -c constraints.txt --group test --group infra
+	@touch $@
+
+$(EMULATOR)/.ready: tests/e2e/requirements.txt
+	$(PYTHON) -m venv $(EMULATOR)
+	$(EMULATOR)/bin/python -m pip --disable-pip-version-check -q install -r tests/e2e/requirements.txt && touch $@ \
+	  || echo "the AWS emulator cannot be installed here: the deployed template is not run"
+
+install: $(VENV)/.dev ## Make the virtual environment with all that development needs
+
+run: $(VENV)/.run ## Start the embedded scheduler and put real documents through it (ONCE=1 ends afterwards)
+	$(BIN)/python examples/documents/demo.py $(if $(ONCE),--once)
+
+test: $(VENV)/.dev ## The whole test suite, the deployed template on an emulator included
+	@$(MAKE) --no-print-directory -k $(EMULATOR)/.ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+e2e: $(VENV)/.dev $(EMULATOR)/.ready ## Deploy the synthesised template to an AWS emulator and drive it
+	$(BIN)/python -m pytest tests/e2e
+
+check: $(VENV)/.dev ## Format, lint, import laws, types, docs, synth, cdk-nag, cfn-lint: offline
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python docs/check.py
+	$(BIN)/python infra/check.py
+
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+synth: $(VENV)/.dev ## Synthesise the cloud stack of STAGE into cdk.out
+	STAGE=$(STAGE) $(BIN)/python infra/app.py
+
+deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials at hand
+	$(BIN)/python infra/deploy.py --stage $(STAGE)
+
+simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+bench: $(VENV)/.dev ## Benchmarks, with peers where they are installed
+	$(BIN)/python benchmarks/run.py
+
+openapi: $(VENV)/.dev ## Write docs/openapi.json anew
+	$(BIN)/python -m tidegate_functions.api.openapi > docs/openapi.json
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(EMULATOR) .cache cdk.out build dist *.egg-info

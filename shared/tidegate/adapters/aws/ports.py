@@ -1,0 +1,52 @@
+"""All ports of the cloud home."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from tidegate.domain.job import Ms
+from tidegate.ports import Ports
+
+from .clients import Clients
+from .dynamodb_feed import DynamoFigures, DynamoTimers
+from .dynamodb_jobs import DynamoJobs
+from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .s3_blobs import S3Blobs
+from .sqs_tickets import SqsTickets
+from .tables import Table
+
+
+def open_ports(
+    *,
+    jobs_table: str,
+    registry_table: str,
+    bucket: str,
+    pools: Mapping[str, Mapping[str, str]],
+    now: Callable[[], Ms],
+    new_id: Callable[[], str],
+    rng: random.Random,
+    clients: Clients | None = None,
+) -> Ports:
+    """Every port on AWS. Nothing is connected to before it is used.
+
+    `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
+    suits a function that has no tickets. A table or bucket that a function does not use may be any text.
+    Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
+    """
+    clients = clients or Clients()
+    registry = Table(clients, registry_table)
+    return Ports(
+        jobs=DynamoJobs(Table(clients, jobs_table), now),
+        tickets=SqsTickets(clients, pools),
+        blobs=S3Blobs(clients, bucket),
+        queues=DynamoQueues(registry),
+        lanes=DynamoLanes(registry, now),
+        timers=DynamoTimers(registry),
+        figures=DynamoFigures(registry, now),
+        tokens=DynamoTokens(registry),
+        now=now,
+        new_id=new_id,
+        rng=rng,
+        pools=frozenset(pools),
+    )

@@ -1,0 +1,226 @@
+"""What the server answers, typed. Fields that a newer server adds are kept in `raw` and otherwise ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from tidegate.domain.job import COARSE, TERMINAL, Json, State
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is: `fraction` 0 to 1 and a short message."""
+
+    fraction: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the server last saw it. `status` is the coarse view of `state`; times are in UTC."""
+
+    id: str
+    name: str
+    state: str
+    status: str
+    queue: str = "default"
+    priority: int = 5
+    data: Json = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    result: Json = None
+    error_type: str | None = None
+    error_message: str | None = None
+    attempt: int = 0
+    retry_count: int = 0
+    retry_limit: int = 0
+    worker_id: str | None = None
+    dag_id: str | None = None
+    node: str | None = None
+    dependencies: tuple[str, ...] = ()
+    progress: Progress | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    updated_at: datetime | None = None
+    start_after: datetime | None = None
+    soft_sla: datetime | None = None
+    hard_sla: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The server's own words, added fields included."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is in a terminal state."""
+        return self.state in TERMINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended as it should: COMPLETED, or SKIPPED because it was not needed."""
+        return self.state in (State.COMPLETED, State.SKIPPED)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Job:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        state = _text(wire["state"])
+        return _build(
+            cls,
+            wire,
+            id=_text(wire["id"]),
+            name=_text(wire["name"]),
+            state=state,
+            status=wire.get("status") or _coarse(state),
+            tags=tuple(wire.get("tags") or ()),
+            metadata=dict(wire.get("metadata") or {}),
+            dependencies=tuple(wire.get("dependencies") or ()),
+            progress=_progress(wire.get("progress")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """The policy of a queue. Durations are seconds, times are in UTC."""
+
+    name: str
+    pool: str = "default"
+    retry_limit: int = 3
+    retry_delay: float = 2.0
+    retry_backoff: bool = True
+    retry_delay_max: float | None = None
+    retry_jitter: bool = False
+    timeout: float | None = None
+    expire_in_seconds: float | None = None
+    keep_seconds: float | None = None
+    ordering: str = "strict"
+    aging_seconds: float | None = None
+    paused: bool = False
+    paused_by: str | None = None
+    paused_reason: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Queue:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        return _build(cls, wire, name=_text(wire["name"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How many jobs stand where: coarse, and by `states`. Counted from the change feed, seconds late at most."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    expired: int = 0
+    total: int = 0
+    states: Mapping[str, int] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Stats:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        return _build(cls, wire, total=int(wire["total"]), states=dict(wire.get("states") or {}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What the server says of itself."""
+
+    status: str
+    version: str = ""
+    time: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Health:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        return _build(cls, wire, status=_text(wire["status"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A job of a batch that was not accepted; `index` counts from 0 over the whole batch."""
+
+    index: int
+    code: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of a batch: ids of accepted jobs in the order given, and the rest with reasons."""
+
+    accepted: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many jobs were answered."""
+        return len(self.accepted) + len(self.rejected)
+
+    def __add__(self, later: Batch) -> Batch:
+        return Batch(self.accepted + later.accepted, self.rejected + later.rejected)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any], first_index: int = 0) -> Batch:
+        """Read the server's form, counting from `first_index`."""
+        rejected = (
+            Rejected(first_index + int(each["index"]), each["code"], each["message"], each.get("details") or {})
+            for each in wire["rejected"]
+        )
+        return cls(tuple(map(_text, wire["accepted"])), tuple(rejected))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a listing; `next_cursor` is None at its end."""
+
+    jobs: tuple[Job, ...]
+    total_count: int | None
+    next_cursor: str | None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Page:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        jobs = tuple(Job.from_wire(each) for each in wire["jobs"])
+        return cls(jobs, wire.get("total_count"), wire.get("next_cursor"), wire)
+
+
+_TIMES = frozenset("created_at started_at completed_at updated_at start_after soft_sla hard_sla time".split())
+
+
+def _build(cls: type[_T], wire: Mapping[str, Any], **read: Any) -> _T:
+    """An instance from the known fields of `wire`; those already `read` win."""
+    known = {each.name for each in fields(cls)} - {"raw"}  # type: ignore[arg-type]
+    plain = {key: _time(value) if key in _TIMES else value for key, value in wire.items() if key in known}
+    return cls(**{**plain, **read, "raw": wire})
+
+
+def _time(value: object) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(_text(value))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, not {value!r}")
+    return value
+
+
+def _progress(wire: Mapping[str, Any] | None) -> Progress | None:
+    return Progress(float(wire.get("fraction") or 0), str(wire.get("message") or "")) if wire else None
+
+
+def _coarse(state: str) -> str:
+    return COARSE[State(state)] if state in State.__members__ else state.lower()

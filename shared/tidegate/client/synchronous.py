@@ -1,0 +1,199 @@
+"""The client for ordinary code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from tidegate.domain.errors import TidegateError
+from tidegate.domain.job import Json
+
+from . import calls
+from .calls import Call
+from .endpoint import find_endpoint
+from .errors import WaitTimeout
+from .fields import JobFields, JobFilters, NewJob, chunks
+from .models import Batch, Health, Job, Page, Queue, Stats
+from .retries import Retries
+from .transport import request_of, settings_of, trouble
+from .waiting import next_look
+
+T = TypeVar("T")
+MAX_PAGE = 200
+
+
+class Client:
+    """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
+
+    Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
+    made here, so that repeating it never makes a second job.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        data: Path | None = None,
+        retries: Retries | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Connect to `url` with `token`, else as TIDEGATE_URL and TIDEGATE_TOKEN say, else to this machine's server.
+
+        `data` is the embedded home's folder, whose token file is used for a server on this machine.
+        Raises InvalidInput for an address or a token that cannot be one.
+        """
+        self.endpoint = find_endpoint(url, token, data)
+        self._retries = retries or Retries()
+        self._http = httpx.Client(**settings_of(self.endpoint), transport=transport)
+        self._sleep = sleep
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(
+        self,
+        name: str | None = None,
+        data: Json = None,
+        *,
+        idempotency_key: str | None = None,
+        **fields: Unpack[JobFields],
+    ) -> Job:
+        """Submit one job; without `name`, `data["agent"]` names it. Fields are those of the HTTP API.
+
+        Raises InvalidInput, PayloadTooLarge, Conflict when `job_id` was used for something else.
+        """
+        return self._run(calls.submit(name, data, idempotency_key, fields))
+
+    def submit_many(self, jobs: Iterable[NewJob | Mapping[str, Any]]) -> Batch:
+        """Submit any number of jobs, 100 per request; says which were accepted and why others were not."""
+        return sum(self.submit_chunks(jobs), Batch())
+
+    def submit_chunks(self, jobs: Iterable[NewJob | Mapping[str, Any]]) -> Iterator[Batch]:
+        """Like `submit_many`, lazily: what became of each request's jobs, as soon as it is known."""
+        done = 0
+        for chunk in chunks(calls.batch_entry(job) for job in jobs):
+            yield self._run(calls.submit_chunk(chunk, done))
+            done += len(chunk)
+
+    def get(self, job_id: str) -> Job:
+        """The job with its data and result. Raises NotFound."""
+        return self._run(calls.get(job_id))
+
+    def list(self, *, max_jobs: int | None = None, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+        """Jobs that fit the filters, newest first, fetched page by page; at most `max_jobs`."""
+        left, cursor = max_jobs, None
+        while left is None or left > 0:
+            page = self.page(limit=min(MAX_PAGE, left or MAX_PAGE), cursor=cursor, **filters)
+            yield from page.jobs
+            left, cursor = left and left - len(page.jobs), page.next_cursor
+            if cursor is None:
+                return
+
+    def page(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilters]) -> Page:
+        """One page of 1 to 200 jobs, with the cursor of the next."""
+        return self._run(calls.page(filters, limit, cursor))
+
+    def cancel(self, job_id: str, reason: str | None = None) -> Job:
+        """Stop a job: at once while it waits, cooperatively while it runs. Raises NotFound, WrongState."""
+        return self._run(calls.cancel(job_id, reason))
+
+    def retry(self, job_id: str) -> Job:
+        """Start an ended job over. Raises NotFound, WrongState."""
+        return self._run(calls.retry(job_id))
+
+    def set_priority(self, job_id: str, priority: int | str) -> Job:
+        """Move a waiting job in its queue: 0 to 10, or low, normal, high, critical. Raises NotFound, WrongState."""
+        return self._run(calls.set_priority(job_id, priority))
+
+    def delete(self, job_id: str) -> str:
+        """Cancel a live job, erase an ended one; says which: cancelled, cancel_requested, erased. Raises NotFound."""
+        return self._run(calls.delete(job_id))
+
+    def watch(self, job_id: str, *, timeout: float | None = None) -> Iterator[Job]:
+        """The job now, and again whenever it changed, until it has ended.
+
+        Raises NotFound, WaitTimeout after `timeout` seconds; the job goes on.
+        """
+        start, last = self._clock(), None
+        while True:
+            job = self.get(job_id)
+            if job != last:
+                yield job
+            if job.ended:
+                return
+            pause = next_look(self._clock() - start, timeout)
+            if pause is None:
+                raise WaitTimeout(f"job '{job_id}' is still {job.state} after {timeout:g} s", job_id=job_id)
+            last = job
+            self._sleep(pause)
+
+    def wait(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """The job once it has ended, however it did: see `Job.succeeded`. Raises NotFound, WaitTimeout."""
+        *_, job = self.watch(job_id, timeout=timeout)
+        return job
+
+    def queues(self) -> tuple[Queue, ...]:
+        """Every queue, by name."""
+        return self._run(calls.queues())
+
+    def queue(self, name: str) -> Queue:
+        """One queue. Raises NotFound."""
+        return self._run(calls.queue(name))
+
+    def put_queue(self, name: str, **settings: Any) -> Queue:
+        """Make a queue or replace its settings; those not given get their defaults."""
+        return self._run(calls.put_queue(name, settings))
+
+    def patch_queue(self, name: str, **settings: Any) -> Queue:
+        """Change the given settings of a queue. Raises NotFound."""
+        return self._run(calls.patch_queue(name, settings))
+
+    def pause_queue(self, name: str, reason: str | None = None) -> Queue:
+        """Start no more jobs of a queue; running ones go on. Raises NotFound."""
+        return self._run(calls.pause_queue(name, reason))
+
+    def resume_queue(self, name: str) -> Queue:
+        """Start jobs of a queue again. Raises NotFound."""
+        return self._run(calls.resume_queue(name))
+
+    def stats(self) -> Stats:
+        """How many jobs stand where."""
+        return self._run(calls.stats())
+
+    def health(self) -> Health:
+        """Whether the server is up, and its version."""
+        return self._run(calls.health())
+
+    def _run(self, call: Call[T]) -> T:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._once(call)
+            except TidegateError as error:
+                pause = self._retries.pause_after(tries, error, repeatable=call.repeatable)
+                if pause is None:
+                    raise
+            self._sleep(pause)
+
+    def _once(self, call: Call[T]) -> T:
+        try:
+            response = self._http.request(**request_of(call))
+        except httpx.HTTPError as error:
+            raise trouble(error, self.endpoint) from error
+        return call.answer(response.status_code, response.headers, response.content)

@@ -1,0 +1,56 @@
+"""The little that both clients do with httpx."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+
+from tidegate.domain.errors import TidegateError
+
+from .calls import Call
+from .endpoint import Endpoint
+from .errors import UnexpectedAnswer, Unreachable
+
+TIMEOUT = httpx.Timeout(35.0, connect=5.0)
+"""Seconds. API Gateway answers within 30 (quota: maximum integration timeout of an HTTP API)."""
+
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+def settings_of(endpoint: Endpoint) -> dict[str, Any]:
+    """The arguments that an httpx client is made with. A server on this machine is never asked through a proxy."""
+    headers = {"Accept": "application/json", "User-Agent": f"tidegate/{version('tidegate')}"}
+    if endpoint.token is not None:
+        headers["Authorization"] = f"Bearer {endpoint.token}"
+    return {
+        "base_url": endpoint.url,
+        "headers": headers,
+        "timeout": TIMEOUT,
+        "trust_env": not endpoint.is_local,
+    }
+
+
+def request_of(call: Call[Any]) -> dict[str, Any]:
+    """The arguments of one httpx request."""
+    headers = dict(call.headers)
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    return {
+        "method": call.method,
+        "url": call.path,
+        "params": list(call.params) or None,
+        "content": call.body,
+        "headers": headers,
+    }
+
+
+def trouble(error: httpx.HTTPError, endpoint: Endpoint) -> TidegateError:
+    """The error to raise when no answer could be had; `sent` says whether the request may have arrived."""
+    if not isinstance(error, httpx.TransportError):
+        return UnexpectedAnswer(reason=str(error))
+    sent = not isinstance(error, _UNSENT)
+    why = str(error) or type(error).__name__
+    lost = "sent, but no answer came" if sent else "nobody answers"
+    return Unreachable(f"{endpoint.url}: {lost} ({why})", url=endpoint.url, sent=sent)

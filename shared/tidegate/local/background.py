@@ -1,0 +1,90 @@
+"""What EventBridge and DynamoDB Streams do in the cloud: call the clock each second, feed the changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.ports import Feed
+
+from .functions import invoke
+
+_log = logging.getLogger("tidegate.local")
+TICK_SECONDS = 1.0
+_FEED_SECONDS = 0.1
+_FEED_BATCH = 1_000
+
+
+class Background:
+    """Runs a step over and over on a thread of its own; a step that fails is logged and tried again."""
+
+    def __init__(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
+        self._step = step
+        self._pause = pause_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step under way and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            busy = False
+            try:
+                busy = self._step()
+            except Exception:
+                _log.exception("%s failed", self._thread.name, extra={"action": "background_failed"})
+            if not busy:
+                self._stopping.wait(self._pause)
+
+
+def ticker() -> Background:
+    """Calls `functions/clock` each second with EventBridge's event."""
+    return Background("tidegate-clock", _tick, TICK_SECONDS)
+
+
+def changes_pump(feed: Feed) -> Background:
+    """Hands committed changes to `functions/changes` in batches; those that were handled are dropped."""
+    return Background("tidegate-changes", lambda: pump_changes(feed), _FEED_SECONDS)
+
+
+def pump_changes(feed: Feed) -> bool:
+    """Hand over one batch; answers whether there may be more. Nothing is dropped unless all was handled."""
+    records = feed.read(_FEED_BATCH)
+    if not records:
+        return False
+    answer = invoke("changes", {"Records": list(records)})
+    if answer and answer.get("batchItemFailures"):
+        return False
+    feed.drop(records)
+    return len(records) == _FEED_BATCH
+
+
+def clock_event(period_seconds: float) -> dict[str, Any]:
+    """The event that EventBridge sends each minute; `detail` says when the next one comes."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": "local",
+        "resources": ["arn:aws:events:local:000000000000:rule/tidegate-clock"],
+        "detail": {"period_seconds": period_seconds},
+    }
+
+
+def _tick() -> bool:
+    invoke("clock", clock_event(TICK_SECONDS))
+    return False

@@ -1,0 +1,41 @@
+"""The Lambda handlers, called in this process: the embedded home runs the cloud's own code."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+PACKAGE = "tidegate_functions"
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What Lambda tells a function about its invocation, as far as the functions ask."""
+
+    function_name: str
+    seconds: float = 900.0
+    memory_limit_in_mb: int = 0
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    invoked_function_arn: str = "arn:aws:lambda:local:000000000000:function:local"
+    _started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the invocation would be ended."""
+        return round((self._started + self.seconds - time.monotonic()) * 1000)
+
+
+def invoke(name: str, event: dict[str, Any]) -> Any:
+    """Call the handler of `functions/<name>` with an event, as Lambda would."""
+    return _handler(name)(event, Context(name))
+
+
+@cache
+def _handler(name: str) -> Handler:
+    handler: Handler = importlib.import_module(f"{PACKAGE}.{name}.handler").handler
+    return handler
