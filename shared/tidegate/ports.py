@@ -253,6 +253,10 @@ class Feed(Protocol):
         """Forget all records up to the last of these."""
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All that a service may touch."""
@@ -271,3 +275,5 @@ class Ports:
     pools: frozenset[str] = frozenset({"default"})
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    close: Callable[[], object] = _nothing
+    """Gives back what the calling thread holds open."""

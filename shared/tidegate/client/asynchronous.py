@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from tidegate.domain.errors import TidegateError
+from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls
@@ -91,7 +91,12 @@ class AsyncClient:
         """Like `submit_many`, lazily: what became of each request's jobs, as soon as it is known."""
         done = 0
         for chunk in chunks(calls.batch_entry(job) for job in jobs):
-            yield await self._run(calls.submit_chunk(chunk, done))
+            try:
+                yield await self._run(calls.submit_chunk(chunk, done))
+            except PayloadTooLarge as error:
+                if len(chunk) > 1:
+                    raise
+                yield Batch.refused(done, error)
             done += len(chunk)
 
     async def get(self, job_id: str) -> Job:

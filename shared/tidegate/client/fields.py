@@ -61,12 +61,12 @@ class JobFilters(TypedDict, total=False):
     created_to: datetime | str | None
 
 
-def to_json(value: Json) -> bytes:
-    """`value` as compact JSON. Raises InvalidInput for what JSON cannot carry."""
+def to_json(value: Json, what: str = "the job") -> bytes:
+    """`value` as compact JSON. Raises InvalidInput, naming `what`, for what JSON cannot carry."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"the job cannot be written as JSON: {error}") from error
+        raise InvalidInput(f"{what} cannot be written as JSON: {error}") from error
 
 
 def job_body(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def chunks(jobs: Iterable[Mapping[str, Any]]) -> Iterator[list[bytes]]:
     """Jobs as JSON, in requests that the server accepts: at most 100 jobs and about 4 MB each."""
     chunk: list[bytes] = []
     size = 0
-    for job in jobs:
-        text = to_json(job)
+    for index, job in enumerate(jobs):
+        text = to_json(job, f"jobs[{index}]")
         if chunk and (len(chunk) == MAX_CHUNK_JOBS or size + len(text) > MAX_CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0

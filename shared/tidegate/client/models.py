@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import COARSE, TERMINAL, Json, State
 
 _T = TypeVar("_T")
@@ -173,6 +174,11 @@ class Batch:
         return Batch(self.accepted + later.accepted, self.rejected + later.rejected)
 
     @classmethod
+    def refused(cls, index: int, error: TidegateError) -> Batch:
+        """One job that the server would not even read, for example because it is too large."""
+        return cls(rejected=(Rejected(index, error.code, error.message, error.details),))
+
+    @classmethod
     def from_wire(cls, wire: Mapping[str, Any], first_index: int = 0) -> Batch:
         """Read the server's form, counting from `first_index`."""
         rejected = (
@@ -198,7 +204,9 @@ class Page:
         return cls(jobs, wire.get("total_count"), wire.get("next_cursor"), wire)
 
 
-_TIMES = frozenset("created_at started_at completed_at updated_at start_after soft_sla hard_sla time".split())
+_TIMES = frozenset(
+    ["created_at", "started_at", "completed_at", "updated_at", "start_after", "soft_sla", "hard_sla", "time"]
+)
 
 
 def _build(cls: type[_T], wire: Mapping[str, Any], **read: Any) -> _T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def serve(options: ServeOptions) -> None:
     for each in background:
         each.start()
     workers.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _drain_instead_of_dying)
     try:
         asyncio.run(_serve_http(listener, options.host))
     finally:
@@ -95,6 +98,11 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.set_inheritable(False)
     return listener
+
+
+def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
+    """uvicorn stops at the first signal and then raises it again: by then this process drains its workers."""
+    _log.info("stopping", extra={"action": "stopping"})
 
 
 async def _serve_http(listener: socket.socket, host: str) -> None:

@@ -50,4 +50,5 @@ def open_ports(
         rng=rng,
         pools=pools,
         together=database.transaction,
+        close=database.close,
     )

@@ -1,0 +1,148 @@
+"""`tidegate list`, `show`, `cancel`, `retry` and `stats`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.domain.job import State
+
+from . import inputs
+from .exits import job_exit_code
+from .find import by_id_or_prefix
+from .output import clean, console, emit, say
+from .session import Session, with_session
+from .show import show_job, show_page, stats_lines
+from .watch import follow
+
+if TYPE_CHECKING:
+    from tidegate.client import Client, Page
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, or the beginning of it.", show_default=False)]
+
+
+@with_session
+def list_jobs(
+    session: Session,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", "--status", help="pending, running, completed, …, or CREATED, RETRY, …; repeatable."),
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="Jobs of this queue.")] = None,
+    name: Annotated[str | None, typer.Option("--name", "--type", help="Jobs of this name.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Jobs with this tag.")] = None,
+    meta: Annotated[list[str] | None, typer.Option(help="Jobs with this metadata.", metavar="KEY=VALUE")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 50,
+) -> None:
+    """List jobs, newest first."""
+    filters = {
+        "state": state or None,
+        "queue": queue,
+        "name": name,
+        "tag": tag,
+        "metadata": inputs.pairs("--meta", meta) if meta else None,
+    }
+    with session.client() as client:
+        page = _collected(client, limit, filters)
+    if session.as_json:
+        jobs = [job.raw for job in page.jobs]
+        emit({"jobs": jobs, "total_count": page.total_count, "next_cursor": page.next_cursor})
+    else:
+        show_page(page)
+
+
+@with_session
+def show(
+    session: Session,
+    job_id: JobId,
+    watch: Annotated[bool, typer.Option("--watch", "--wait", help="Stay until the job has ended.")] = False,
+) -> None:
+    """Show everything about a job; times are in UTC."""
+    with session.patient_client() if watch else session.client() as client:
+        job = by_id_or_prefix(client, job_id, client.get)
+        if watch:
+            job = follow(client, job.id, quiet=session.as_json)
+    if session.as_json:
+        emit(job.raw)
+    else:
+        show_job(job)
+    if watch:
+        raise typer.Exit(job_exit_code(job))
+
+
+@with_session
+def cancel(
+    session: Session,
+    job_id: JobId,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+) -> None:
+    """Stop a job: at once while it waits, cooperatively while it runs."""
+    with session.client() as client:
+        job = by_id_or_prefix(client, job_id, lambda found: client.cancel(found, reason))
+    if session.as_json:
+        emit(job.raw)
+    elif job.state == State.CANCELLED:
+        say(f"✅ Cancelled job {clean(job.id)}")
+    else:
+        say(f"✅ Asked job {clean(job.id)} to stop; it is {clean(job.status)}")
+
+
+@with_session
+def retry(session: Session, job_id: JobId) -> None:
+    """Start an ended job over."""
+    with session.client() as client:
+        job = by_id_or_prefix(client, job_id, client.retry)
+    if session.as_json:
+        emit(job.raw)
+    else:
+        say(f"✅ Job {clean(job.id)} reset to {clean(job.status)} (will retry)")
+
+
+@with_session
+def stats(
+    session: Session,
+    watch: Annotated[bool, typer.Option("--watch", help="Show them again and again, until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks with --watch.", min=0.2)] = 2.0,
+) -> None:
+    """Show how many jobs stand where."""
+    if watch:
+        _watch_stats(session, interval)
+        return
+    with session.client() as client:
+        found = client.stats()
+    if session.as_json:
+        emit(found.raw)
+    else:
+        say(*stats_lines(found))
+
+
+def _watch_stats(session: Session, interval: float) -> None:
+    """Ctrl-C is how one ends this, so it is no failure."""
+    out = console()
+    try:
+        with session.patient_client() as client:
+            while True:
+                found = client.stats()
+                if session.as_json:
+                    emit(found.raw, line=True)
+                else:
+                    out.clear()
+                    say(*stats_lines(found))
+                time.sleep(interval)
+    except KeyboardInterrupt:
+        return
+
+
+def _collected(client: Client, limit: int, filters: dict[str, Any]) -> Page:
+    """One page of up to `limit` jobs, however many requests it takes."""
+    from tidegate.client import Page
+    from tidegate.client.synchronous import MAX_PAGE
+
+    page = client.page(limit=min(limit, MAX_PAGE), **filters)
+    while page.next_cursor is not None and len(page.jobs) < limit:
+        left = min(limit - len(page.jobs), MAX_PAGE)
+        more = client.page(limit=left, cursor=page.next_cursor, **filters)
+        page = Page(page.jobs + more.jobs, page.total_count, more.next_cursor)
+    return page

@@ -1,0 +1,86 @@
+"""The `tidegate` program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+
+from tidegate.domain.errors import TidegateError
+
+from . import home, jobs
+from .exits import HELP, REFUSED, exit_code, line_for
+from .output import clean, complain, emit, say
+from .queues import queue_app
+from .session import AsJson, Server, Token, Url
+from .submit import submit
+
+app = typer.Typer(
+    name="tidegate",
+    help="Tidegate: a job scheduler for your own AWS account, or for this machine.",
+    epilog=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (`sys.argv` unless given) and exit with one of the codes in `tidegate.cli`."""
+    _never_fail_to_print()
+    try:
+        app(args)
+    except TidegateError as error:
+        complain(f"Error: {clean(line_for(error))}")
+        sys.exit(exit_code(error))
+    except OSError as error:
+        complain(f"Error: {clean(error)}")
+        sys.exit(REFUSED)
+    sys.exit(0)
+
+
+def _never_fail_to_print() -> None:
+    """A terminal that cannot show a character shows its escape instead."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"tidegate {version('tidegate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    ctx: typer.Context,
+    url: Url = None,
+    token: Token = None,
+    _: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    ctx.obj = Server(url, token)
+
+
+def show_version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    if as_json:
+        emit({"version": version("tidegate")})
+    else:
+        _version(True)
+
+
+app.command("serve")(home.serve)
+app.command("worker")(home.worker)
+app.command("submit")(submit)
+app.command("list")(jobs.list_jobs)
+app.command("show")(jobs.show)
+app.command("cancel")(jobs.cancel)
+app.command("retry")(jobs.retry)
+app.command("stats")(jobs.stats)
+app.add_typer(queue_app, name="queue")
+app.command("version")(show_version)

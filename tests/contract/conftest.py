@@ -1,0 +1,69 @@
+"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.aws import POOLS, VISIBILITY_SECONDS, Cloud, cloud
+from support.clock import Clock
+from support.homes import KINDS, Home
+from support.loopback import only_loopback
+
+from tidegate.adapters.sqlite.ports import open_database, open_ports
+from tidegate.ports import Ports
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> Iterator[None]:
+    with only_loopback():
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Cloud]:
+    """moto, for the whole session."""
+    with cloud() as made:
+        yield made
+
+
+@pytest.fixture(params=KINDS)
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+    """An empty home."""
+    if request.param == "aws":
+        made: Cloud = request.getfixturevalue("aws")
+        ports = made.reset()
+        yield Home("aws", ports, made.clock)
+        return
+    clock, database = Clock(), open_database(tmp_path)
+    ports = open_ports(
+        tmp_path,
+        now=clock.now,
+        new_id=clock.new_id,
+        rng=random.Random(1),
+        pools=frozenset(POOLS),
+        visibility=VISIBILITY_SECONDS,
+        database=database,
+    )
+    yield Home("sqlite", ports, clock)
+    database.close()
+
+
+@pytest.fixture
+def ports(home: Home) -> Ports:
+    """The ports of an empty home."""
+    return home.ports
+
+
+@pytest.fixture
+def clock(home: Home) -> Clock:
+    """The clock of the home."""
+    return home.clock
+
+
+@pytest.fixture
+def aws_ports(aws: Cloud) -> Ports:
+    """The ports of an empty home on AWS, for what only AWS can do."""
+    return aws.reset()

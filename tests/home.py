@@ -1,0 +1,113 @@
+"""A home under test: short names for what the tests do all the time, on a clock moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tidegate import runtime
+from tidegate.domain.caller import Caller
+from tidegate.domain.job import Job, Ms
+from tidegate.domain.spec import JobSpec
+from tidegate.execution.context import JobContext
+from tidegate.execution.registry import Executor
+from tidegate.execution.runner import Again, Done, Runner, Verdict
+from tidegate.local.background import pump_changes
+from tidegate.ports import Delivery, JobKey, Ports
+from tidegate.runtime import App
+from tidegate.service.submit import submit_one
+from tidegate.service.tick import Ticked, tick
+
+START = 1_800_000_000_000
+LEASE_SECONDS = 10.0
+ADMIN = Caller("main", "admin", frozenset({"admin"}))
+
+
+class Clock:
+    """Milliseconds since 1970 that move only when told."""
+
+    def __init__(self) -> None:
+        self.ms = START
+
+    def now(self) -> Ms:
+        return self.ms
+
+    def advance(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+
+
+def executors(**functions: Callable[[JobContext], Any]) -> Mapping[str, Executor]:
+    """Executors by name."""
+    return {name: Executor(name, run) for name, run in functions.items()}
+
+
+class Home:
+    """An App and its clock."""
+
+    def __init__(self, app: App, clock: Clock) -> None:
+        self.app = app
+        self.ports: Ports = app.ports
+        self.clock = clock
+
+    def close(self) -> None:
+        self.ports.close()
+
+    def submit(self, name: str = "work", caller: Caller = ADMIN, **fields: Any) -> Job:
+        return submit_one(self.ports, caller, JobSpec(name=name, **fields)).job
+
+    def job(self, job_id: str, tenant: str = "main") -> Job:
+        (job,) = self.ports.jobs.get([JobKey(tenant, job_id)])
+        assert job is not None
+        return job
+
+    def runner(self, worker_id: str = "w-1", **functions: Callable[[JobContext], Any]) -> Runner:
+        return Runner(self.ports, executors(**functions), worker_id=worker_id, lease_seconds=LEASE_SECONDS)
+
+    def receive(self) -> Delivery | None:
+        found = self.ports.tickets.receive("default", 1, 0)
+        return found[0] if found else None
+
+    def serve_one(self, runner: Runner) -> Verdict | None:
+        """Take one ticket and do what it asks for; None when there is none."""
+        delivery = self.receive()
+        return None if delivery is None else runner.serve(delivery, self.acknowledge(delivery))
+
+    def acknowledge(self, delivery: Delivery) -> Callable[[Verdict], None]:
+        def acknowledge(verdict: Verdict) -> None:
+            match verdict:
+                case Again(seconds):
+                    self.ports.tickets.again(delivery, seconds)
+                case Done():
+                    self.ports.tickets.finish([delivery])
+
+        return acknowledge
+
+    def drain(self, runner: Runner, limit: int = 1_000) -> int:
+        """Serve tickets until none is visible; answers how many were served."""
+        for served in range(limit):
+            if self.serve_one(runner) is None:
+                return served
+        raise AssertionError(f"still tickets after {limit}")
+
+    def settle(self, runner: Runner, seconds: float = 3600, step: float = 1.0) -> None:
+        """Let time pass in steps, with everything that runs by itself, until all is quiet."""
+        for _ in range(round(seconds / step)):
+            self.drain(runner)
+            self.pump()
+            self.tick(step)
+            self.clock.advance(step)
+
+    def tick(self, period: float = 1.0) -> Ticked:
+        return tick(self.ports, period)
+
+    def pump(self) -> None:
+        """Hand all changes to the change feed's function."""
+        assert self.app.feed is not None
+        with runtime.use(self.app):
+            while pump_changes(self.app.feed):
+                pass
+
+    def with_ports(self, **ports: Any) -> Home:
+        """The same home with some ports exchanged."""
+        return Home(replace(self.app, ports=replace(self.ports, **ports)), self.clock)

@@ -1,0 +1,34 @@
+"""The templates that the tests of the cloud home look at, each synthesised once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+# The package `infra` and the helper beside this file are found whatever pytest is started with.
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
+
+from synthesised import CONTEXT, Synthesised, synthesise  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    """A stage with two pools, encrypted with keys that AWS owns."""
+    return synthesise(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    """The same stage with a KMS key of its own, and data that outlives the stack."""
+    return synthesise(tmp_path_factory.mktemp("sealed"), customer_key=True, keep_data=True)
+
+
+@pytest.fixture
+def context() -> Mapping[str, Any]:
+    """The context that the templates are synthesised from."""
+    return CONTEXT

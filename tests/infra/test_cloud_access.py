@@ -1,0 +1,180 @@
+"""Least privilege: what each role may do, compared with a table, so that a wider permission has to be written here."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from synthesised import ROOT, Synthesised, listed
+
+Permission = tuple[tuple[str, ...], tuple[str, ...]]
+
+READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+GET, PUT, UPDATE, DELETE = (f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))
+INSERT_MANY, WRITE_MANY = "dynamodb:PartiQLInsert", "dynamodb:BatchWriteItem"
+OBJECTS = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
+CONSUME = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+SEND = ("sqs:SendMessage",)
+MEASURE = ("sqs:GetQueueAttributes",)
+STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
+LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
+TRACE = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
+USE_KEY = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+
+JOBS, REGISTRY, BOARD = "<TablesJobs.Arn>", "<TablesRegistry.Arn>", "<TablesJobs.Arn>/index/board"
+DEAD = ("<PooldefaultDead.Arn>", "<PoolslowDead.Arn>")
+
+
+def tickets(*pools: str) -> tuple[str, ...]:
+    return tuple(f"<Pool{pool}{name}.Arn>" for pool in pools for name in ("Critical", "High", "Normal", "Low"))
+
+
+ALL_TICKETS = tickets("default", "slow")
+BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",), ("<Payloads.Arn>",))]
+INDEX: Permission = (("dynamodb:Query",), (BOARD,))
+
+
+def worker(pool: str) -> list[Permission]:
+    return [
+        ((*READ, UPDATE), (JOBS,)),
+        INDEX,
+        ((*READ, PUT, UPDATE), (REGISTRY,)),
+        *BLOBS,
+        (CONSUME, tickets(pool)),
+        (SEND, ALL_TICKETS),
+    ]
+
+
+ALLOWED: dict[str, list[Permission]] = {
+    "api": [
+        ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
+        INDEX,
+        ((*READ, PUT, UPDATE, DELETE), (REGISTRY,)),
+        *BLOBS,
+        (SEND, ALL_TICKETS),
+        (MEASURE, (*ALL_TICKETS, *DEAD)),
+    ],
+    "authorizer": [((GET, UPDATE), (REGISTRY,))],
+    "worker-default": worker("default"),
+    "worker-slow": worker("slow"),
+    "clock": [
+        ((*READ, UPDATE, DELETE), (JOBS,)),
+        INDEX,
+        ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
+        *BLOBS,
+        (SEND, ALL_TICKETS),
+        (SEND, ("<ClockDead.Arn>",)),
+        (MEASURE, (*ALL_TICKETS, *DEAD)),
+    ],
+    "changes": [
+        (STREAM, ("<TablesJobs.StreamArn>",)),
+        (SEND, ("<ChangesDead.Arn>",)),
+        ((GET, PUT, UPDATE, WRITE_MANY), (REGISTRY,)),
+    ],
+    "dead_letters": [
+        ((GET,), (JOBS,)),
+        (("s3:PutObject",), ("<Payloads.Arn>/*",)),
+        (CONSUME, DEAD),
+        (SEND, ALL_TICKETS),
+    ],
+}
+
+
+def permissions(template: Synthesised, function: str) -> set[Permission]:
+    statements = template.statements(function)
+    assert {statement["Effect"] for statement in statements} == {"Allow"}
+    return {
+        (tuple(sorted(listed(statement["Action"]))), tuple(sorted(listed(statement["Resource"]))))
+        for statement in statements
+    }
+
+
+def expected(template: Synthesised, function: str) -> set[Permission]:
+    logs = f"<{template.function_id(function).removesuffix('Function')}Logs.Arn>"
+    own = [*ALLOWED[function], (LOGS, (logs,)), (TRACE, ("*",))]
+    return {(tuple(sorted(actions)), tuple(sorted(resources))) for actions, resources in own}
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_each_role_may_do_what_the_table_says_and_nothing_else(template: Synthesised, function: str) -> None:
+    assert permissions(template, function) == expected(template, function)
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_a_key_of_the_stage_adds_the_use_of_that_key_alone(sealed: Synthesised, function: str) -> None:
+    assert permissions(sealed, function) - expected(sealed, function) == {(USE_KEY, ("<Key.Arn>",))}
+
+
+def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthesised) -> None:
+    """An adapter that asks for more fails here first, and a permission that none needs any more does too."""
+    source = "".join(path.read_text() for path in (ROOT / "shared/tidegate/adapters/aws").glob("*.py"))
+    asked = {f"{service}:{ACTIONS.get(name) or camel(name)}" for service, name in REQUEST.findall(source)}
+    asked -= {"dynamodb:TransactWriteItems"}
+    granted = {action for function in ALLOWED for actions, _ in permissions(template, function) for action in actions}
+    platform = {*LOGS, *TRACE, *STREAM, "s3:ListBucket"}
+    assert asked == granted - platform
+
+
+REQUEST = re.compile(r"\bclients\.(dynamodb|s3|sqs)\.([a-z_]+)")
+ACTIONS = {
+    "batch_execute_statement": "PartiQLInsert",
+    "send_message_batch": "SendMessage",
+    "delete_message_batch": "DeleteMessage",
+}
+
+
+def camel(name: str) -> str:
+    return "".join(part.title() for part in name.split("_"))
+
+
+def test_the_table_covers_every_function(template: Synthesised) -> None:
+    assert set(template.functions()) == set(ALLOWED)
+
+
+def test_no_action_is_a_pattern_and_no_resource_but_the_bucket_and_traces(template: Synthesised) -> None:
+    for function in ALLOWED:
+        for actions, resources in permissions(template, function):
+            assert not any("*" in action for action in actions)
+            patterns = {resource for resource in resources if "*" in resource}
+            assert patterns <= {"<Payloads.Arn>/*"} or (actions == TRACE and patterns == {"*"})
+
+
+def test_each_function_has_a_role_of_its_own_with_no_managed_policy(template: Synthesised) -> None:
+    roles = template.of_type("AWS::IAM::Role")
+    assert len(roles) == len(ALLOWED)
+    assert len({function["Role"] for function in template.functions().values()}) == len(ALLOWED)
+    for role in roles.values():
+        assert "ManagedPolicyArns" not in role
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_functions_are_invoked_by_named_sources_alone(template: Synthesised) -> None:
+    permitted = template.of_type("AWS::Lambda::Permission").values()
+    assert {permission["Principal"] for permission in permitted} == {"apigateway.amazonaws.com", "events.amazonaws.com"}
+    for permission in permitted:
+        assert permission["SourceArn"]
+
+
+def test_resource_policies_let_nobody_in_but_named_services(template: Synthesised) -> None:
+    kinds = ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy")
+    statements = [
+        statement
+        for kind in kinds
+        for policy in template.of_type(kind).values()
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    allowed = [statement for statement in statements if statement["Effect"] == "Allow"]
+    assert {statement["Principal"].get("Service") for statement in allowed} == {
+        "cloudwatch.amazonaws.com",
+        "events.amazonaws.com",
+    }
+    assert all(statement["Condition"] for statement in allowed)

@@ -1,0 +1,123 @@
+"""The Lambdas of the template, their environment, and the API in front of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from synthesised import Synthesised
+
+COMMON = {
+    "TIDEGATE_STAGE",
+    "TIDEGATE_JOBS_TABLE",
+    "TIDEGATE_REGISTRY_TABLE",
+    "TIDEGATE_BUCKET",
+    "TIDEGATE_POOLS",
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_LOG_LEVEL",
+    "LOG_LEVEL",
+}
+FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters")
+
+
+def test_there_is_one_function_per_folder_and_one_worker_per_pool(template: Synthesised) -> None:
+    assert set(template.functions()) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synthesised, name: str) -> None:
+    function = template.functions()[name]
+    folder = name.split("-")[0]
+    assert function["Handler"] == f"tidegate_functions.{folder}.handler.handler"
+    assert function["Runtime"] == "python3.13"
+    assert function["Architectures"] == ["arm64"]
+    assert function["Layers"] == ["<Dependencies>"]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
+    own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
+    assert set(template.environment(name)) == COMMON | own
+
+
+def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> None:
+    environment = template.environment("api")
+    assert environment["TIDEGATE_STAGE"] == "dev"
+    assert environment["TIDEGATE_JOBS_TABLE"] == "<TablesJobs>"
+    assert environment["TIDEGATE_REGISTRY_TABLE"] == "<TablesRegistry>"
+    assert environment["TIDEGATE_BUCKET"] == "<Payloads>"
+    assert environment["POWERTOOLS_SERVICE_NAME"] == "tidegate"
+    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "Tidegate"
+    assert set(json.loads(environment["TIDEGATE_POOLS"])) == {"default", "slow"}
+
+
+def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None:
+    environment = template.environment("worker-slow")
+    assert environment["TIDEGATE_POOL"] == "slow"
+    assert environment["TIDEGATE_HANDLERS"] == "sample_handlers"
+
+
+def test_a_worker_has_the_memory_and_timeout_of_its_pool(template: Synthesised) -> None:
+    worker = template.functions()["worker-slow"]
+    assert (worker["MemorySize"], worker["Timeout"]) == (2048, 900)
+
+
+def test_all_functions_but_the_workers_share_one_asset(template: Synthesised) -> None:
+    code = {name: function["Code"]["S3Key"] for name, function in template.functions().items()}
+    shared = {key for name, key in code.items() if not name.startswith("worker-")}
+    assert len(shared) == 1
+    assert not shared & {code["worker-default"], code["worker-slow"]}
+
+
+def test_every_log_group_forgets_after_the_retention_of_the_stage(template: Synthesised) -> None:
+    groups = template.of_type("AWS::Logs::LogGroup")
+    assert len(groups) == len(FUNCTIONS) + 1
+    assert {group["RetentionInDays"] for group in groups.values()} == {14}
+
+
+def test_every_function_writes_to_a_log_group_of_its_own(template: Synthesised) -> None:
+    groups = [function["LoggingConfig"]["LogGroup"] for function in template.functions().values()]
+    assert len(set(groups)) == len(FUNCTIONS)
+
+
+def test_every_route_is_behind_the_authorizer(template: Synthesised) -> None:
+    (route,) = template.of_type("AWS::ApiGatewayV2::Route").values()
+    assert route["RouteKey"] == "$default"
+    assert route["AuthorizationType"] == "CUSTOM"
+    assert route["AuthorizerId"] == "<ApiHttpTokens>"
+
+
+def test_the_authorizer_answers_simply_and_is_asked_once_a_minute_per_token(template: Synthesised) -> None:
+    (authorizer,) = template.of_type("AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["AuthorizerType"] == "REQUEST"
+    assert authorizer["AuthorizerPayloadFormatVersion"] == "2.0"
+    assert authorizer["EnableSimpleResponses"] is True
+    assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 60
+
+
+def test_the_api_is_throttled_and_ends_before_the_gateway_gives_up(template: Synthesised) -> None:
+    (stage,) = template.of_type("AWS::ApiGatewayV2::Stage").values()
+    settings = stage["DefaultRouteSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (500, 1000)
+    assert template.functions()["api"]["Timeout"] < 30
+
+
+def test_access_logs_carry_no_payload_query_or_token(template: Synthesised) -> None:
+    (stage,) = template.of_type("AWS::ApiGatewayV2::Stage").values()
+    fields = set(json.loads(stage["AccessLogSettings"]["Format"]).values())
+    assert "$context.requestId" in fields
+    assert all(field.startswith("$context.") for field in fields)
+    assert not {"$context.authorizer.claims", "$context.authorizer.token"} & fields
+
+
+def test_the_stack_announces_what_clients_need(template: Synthesised) -> None:
+    outputs = {name: template.text(output["Value"]) for name, output in template.outputs.items()}
+    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools"}
+    assert outputs["ApiUrl"] == "<ApiHttp.ApiEndpoint>"
+
+
+def test_the_template_needs_no_bootstrap(template: Synthesised) -> None:
+    assert "AWS::SSM::Parameter::Value<String>" not in str(template.resources)

@@ -1,0 +1,113 @@
+"""The cloud home on moto: tables, queues and a bucket like those of the deployed template."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import moto.backends
+import pytest
+from moto import mock_aws
+
+from tidegate.adapters.aws.clients import Clients
+from tidegate.adapters.aws.ports import open_ports
+from tidegate.domain.priority import Band
+from tidegate.ports import Ports
+
+from .clock import Clock
+from .moto_guard import guarded_moto
+
+JOBS, REGISTRY, BUCKET = "tidegate-jobs", "tidegate-registry", "tidegate-blobs"
+POOLS = ("default", "gpu")
+VISIBILITY_SECONDS = 30
+
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",  # moto does not know the hosts that carry an account
+}
+_KEYS = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+_BOARD_KEYS = [{"AttributeName": "board", "KeyType": "HASH"}, {"AttributeName": "board_at", "KeyType": "RANGE"}]
+
+
+class Cloud:
+    """moto and the clients to it, made once: a client costs more than all that a test does with it."""
+
+    def __init__(self) -> None:
+        self.clients = Clients()
+        self.clock = Clock()
+
+    def reset(self) -> Ports:
+        """All ports on empty, freshly made resources, at the start of time."""
+        for service in ("dynamodb", "dynamodbstreams", "sqs", "s3"):
+            for backend in moto.backends.get_backend(service).values():  # type: ignore[call-overload]
+                for regional in backend.values():
+                    regional.reset()
+        self.clock = Clock()
+        _make_tables(self.clients.dynamodb)
+        self.clients.s3.create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": _ENVIRONMENT["AWS_DEFAULT_REGION"]}
+        )
+        return self.open(_make_queues(self.clients.sqs))
+
+    def open(self, pools: Mapping[str, Mapping[str, str]]) -> Ports:
+        """All ports, as another process of the deployment would have them."""
+        return open_ports(
+            jobs_table=JOBS,
+            registry_table=REGISTRY,
+            bucket=BUCKET,
+            pools=pools,
+            now=lambda: self.clock.now(),
+            new_id=lambda: self.clock.new_id(),
+            rng=random.Random(1),
+            clients=self.clients,
+        )
+
+
+@contextmanager
+def cloud() -> Iterator[Cloud]:
+    """moto, guarded, for as long as the context lasts."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in _ENVIRONMENT.items():
+            environment.setenv(name, value)
+        environment.delenv("AWS_ENDPOINT_URL", raising=False)
+        environment.delenv("AWS_PROFILE", raising=False)
+        with mock_aws():
+            made = Cloud()
+            with guarded_moto(lambda: made.clock.now()):
+                yield made
+
+
+def _make_tables(dynamodb: Any) -> None:
+    text = {name: {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "board", "board_at")}
+    dynamodb.create_table(
+        TableName=JOBS,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=_KEYS,
+        AttributeDefinitions=list(text.values()),
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "board",
+                "KeySchema": _BOARD_KEYS,
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["id"]},
+            }
+        ],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    dynamodb.create_table(
+        TableName=REGISTRY,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=_KEYS,
+        AttributeDefinitions=[text["pk"], text["sk"]],
+    )
+
+
+def _make_queues(sqs: Any) -> dict[str, dict[str, str]]:
+    def made(name: str) -> str:
+        attributes = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+        return str(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+    return {pool: {band.value: made(f"tidegate-{pool}-{band.value}") for band in Band} for pool in POOLS}

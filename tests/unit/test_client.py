@@ -1,0 +1,488 @@
+"""The client's requests, answers, errors and repetitions, against a transport in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tidegate.client import (
+    AsyncClient,
+    Client,
+    Retries,
+    ServerError,
+    UnexpectedAnswer,
+    Unreachable,
+    WaitTimeout,
+)
+from tidegate.client.endpoint import find_endpoint
+from tidegate.domain import errors
+
+JOB = {
+    "id": "j1",
+    "name": "extract",
+    "queue": "default",
+    "state": "CREATED",
+    "status": "pending",
+    "priority": 5,
+    "data": {"a": 1},
+    "tags": ["x"],
+    "metadata": {"k": "v"},
+    "progress": None,
+    "created_at": "2025-11-20T14:30:00.000Z",
+    "invented_later": {"by": "a newer server"},
+}
+DONE = {**JOB, "state": "COMPLETED", "status": "completed", "result": {"pages": 3}}
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("TIDEGATE_URL", "TIDEGATE_TOKEN", "TIDEGATE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+class Script:
+    """Answers given in turn; keeps the requests."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def bodies(self) -> list[Any]:
+        return [json.loads(request.content) for request in self.requests]
+
+
+def ok(**body: Any) -> httpx.Response:
+    return httpx.Response(200, json={"success": True, "message": "", **body})
+
+
+def refusal(
+    status: int, code: str, message: str = "no", headers: dict[str, str] | None = None, **details: Any
+) -> httpx.Response:
+    body = {"success": False, "code": code, "message": message, "details": details}
+    return httpx.Response(status, json=body, headers=headers)
+
+
+def client_for(handler: Handler, **options: Any) -> Client:
+    options.setdefault("sleep", lambda _: None)
+    return Client("http://tidegate.test", "secret", transport=httpx.MockTransport(handler), **options)
+
+
+def test_a_submission_carries_token_fields_and_an_id_of_its_own() -> None:
+    script = Script(ok(job_id="j1", job=JOB))
+    start = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    job = client_for(script).submit("extract", {"a": 1}, priority="high", tags=("x",), start_after=start, timeout=None)
+    (request,) = script.requests
+    (body,) = script.bodies()
+    assert (request.method, request.url.path) == ("POST", "/jobs")
+    assert request.headers["authorization"] == "Bearer secret"
+    assert uuid.UUID(body.pop("job_id")).version == 7
+    assert body == {
+        "name": "extract",
+        "data": {"a": 1},
+        "priority": "high",
+        "tags": ["x"],
+        "start_after": "2030-01-01T12:00:00.000Z",
+    }
+    assert (job.id, job.ended, job.tags) == ("j1", False, ("x",))
+    assert job.created_at == datetime(2025, 11, 20, 14, 30, tzinfo=UTC)
+
+
+def test_fields_that_a_newer_server_adds_are_kept_and_do_no_harm() -> None:
+    job = client_for(Script(ok(job=JOB))).get("j1")
+    assert job.raw["invented_later"] == {"by": "a newer server"}
+
+
+def test_a_repeated_submission_carries_the_same_id_so_it_cannot_double_the_job() -> None:
+    lost = httpx.ReadTimeout("the answer was lost")
+    script = Script(lost, refusal(503, "UNAVAILABLE"), httpx.RemoteProtocolError("closed"), ok(job=JOB))
+    client_for(script).submit("extract")
+    first, *others = script.bodies()
+    assert len(others) == 3
+    assert all(body == first for body in others)
+
+
+def test_an_idempotency_key_is_sent_instead_of_an_id() -> None:
+    script = Script(ok(job=JOB))
+    client_for(script).submit("extract", idempotency_key="order-17")
+    assert script.requests[0].headers["idempotency-key"] == "order-17"
+    assert "job_id" not in script.bodies()[0]
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "é"])
+def test_an_idempotency_key_that_no_header_can_carry_is_refused(key: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="idempotency_key"):
+        client_for(Script()).submit("extract", idempotency_key=key)
+
+
+def test_pauses_double_take_their_jitter_and_add_what_the_server_asks_for() -> None:
+    retries = Retries(base=1, cap=5, tries=9)
+    lost = Unreachable(sent=True)
+    pauses = [retries.pause_after(n, lost, repeatable=True, rng=lambda: 1.0) for n in range(1, 6)]
+    assert pauses == [1, 2, 4, 5, 5]
+    assert retries.pause_after(1, lost, repeatable=True, rng=lambda: 0.25) == 0.25
+    limited = errors.TooManyRequests(retry_after=7.0)
+    assert retries.pause_after(1, limited, repeatable=False, rng=lambda: 0.5) == 7.5
+    assert retries.pause_after(9, lost, repeatable=True) is None
+    assert retries.pause_after(1, errors.TooManyRequests(retry_after=3600.0), repeatable=True) is None
+    assert retries.curve(10_000) == 5
+
+
+def test_a_limit_with_retry_after_is_waited_out() -> None:
+    slept: list[float] = []
+    script = Script(refusal(429, "TOO_MANY_REQUESTS", headers={"Retry-After": "3"}), ok(job=JOB))
+    client_for(script, sleep=slept.append).submit("extract")
+    (pause,) = slept
+    assert 3 <= pause <= 3.2
+
+
+@pytest.mark.parametrize("answer", [httpx.ReadTimeout("lost"), refusal(503, "UNAVAILABLE")])
+def test_a_restart_or_deletion_whose_outcome_is_unknown_is_not_repeated(answer: httpx.Response | Exception) -> None:
+    for act in ("retry", "delete"):
+        script = Script(answer)
+        with pytest.raises((Unreachable, errors.Unavailable)):
+            getattr(client_for(script), act)("j1")
+        assert len(script.requests) == 1
+
+
+def test_a_restart_that_was_never_sent_is_tried_again() -> None:
+    script = Script(httpx.ConnectError("refused"), ok(job=JOB))
+    assert client_for(script).retry("j1").id == "j1"
+
+
+def test_the_client_gives_up_after_its_tries_and_says_where_nobody_answered() -> None:
+    script = Script(*[httpx.ConnectError("refused")] * 3)
+    with pytest.raises(Unreachable, match=r"http://tidegate\.test: nobody answers \(refused\)"):
+        client_for(script, retries=Retries(tries=3)).health()
+    assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (422, "INVALID_INPUT", errors.InvalidInput),
+        (400, "MALFORMED_JSON", errors.MalformedJson),
+        (413, "PAYLOAD_TOO_LARGE", errors.PayloadTooLarge),
+        (404, "NOT_FOUND", errors.NotFound),
+        (409, "CONFLICT", errors.Conflict),
+        (409, "WRONG_STATE", errors.WrongState),
+        (409, "LEASE_LOST", errors.LeaseLost),
+        (401, "UNAUTHENTICATED", errors.Unauthenticated),
+        (403, "FORBIDDEN", errors.Forbidden),
+        (500, "INTERNAL", ServerError),
+        (422, "A_RULE_OF_TOMORROW", errors.InvalidInput),
+        (409, "CLASH_OF_TOMORROW", errors.Conflict),
+    ],
+)
+def test_a_refusal_is_raised_as_the_error_its_code_names(
+    status: int, code: str, kind: type[errors.TidegateError]
+) -> None:
+    with pytest.raises(errors.TidegateError, match="because") as caught:
+        client_for(Script(refusal(status, code, "because", field="x"))).get("j1")
+    assert type(caught.value) is kind
+    assert caught.value.details["field"] == "x"
+    assert caught.value.details["status"] == status
+
+
+def test_details_named_like_parameters_do_no_harm() -> None:
+    answer = {"success": False, "code": "CONFLICT", "message": "m", "details": {"message": "inner", "self": 1}}
+    with pytest.raises(errors.Conflict, match="^m$") as caught:
+        client_for(Script(httpx.Response(409, json=answer))).get("j1")
+    assert caught.value.details["message"] == "inner"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.Response(401, json={"message": "Unauthorized"}), errors.Unauthenticated),
+        (httpx.Response(403, json={"message": "Forbidden"}), errors.Forbidden),
+        (httpx.Response(404, text="<h1>Not Found</h1>"), UnexpectedAnswer),
+        (httpx.Response(301, headers={"Location": "https://elsewhere.test"}), UnexpectedAnswer),
+        (httpx.Response(200, text="<h1>Welcome</h1>"), UnexpectedAnswer),
+        (httpx.Response(200, json=[]), UnexpectedAnswer),
+        (httpx.Response(200, json={"job": {"id": 7, "name": "x", "state": "CREATED"}}), UnexpectedAnswer),
+        (httpx.Response(200, json={"job": {**JOB, "created_at": "yesterday"}}), UnexpectedAnswer),
+        (httpx.Response(500, text="oops"), ServerError),
+    ],
+)
+def test_answers_that_are_not_tidegates_are_named_as_such(answer: httpx.Response, kind: type[Exception]) -> None:
+    with pytest.raises(errors.TidegateError) as caught:
+        client_for(Script(answer)).get("j1")
+    assert type(caught.value) is kind
+
+
+def test_a_gateway_that_is_busy_is_asked_again() -> None:
+    assert client_for(Script(httpx.Response(502, text="bad gateway"), ok(job=JOB))).get("j1").id == "j1"
+
+
+def batch_server(request: httpx.Request) -> httpx.Response:
+    jobs = json.loads(request.content)["jobs"]
+    accepted = [job["job_id"] for job in jobs if job["name"] != "bad"]
+    rejected = [
+        {"index": index, "code": "INVALID_INPUT", "message": "name: bad", "details": {}}
+        for index, job in enumerate(jobs)
+        if job["name"] == "bad"
+    ]
+    return ok(accepted=accepted, rejected=rejected)
+
+
+def test_many_jobs_go_in_hundreds_and_rejections_count_over_the_whole_list() -> None:
+    sizes: list[int] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        sizes.append(len(json.loads(request.content)["jobs"]))
+        return batch_server(request)
+
+    jobs = ({"name": "bad" if n in (3, 204) else "good", "data": n} for n in range(250))
+    batch = client_for(server).submit_many(jobs)
+    assert sizes == [100, 100, 50]
+    assert [each.index for each in batch.rejected] == [3, 204]
+    assert len(set(batch.accepted)) == 248
+
+
+def test_large_jobs_go_in_smaller_requests() -> None:
+    sizes: list[int] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        sizes.append(len(request.content))
+        return batch_server(request)
+
+    batch = client_for(server).submit_many([{"name": "good", "data": "x" * 1_500_000}] * 5)
+    assert len(batch.accepted) == 5
+    assert len(sizes) == 3
+    assert max(sizes) < 4_100_000
+
+
+def test_a_job_too_large_for_any_request_is_rejected_and_the_others_are_not() -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        if len(request.content) > 6_000_000:
+            return refusal(413, "PAYLOAD_TOO_LARGE", "data: at most 6000000 bytes")
+        return batch_server(request)
+
+    batch = client_for(server).submit_many([{"name": "a"}, {"name": "b", "data": "x" * 7_000_000}, {"name": "c"}])
+    assert len(batch.accepted) == 2
+    assert [(each.index, each.code) for each in batch.rejected] == [(1, "PAYLOAD_TOO_LARGE")]
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object(), "\ud800"])
+def test_what_json_cannot_carry_is_refused_before_it_is_sent(value: Any) -> None:
+    with pytest.raises(errors.InvalidInput, match="cannot be written as JSON"):
+        client_for(Script()).submit("extract", value)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    naive = datetime(2030, 1, 1)  # noqa: DTZ001
+    with pytest.raises(errors.InvalidInput, match="start_after: must carry a time zone"):
+        client_for(Script()).submit("extract", start_after=naive)
+
+
+def test_tags_given_as_one_word_are_refused_rather_than_spelled() -> None:
+    with pytest.raises(errors.InvalidInput, match="tags"):
+        client_for(Script()).submit("extract", tags="urgent")
+
+
+def test_listing_follows_the_cursor_and_stops_at_the_number_asked_for() -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        params = request.url.params
+        first, limit = int(params.get("cursor", "0")), int(params["limit"])
+        jobs = [{**JOB, "id": f"j{n}"} for n in range(first, min(first + limit, 450))]
+        after = first + limit
+        return ok(jobs=jobs, total_count=450, next_cursor=str(after) if after < 450 else None)
+
+    assert [job.id for job in client_for(server).list()] == [f"j{n}" for n in range(450)]
+    assert len(list(client_for(server).list(max_jobs=201))) == 201
+    assert list(client_for(Script()).list(max_jobs=0)) == []
+
+
+def test_filters_are_query_parameters() -> None:
+    script = Script(ok(jobs=[], total_count=0, next_cursor=None))
+    since = datetime(2025, 1, 1, tzinfo=UTC)
+    client_for(script).page(state=["failed", "RETRY"], name="a&b", metadata={"team": "x"}, created_from=since, tag=None)
+    assert script.requests[0].url.params.multi_items() == [
+        ("state", "failed"),
+        ("state", "RETRY"),
+        ("name", "a&b"),
+        ("metadata.team", "x"),
+        ("created_from", "2025-01-01T00:00:00.000Z"),
+        ("limit", "50"),
+    ]
+
+
+def test_ids_and_names_cannot_leave_their_place_in_the_path() -> None:
+    script = Script(ok(job=JOB))
+    client_for(script).get("../queues?x#y")
+    assert script.requests[0].url.raw_path == b"/jobs/..%2Fqueues%3Fx%23y"
+    for name in ("", ".", ".."):
+        with pytest.raises(errors.InvalidInput):
+            client_for(Script()).get(name)
+
+
+def test_waiting_looks_until_the_job_has_ended() -> None:
+    slept: list[float] = []
+    script = Script(ok(job=JOB), ok(job=JOB), ok(job=DONE))
+    job = client_for(script, sleep=slept.append).wait("j1")
+    assert (job.succeeded, job.result) == (True, {"pages": 3})
+    assert slept == [0.1, 0.1]
+
+
+def test_watching_tells_each_change_once() -> None:
+    half = {**JOB, "state": "ACTIVE", "status": "running", "progress": {"fraction": 0.5, "message": "page 3"}}
+    script = Script(ok(job=JOB), ok(job=JOB), ok(job=half), ok(job=half), ok(job=DONE))
+    seen = [(job.state, job.progress and job.progress.fraction) for job in client_for(script).watch("j1")]
+    assert seen == [("CREATED", None), ("ACTIVE", 0.5), ("COMPLETED", None)]
+
+
+def test_waiting_ends_at_its_timeout_and_looks_less_often_the_longer_it_takes() -> None:
+    now = [0.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    client = client_for(lambda _: ok(job=JOB), sleep=sleep, clock=lambda: now[0])
+    with pytest.raises(WaitTimeout, match="job 'j1' is still CREATED after 60 s"):
+        client.wait("j1", timeout=60)
+    assert now[0] == pytest.approx(60)
+    assert (min(pauses[:-1]), max(pauses)) == (0.1, 2.0)
+
+
+def test_queues_stats_and_health_are_typed() -> None:
+    queue = {"name": "reports", "retry_limit": 5, "paused": True, "paused_reason": "audit", "slots": 3}
+    client = client_for(
+        Script(
+            ok(queues=[queue]),
+            ok(queue=queue),
+            ok(stats={"pending": 1, "total": 2, "states": {"CREATED": 1}, "blocked": 1}),
+            httpx.Response(
+                200, json={"success": True, "status": "ok", "version": "9.9", "time": "2025-01-01T00:00:00.000Z"}
+            ),
+        )
+    )
+    assert client.queues()[0].paused_reason == "audit"
+    assert client.pause_queue("reports", "audit").raw["slots"] == 3
+    assert client.stats().pending == 1
+    assert client.health().version == "9.9"
+
+
+def test_changes_have_the_method_path_and_body_of_the_api() -> None:
+    queue = ok(queue={"name": "q"})
+    script = Script(ok(job=JOB), ok(job=JOB), ok(job_id="j1", action="erased"), queue, queue, queue, queue)
+    client = client_for(script)
+    client.cancel("j1", "why")
+    client.set_priority("j1", "critical")
+    assert client.delete("j1") == "erased"
+    client.put_queue("q", retry_limit=1)
+    client.patch_queue("q", timeout=2)
+    client.resume_queue("q")
+    client.queue("q")
+    assert [(each.method, each.url.path, each.content) for each in script.requests] == [
+        ("POST", "/jobs/j1/cancel", b'{"reason":"why"}'),
+        ("POST", "/jobs/j1/priority", b'{"priority":"critical"}'),
+        ("DELETE", "/jobs/j1", b""),
+        ("PUT", "/queues/q", b'{"retry_limit":1}'),
+        ("PATCH", "/queues/q", b'{"timeout":2}'),
+        ("POST", "/queues/q/resume", b"{}"),
+        ("GET", "/queues/q", b""),
+    ]
+
+
+def test_the_environment_names_server_and_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_URL", "https://jobs.test/prod/")
+    monkeypatch.setenv("TIDEGATE_TOKEN", " abc\n")
+    endpoint = find_endpoint()
+    assert (endpoint.url, endpoint.token) == ("https://jobs.test/prod", "abc")
+    assert "abc" not in repr(endpoint)
+    assert find_endpoint("http://x.test", "other").token == "other"
+
+
+def test_a_stage_in_the_address_stays_in_front_of_every_path() -> None:
+    script = Script(ok(job=JOB))
+    Client("https://jobs.test/prod", "t", transport=httpx.MockTransport(script)).get("j1")
+    assert script.requests[0].url == "https://jobs.test/prod/jobs/j1"
+
+
+def test_the_token_file_serves_this_machine_and_never_travels(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("local-secret\n")
+    assert find_endpoint(data=tmp_path).token == "local-secret"
+    assert find_endpoint("http://localhost:9000", data=tmp_path).token == "local-secret"
+    assert find_endpoint("http://[::1]:9000", data=tmp_path).token == "local-secret"
+    for elsewhere in ("https://jobs.test", "http://127.0.0.1.evil.test", "http://127.0.0.1@evil.test"):
+        assert find_endpoint(elsewhere, data=tmp_path).token is None
+
+
+def test_a_missing_token_file_means_no_token(tmp_path: Path) -> None:
+    assert find_endpoint(data=tmp_path / "none").token is None
+
+
+@pytest.mark.parametrize("url", ["jobs.test", "ftp://jobs.test", "http://", "http://x:99999", "http://[::1"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="url: must be"):
+        Client(url)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "größe"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="token"):
+        Client("http://x.test", token)
+
+
+@pytest.mark.parametrize("options", [{"tries": 0}, {"base": 11}, {"base": -1}])
+def test_nonsense_retries_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(errors.InvalidInput):
+        Retries(**options)  # type: ignore[arg-type]
+
+
+def test_the_async_client_does_the_same() -> None:
+    async def scenario() -> None:
+        half = {**JOB, "state": "ACTIVE", "status": "running"}
+        page = {"jobs": [JOB], "total_count": 2}
+        script = Script(
+            httpx.ReadTimeout("lost"),
+            ok(job=JOB),
+            ok(job=half),
+            ok(job=DONE),
+            ok(**page, next_cursor="c"),
+            ok(**page, next_cursor=None),
+        )
+
+        async def sleep(_: float) -> None:
+            return None
+
+        transport = httpx.MockTransport(script)
+        async with AsyncClient("http://tidegate.test", "secret", transport=transport, sleep=sleep) as client:
+            job = await client.submit("extract", {"a": 1})
+            first, second = (json.loads(request.content) for request in script.requests)
+            assert first == second
+            assert (await client.wait(job.id)).result == {"pages": 3}
+            assert [each.id async for each in client.list(state="pending")] == ["j1", "j1"]
+        async with AsyncClient("http://tidegate.test", transport=httpx.MockTransport(batch_server)) as client:
+            batch = await client.submit_many([{"name": "good"}, {"name": "bad"}])
+            assert (len(batch.accepted), batch.rejected[0].index) == (1, 1)
+
+    asyncio.run(scenario())
+
+
+def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
+    import inspect
+
+    def parameters(kind: type) -> dict[str, list[str]]:
+        methods = inspect.getmembers(kind, inspect.isfunction)
+        return {name: list(inspect.signature(each).parameters) for name, each in methods if not name.startswith("_")}
+
+    assert parameters(Client) == parameters(AsyncClient)
