@@ -76,6 +76,29 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def settings_of_stack(name: str) -> Settings:
+    """The settings of a deployed stack, read from its outputs with the AWS credentials at hand.
+
+    Raises NotFound when there is no such stack, InvalidInput when it is not one of Tidegate's.
+    """
+    from tidegate.adapters.aws.stack import stack_outputs
+
+    outputs = stack_outputs(name)
+    missing = [output for output in _STACK_OUTPUTS.values() if output not in outputs]
+    if missing:
+        raise InvalidInput.field("stack", f"'{name}' lacks the outputs {', '.join(missing)}: is it Tidegate's?")
+    return settings_from({variable: outputs[output] for variable, output in _STACK_OUTPUTS.items()})
+
+
+_STACK_OUTPUTS: Mapping[str, str] = {
+    "TIDEGATE_STAGE": "Stage",
+    "TIDEGATE_JOBS_TABLE": "JobsTable",
+    "TIDEGATE_REGISTRY_TABLE": "RegistryTable",
+    "TIDEGATE_BUCKET": "Bucket",
+    "TIDEGATE_POOLS": "Pools",
+}
+
+
 def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]) -> WorkerSettings:
     """The worker's settings in `TIDEGATE_POOL` and `TIDEGATE_HANDLERS`. Raises InvalidInput."""
     pool = environ.get("TIDEGATE_POOL", DEFAULT_POOL)

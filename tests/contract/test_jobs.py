@@ -189,9 +189,7 @@ class TestGuards:
 
 class TestApply:
     @IDS
-    def test_a_claim_starts_the_next_attempt_and_leaves_the_lane(
-        self, ports: Ports, clock: Clock, named: bool
-    ) -> None:
+    def test_a_claim_starts_the_next_attempt_and_leaves_the_lane(self, ports: Ports, clock: Clock, named: bool) -> None:
         job = stored(ports, make_job(an_id(clock, named)))
         claim = guarded.claim_if_ready(LANE, job.id, Lease("w1", START_MS + 60_000), START_MS + 1)
         outcome = ports.jobs.apply([claim])[0]
@@ -249,7 +247,9 @@ class TestApply:
         stolen = step(guarded.reclaim_if_lapsed(again, Lease("w3", START_MS + 9_000), START_MS + 3_000))
         assert stolen.attempt == 3
         stopping = step(guarded.request_cancel_if_active(stolen, "enough", START_MS + 3_001))
-        assert not ports.jobs.apply([guarded.retry_if_held(stopping, failure, START_MS, START_MS, ticketed=False)])[0].applied
+        assert not ports.jobs.apply([guarded.retry_if_held(stopping, failure, START_MS, START_MS, ticketed=False)])[
+            0
+        ].applied
         ended = step(guarded.cancel_if_held(stopping, START_MS + 3_002))
         assert ended.lease_until is None
         restarted = step(guarded.restart_if_ended(ended, START_MS + 3_003))
@@ -270,7 +270,7 @@ class TestApply:
             guarded.extend_if_held(zombie, late, late, None),
             guarded.skip_if_held(zombie, "late", late),
             guarded.retry_if_held(zombie, failure, late, late, ticketed=False),
-            guarded.snooze_if_held(zombie, late, late),
+            guarded.snooze_if_held(zombie, late, late, ticketed=False),
             guarded.fail_if_held(zombie, failure, late),
             guarded.cancel_if_held(zombie, late),
             guarded.fail_if_lapsed(zombie, START_MS * 3),

@@ -123,7 +123,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"\bclients\.(dynamodb|s3|sqs)\.([a-z_]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|s3|sqs)\.([a-z_]+)")
 ACTIONS = {
     "batch_execute_statement": "PartiQLInsert",
     "send_message_batch": "SendMessage",

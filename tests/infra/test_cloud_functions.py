@@ -6,6 +6,7 @@ import json
 
 import pytest
 from synthesised import Synthesised
+from tidegate.runtime import settings_from, worker_settings_from
 
 COMMON = {
     "TIDEGATE_STAGE",
@@ -57,6 +58,16 @@ def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None
     environment = template.environment("worker-slow")
     assert environment["TIDEGATE_POOL"] == "slow"
     assert environment["TIDEGATE_HANDLERS"] == "sample_handlers"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_environment_of_each_function_satisfies_its_settings(template: Synthesised, name: str) -> None:
+    environment = template.environment(name)
+    settings = settings_from(environment)
+    assert (settings.stage, settings.data, set(settings.pools)) == ("dev", None, {"default", "slow"})
+    if name.startswith("worker-"):
+        worker = worker_settings_from(environment, settings.pools)
+        assert (worker.pool, worker.handlers) == (name.removeprefix("worker-"), ("sample_handlers",))
 
 
 def test_a_worker_has_the_memory_and_timeout_of_its_pool(template: Synthesised) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tidegate.client import (
     WaitTimeout,
 )
 from tidegate.client.endpoint import find_endpoint
+from tidegate.client.ids import new_id
 from tidegate.domain import errors
 
 JOB = {
@@ -201,7 +204,7 @@ def test_a_refusal_is_raised_as_the_error_its_code_names(
 
 def test_details_named_like_parameters_do_no_harm() -> None:
     answer = {"success": False, "code": "CONFLICT", "message": "m", "details": {"message": "inner", "self": 1}}
-    with pytest.raises(errors.Conflict, match="^m$") as caught:
+    with pytest.raises(errors.Conflict, match=r"^m$") as caught:
         client_for(Script(httpx.Response(409, json=answer))).get("j1")
     assert caught.value.details["message"] == "inner"
 
@@ -486,3 +489,15 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
         return {name: list(inspect.signature(each).parameters) for name, each in methods if not name.startswith("_")}
 
     assert parameters(Client) == parameters(AsyncClient)
+
+
+def test_ids_made_here_sort_as_they_were_made_even_among_threads() -> None:
+    """Jobs of one batch have one rank, and equal ranks start by id."""
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: [new_id() for _ in range(2_000)], range(4)))
+    assert all(run == sorted(run) for run in runs)
+    assert len({made for run in runs for made in run}) == 8_000
+    newest = uuid.UUID(runs[0][-1])
+    assert newest.version == 7
+    assert newest.variant == uuid.RFC_4122
+    assert abs((newest.int >> 80) / 1000 - time.time()) < 60

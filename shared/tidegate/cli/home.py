@@ -23,7 +23,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8321,
     data: Data = None,
-    workers: Annotated[int, typer.Option(help="Jobs run at once; 0 leaves them to 'tidegate worker'.", min=0)] = 4,
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 leaves jobs to 'tidegate worker'.", min=0)] = 2,
     handlers: Handlers = None,
 ) -> None:
     """Run server, workers and clock on this machine, on one SQLite file."""
@@ -38,7 +38,7 @@ def worker(
     pool: Annotated[str, typer.Option(help="Pool whose jobs to run.")] = "default",
     max_jobs: Annotated[int | None, typer.Option(help="Stop after so many jobs.", min=1)] = None,
     worker_id: Annotated[str | None, typer.Option(help="Name of this worker; made up if not given.")] = None,
-    poll_interval: Annotated[float, typer.Option(help="Seconds between two looks for jobs.", min=0.05)] = 1.0,
+    poll_interval: Annotated[float, typer.Option(help="Seconds between two looks for jobs.", min=0.05)] = 5.0,
     handlers: Handlers = None,
 ) -> None:
     """Run jobs of a data folder, or of the cloud when TIDEGATE_JOBS_TABLE and the like are set."""

@@ -54,7 +54,7 @@ def with_session(command: Callable[Concatenate[Session, P], None]) -> Callable[.
     def run(ctx: typer.Context, *, url: str | None, token: str | None, as_json: bool, **options: object) -> None:
         before = ctx.find_object(Server) or Server()
         session = Session(Server(url or before.url, token or before.token), as_json)
-        command(session, **options)  # type: ignore[arg-type]  # typer passes exactly the signature made below
+        command(session, **options)  # type: ignore[arg-type, call-arg]  # typer passes exactly the signature made below
 
     signature = _signature(command)
     run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -20,9 +20,9 @@ def show_job(job: Job) -> None:
     """Everything about one job; times are in UTC."""
     for label, value in _facts(job):
         say(Text.assemble((f"{label}: ", ""), value if isinstance(value, Text) else clean(value)))
-    say("", "Configuration:", json_text(job.data))
-    if job.result is not None:
-        say("", "Result:", json_text(job.result))
+    say("", "Configuration:", _value(job, "data"))
+    if job.result is not None or "result" in job.omitted:
+        say("", "Result:", _value(job, "result"))
 
 
 def show_page(page: Page) -> None:
@@ -47,6 +47,10 @@ def stats_lines(stats: Stats) -> list[str]:
     names += [name for name in ("skipped", "expired") if getattr(stats, name)]
     figures = [_figure(name.capitalize(), getattr(stats, name)) for name in names]
     return ["Queue Statistics:", "-" * _WIDTH, *figures, "-" * _WIDTH, _figure("Total", stats.total)]
+
+
+def _value(job: Job, name: str) -> str:
+    return "(too large to be shown)" if name in job.omitted else json_text(getattr(job, name))
 
 
 def _figure(label: str, count: int) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def follow(client: Client, job_id: str, *, quiet: bool) -> Job:
     """The job once it has ended, its progress shown on stderr unless `quiet`."""
-    changes = client.watch(job_id)
     try:
+        changes = client.watch(job_id)
         return _last(changes if quiet else _shown(changes))
     except KeyboardInterrupt:
         complain(f"Stopped watching; job {job_id} goes on")

@@ -52,6 +52,8 @@ class Job:
     start_after: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    omitted: tuple[str, ...] = ()
+    """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The server's own words, added fields included."""
 
@@ -79,6 +81,7 @@ class Job:
             tags=tuple(wire.get("tags") or ()),
             metadata=dict(wire.get("metadata") or {}),
             dependencies=tuple(wire.get("dependencies") or ()),
+            omitted=tuple(wire.get("omitted") or ()),
             progress=_progress(wire.get("progress")),
         )
 

@@ -1,0 +1,80 @@
+"""Runs the Lambda handlers for the emulator: one HTTP POST is one invocation.
+
+`python lambda_host.py PORT` asks the emulator for a function's environment and handler when it is first invoked,
+so that what runs is what the template says, on the checkout's own code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+_loading = threading.Lock()
+
+
+class Context:
+    """What Lambda tells a function about its invocation."""
+
+    memory_limit_in_mb = 512
+    log_stream_name = "emulated"
+
+    def __init__(self, headers: Any) -> None:
+        self.function_name = headers["X-Amzn-Lambda-Function-Name"]
+        self.invoked_function_arn = headers["X-Amzn-Lambda-Function-Arn"]
+        self.aws_request_id = headers["X-Amzn-Lambda-Request-Id"]
+        self._deadline = int(headers["X-Amzn-Lambda-Deadline-Ms"]) / 1000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round((self._deadline - time.time()) * 1000)
+
+
+@cache
+def load(function_name: str) -> Callable[[dict[str, Any], Context], Any]:
+    """Take over the function's environment and import its handler."""
+    settings = boto3.client("lambda").get_function_configuration(FunctionName=function_name)
+    os.environ.update(settings["Environment"]["Variables"])
+    module, _, name = settings["Handler"].rpartition(".")
+    handler: Callable[[dict[str, Any], Context], Any] = getattr(importlib.import_module(module), name)
+    return handler
+
+
+class Invocation(BaseHTTPRequestHandler):
+    """One request of the emulator."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        context = Context(self.headers)
+        try:
+            with _loading:
+                handler = load(context.function_name)
+            status, answer = 200, handler(event, context)
+        except Exception as error:
+            traceback.print_exc()
+            status, answer = 500, {"errorType": type(error).__name__, "errorMessage": str(error)}
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Invocation).serve_forever()
