@@ -49,17 +49,17 @@ check: $(VENV)/.dev ## Format, lint, import laws, types, docs, synth, cdk-nag, c
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python docs/check.py
-	$(BIN)/python infra/check.py
+	$(BIN)/python -m infra.check
 
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 synth: $(VENV)/.dev ## Synthesise the cloud stack of STAGE into cdk.out
-	STAGE=$(STAGE) $(BIN)/python infra/app.py
+	$(BIN)/python infra/app.py -c stage=$(STAGE)
 
 deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials at hand
-	$(BIN)/python infra/deploy.py --stage $(STAGE)
+	$(BIN)/python -m infra.deploy $(STAGE)
 
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -35,18 +35,22 @@ def serve(
 
 def worker(
     data: Data = None,
+    stack: Annotated[
+        str | None, typer.Option(help="Name of a deployed stack to work for, with AWS credentials.")
+    ] = None,
     pool: Annotated[str, typer.Option(help="Pool whose jobs to run.")] = "default",
     max_jobs: Annotated[int | None, typer.Option(help="Stop after so many jobs.", min=1)] = None,
     worker_id: Annotated[str | None, typer.Option(help="Name of this worker; made up if not given.")] = None,
     poll_interval: Annotated[float, typer.Option(help="Seconds between two looks for jobs.", min=0.05)] = 5.0,
     handlers: Handlers = None,
 ) -> None:
-    """Run jobs of a data folder, or of the cloud when TIDEGATE_JOBS_TABLE and the like are set."""
+    """Run jobs of a data folder, or of a deployed stack (--stack, or TIDEGATE_JOBS_TABLE and the like)."""
     from tidegate.worker import WorkerOptions, run
 
     run(
         WorkerOptions(
-            data=_worker_data(data),
+            data=_worker_data(data, stack),
+            stack=stack,
             pool=pool,
             max_jobs=max_jobs,
             worker_id=worker_id,
@@ -56,11 +60,11 @@ def worker(
     )
 
 
-def _worker_data(data: Path | None) -> Path | None:
+def _worker_data(data: Path | None, stack: str | None) -> Path | None:
     """The folder to work on; None means the cloud that the environment names."""
     from tidegate.client.endpoint import data_folder
 
-    in_cloud = data is None and "TIDEGATE_JOBS_TABLE" in os.environ
+    in_cloud = data is None and (stack is not None or "TIDEGATE_JOBS_TABLE" in os.environ)
     return None if in_cloud else data_folder(data)
 
 

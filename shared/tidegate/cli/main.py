@@ -17,6 +17,7 @@ from .output import clean, complain, emit, say
 from .queues import queue_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
+from .tokens import token_app
 
 app = typer.Typer(
     name="tidegate",
@@ -83,4 +84,5 @@ app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
 app.command("stats")(jobs.stats)
 app.add_typer(queue_app, name="queue")
+app.add_typer(token_app, name="token")
 app.command("version")(show_version)

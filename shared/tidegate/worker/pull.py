@@ -22,14 +22,23 @@ _MAX_TICKETS = 10
 _AHEAD_SECONDS = 0.05
 """Tickets are taken ahead only for as much work as this, so that no job waits behind another in one worker."""
 _TROUBLE_SECONDS = 1.0
+_EMBEDDED_WAIT_SECONDS = 0.25
+"""Asking SQLite again costs nothing, so a worker that is told to stop does so at once."""
+_LONG_POLL_SECONDS = 20.0
+"""The longest wait of an SQS receive."""
 PARENT_VARIABLE = "TIDEGATE_PARENT_PID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """How a worker is to run. `data` None: in the cloud that `TIDEGATE_*` names. `poll_interval` in seconds."""
+    """How a worker is to run. `poll_interval` in seconds.
+
+    It works on the folder `data`, on the deployed `stack` (its name; needs AWS credentials), or, with neither,
+    on the home that `TIDEGATE_*` variables name.
+    """
 
     data: Path | None = None
+    stack: str | None = None
     pool: str = DEFAULT_POOL
     max_jobs: int | None = None
     worker_id: str | None = None
@@ -42,7 +51,7 @@ def run(options: WorkerOptions) -> int:
 
     The job that runs when a signal comes is finished first.
     """
-    app = runtime.embedded(options.data) if options.data else runtime.current()
+    app = _home(options)
     runner = runtime.runner(app, options.handlers, worker_id=options.worker_id, pulling=True)
     loop = PullLoop(app, runner, options)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,11 +59,20 @@ def run(options: WorkerOptions) -> int:
     return loop.run()
 
 
+def _home(options: WorkerOptions) -> App:
+    if options.data is not None:
+        return runtime.embedded(options.data)
+    if options.stack is not None:
+        return runtime.build(runtime.settings_of_stack(options.stack))
+    return runtime.current()
+
+
 class PullLoop:
     """One worker. `run` blocks; `stop` may be called from a signal handler or another thread."""
 
     def __init__(self, app: App, runner: Runner, options: WorkerOptions) -> None:
         self._tickets: Tickets = app.ports.tickets
+        self._wait = min(options.poll_interval, _EMBEDDED_WAIT_SECONDS if app.settings.data else _LONG_POLL_SECONDS)
         self._runner = runner
         self._options = options
         self._stopping = False
@@ -70,7 +88,7 @@ class PullLoop:
         """Serve tickets; answers how many jobs were run."""
         while not self._finished():
             try:
-                deliveries = self._tickets.receive(self._options.pool, self._wanted(), self._options.poll_interval)
+                deliveries = self._tickets.receive(self._options.pool, self._wanted(), self._wait)
                 for index, delivery in enumerate(deliveries):
                     if self._finished():
                         self._give_back(deliveries[index:])

@@ -1,0 +1,1 @@
+"""Answers the HTTP API: one file of routes per resource."""

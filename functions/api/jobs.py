@@ -1,0 +1,161 @@
+"""The routes of `/jobs`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from aws_lambda_powertools.event_handler.request import Request
+from pydantic import ValidationError
+from tidegate import runtime
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import InvalidInput, TidegateError, WrongState
+from tidegate.domain.job import Job, State
+from tidegate.domain.spec import JobSpec
+from tidegate.ports import Ports
+from tidegate.service import control
+from tidegate.service.submit import Submitted, submit, submit_one
+
+from .errors import body_of, invalid_input
+from .listing import listed, query_of
+from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest
+from .requests import answer, caller_of, check_query, metadata_in, query_pairs
+from .views import fitting_view, job_view
+
+router = Router()  # type: ignore[no-untyped-call]
+_MAX_KEY = 255
+
+
+@router.post("/jobs", tags=["jobs"], operation_id="submit_job", summary="Submit a job", status_code=201)
+def submit_job(
+    request: Request,
+    body: JobRequest,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", description="Ignored beside a job_id.")] = None,
+) -> Response[Any]:
+    """The same request with the same `job_id` or `Idempotency-Key` is accepted once: 201, then 200."""
+    caller = caller_of(request)
+    spec = body.spec(None if key is None else idempotent_id(caller, key))
+    found = submit_one(runtime.current().ports, caller, spec)
+    message = "Job created and queued for processing" if found.created else "Job was accepted before"
+    view = {"success": True, "message": message, "job_id": found.job.id, "job": job_view(found.job)}
+    return answer(view, 201 if found.created else 200)
+
+
+@router.post("/jobs/batch", tags=["jobs"], operation_id="submit_jobs", summary="Submit up to 100 jobs")
+def submit_jobs(request: Request, body: BatchRequest) -> Response[Any]:
+    """Each job is accepted or rejected for itself; `success` says that none was rejected."""
+    caller = caller_of(request)
+    caller.require(Scope.SUBMIT)
+    results = _submit_each(runtime.current().ports, caller, [_spec_or_error(job) for job in body.jobs])
+    accepted = [result.job.id for result in results if isinstance(result, Submitted)]
+    rejected = [_rejection(i, result) for i, result in enumerate(results) if isinstance(result, TidegateError)]
+    message = f"{len(accepted)} of {len(results)} jobs accepted"
+    return answer({"success": not rejected, "message": message, "accepted": accepted, "rejected": rejected})
+
+
+@router.get("/jobs", tags=["jobs"], operation_id="list_jobs", summary="List jobs, newest first")
+def list_jobs(request: Request, query: Annotated[ListQuery, Query()]) -> Response[Any]:
+    """Callers without the scope `operate` see their own jobs.
+
+    `total_count` is null where only reading all pages could tell it: with filters other than `state`, before
+    the last page.
+    """
+    caller, pairs = caller_of(request), query_pairs(request)
+    check_query(pairs, ListQuery, repeatable="state")
+    asked = query_of(query, metadata_in(pairs), caller.tenant)
+    page = listed(runtime.current().ports, caller, asked, query.offset)
+    return answer(
+        {
+            "success": True,
+            "message": "Jobs retrieved successfully",
+            "jobs": page.jobs,
+            "total_count": page.total_count,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+@router.get("/jobs/<job_id>", tags=["jobs"], operation_id="get_job", summary="One job, with its data and result")
+def get_job(request: Request, job_id: str) -> Response[Any]:
+    """Another tenant's job, and another user's without the scope `operate`, is not found."""
+    job = control.get_job(runtime.current().ports, caller_of(request), job_id)
+    return answer({"success": True, "message": "Job details retrieved successfully", "job": fitting_view(job)})
+
+
+@router.delete("/jobs/<job_id>", tags=["jobs"], operation_id="delete_job", summary="Cancel or erase a job")
+def delete_job(request: Request, job_id: str) -> Response[Any]:
+    """An ended job is erased, a live one cancelled; `action` says which, or that its handler was asked to stop."""
+    action = _delete(runtime.current().ports, caller_of(request), job_id)
+    return answer({"success": True, "message": _DELETED[action], "job_id": job_id, "action": action})
+
+
+@router.post("/jobs/<job_id>/cancel", tags=["jobs"], operation_id="cancel_job", summary="Stop a job")
+def cancel_job(request: Request, job_id: str, body: ReasonRequest | None = None) -> Response[Any]:
+    """At once while it waits; a running handler is asked to stop. Cancelling again changes nothing."""
+    reason = body.reason if body is not None else None
+    job = control.cancel(runtime.current().ports, caller_of(request), job_id, reason)
+    return _told("Job cancelled" if job.state is State.CANCELLED else "Job asked to stop", job)
+
+
+@router.post("/jobs/<job_id>/retry", tags=["jobs"], operation_id="retry_job", summary="Start an ended job over")
+def retry_job(request: Request, job_id: str) -> Response[Any]:
+    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts."""
+    return _told("Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id))
+
+
+@router.post("/jobs/<job_id>/priority", tags=["jobs"], operation_id="reprioritise_job", summary="Move a waiting job")
+def reprioritise_job(request: Request, job_id: str, body: PriorityRequest) -> Response[Any]:
+    """It takes its new place among the waiting jobs at once."""
+    job = control.reprioritise(runtime.current().ports, caller_of(request), job_id, body.priority)
+    return _told("Job priority changed", job)
+
+
+def idempotent_id(caller: Caller, key: str) -> str:
+    """The job id that an Idempotency-Key of this user stands for. Raises InvalidInput."""
+    if not 1 <= len(key) <= _MAX_KEY:
+        raise InvalidInput.field("Idempotency-Key", f"must have 1 to {_MAX_KEY} characters")
+    return "idem-" + hashlib.sha256(f"{caller.user}\n{key}".encode()).hexdigest()[:32]
+
+
+_DELETED = {
+    "erased": "Job deleted successfully",
+    "cancelled": "Job cancelled",
+    "cancel_requested": "Job asked to stop",
+}
+
+
+def _delete(ports: Ports, caller: Caller, job_id: str) -> str:
+    try:
+        control.erase(ports, caller, job_id)
+    except WrongState:
+        job = control.cancel(ports, caller, job_id)
+        return "cancelled" if job.state is State.CANCELLED else "cancel_requested"
+    return "erased"
+
+
+def _spec_or_error(raw: Any) -> JobSpec | TidegateError:
+    try:
+        return JobRequest.model_validate(raw).spec()
+    except ValidationError as error:
+        return invalid_input((each["loc"] or ("job",), each) for each in error.errors())
+    except TidegateError as error:
+        return error
+
+
+def _submit_each(ports: Ports, caller: Caller, asked: list[JobSpec | TidegateError]) -> list[Submitted | TidegateError]:
+    """Submit those that are sound; every answer stands where its question stood."""
+    specs = [each for each in asked if isinstance(each, JobSpec)]
+    answers = iter(submit(ports, caller, specs) if specs else [])
+    return [next(answers) if isinstance(each, JobSpec) else each for each in asked]
+
+
+def _rejection(index: int, error: TidegateError) -> dict[str, Any]:
+    body = body_of(error)
+    return {"index": index, **{name: body[name] for name in ("code", "message", "details")}}
+
+
+def _told(message: str, job: Job) -> Response[Any]:
+    return answer({"success": True, "message": message, "job": job_view(job)})

@@ -1,0 +1,110 @@
+"""Pages of jobs: from a query string to the store's query, offsets by walking, counts where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.domain.caller import Caller
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.job import COARSE, State, states_named
+from tidegate.ports import JobPage, JobQuery, Ports
+from tidegate.service.control import list_jobs
+from tidegate.service.stats import stats
+
+from .models import MAX_LIMIT, ListQuery
+from .views import job_view
+from .wire import dump, fits
+
+_MAX_STEPS = 100
+"""Pages read to reach an offset; filtered pages may be shorter than asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page as it is answered."""
+
+    jobs: list[dict[str, Any]]
+    total_count: int | None
+    next_cursor: str | None
+
+
+def query_of(asked: ListQuery, metadata: dict[str, str], tenant: str) -> JobQuery:
+    """The store's query. Raises InvalidInput for an unknown state, or an offset beside a cursor."""
+    if asked.cursor is not None and asked.offset:
+        raise InvalidInput.field("offset", "must not be given together with cursor")
+    return JobQuery(
+        tenant=tenant,
+        states=_states(asked.state),
+        queue=asked.queue,
+        name=asked.name,
+        owner=asked.owner,
+        tag=asked.tag,
+        dag_id=asked.dag_id,
+        metadata=metadata,
+        created_from=asked.created_from,
+        created_to=asked.created_to,
+        limit=asked.limit,
+        cursor=asked.cursor,
+    )
+
+
+def listed(ports: Ports, caller: Caller, query: JobQuery, offset: int) -> Listed:
+    """The page of `query` after `offset` jobs, shortened if need be to what one answer can carry."""
+    skipped, start = _skip(ports, caller, query, offset)
+    if start is None:
+        return Listed([], skipped, None)
+    page, views = _fitting(ports, caller, start)
+    known = offset + len(views) if start.cursor is None or offset else None
+    return Listed(views, _total(ports, caller, query, known, page.next_cursor), page.next_cursor)
+
+
+def _skip(ports: Ports, caller: Caller, query: JobQuery, offset: int) -> tuple[int, JobQuery | None]:
+    """How many jobs were passed over, and the query that goes on from there; None where the listing ends."""
+    skipped, start = 0, query
+    for _ in range(_MAX_STEPS):
+        if skipped >= offset:
+            return skipped, start
+        page = list_jobs(ports, caller, replace(start, limit=min(MAX_LIMIT, offset - skipped)))
+        skipped += len(page.jobs)
+        if page.next_cursor is None:
+            return skipped, None
+        start = replace(start, cursor=page.next_cursor)
+    raise InvalidInput.field("offset", "is too far with these filters: follow next_cursor instead")
+
+
+def _fitting(ports: Ports, caller: Caller, query: JobQuery) -> tuple[JobPage, list[dict[str, Any]]]:
+    """The page, asked for again with half the limit while it is too large to be answered."""
+    while True:
+        page = list_jobs(ports, caller, query)
+        views = [job_view(job) for job in page.jobs]
+        if query.limit == 1 or fits(dump(views)):
+            return page, views
+        query = replace(query, limit=query.limit // 2)
+
+
+def _total(ports: Ports, caller: Caller, query: JobQuery, known: int | None, next_cursor: str | None) -> int | None:
+    """How many jobs the query has in all pages, or None where only walking through them could tell.
+
+    Exact where the listing ends here; else from the counters, seconds late, which know states and tenants only.
+    """
+    if next_cursor is None and known is not None:
+        return known
+    unfiltered = JobQuery(tenant=query.tenant, states=query.states, limit=query.limit, cursor=query.cursor)
+    if query != unfiltered or not caller.sees_all_users():
+        return None
+    counted = stats(ports, caller)
+    total = sum(counted.states[state] for state in query.states or frozenset(State))
+    return max(total, (known or 0) + 1) if next_cursor is not None else total
+
+
+def _states(words: Iterable[str]) -> frozenset[State]:
+    found: frozenset[State] = frozenset()
+    for word in ",".join(words).split(",") if words else ():
+        states = states_named(word.strip())
+        if not states:
+            known = ", ".join([*State, *dict.fromkeys(COARSE.values())])
+            raise InvalidInput.field("state", f"'{word[:64]}' is not one of {known}")
+        found |= states
+    return found

@@ -1,0 +1,177 @@
+"""What requests may say. Strict: no unknown field, no text for a number, no boolean for an integer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.job import Ms
+from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
+from tidegate.domain.queue import DEFAULT_QUEUE, Queue
+from tidegate.domain.spec import MAX_BATCH, JobSpec
+
+from .wire import TIME_RULE, parse_time
+
+MAX_REASON = 500
+MAX_LIMIT = 200
+MAX_OFFSET = 10_000
+PRIORITY_RULE = f"must be an integer from {LOWEST} to {HIGHEST}, or one of {', '.join(NAMES)}"
+
+
+def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
+    """Let `parse` of the domain read a value; `rule` is what a wrong one is told."""
+
+    def read(value: Any) -> Any:
+        try:
+            return parse(value)
+        except InvalidInput:
+            raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from None
+
+    return BeforeValidator(read)
+
+
+_PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
+Priority = Annotated[int, _by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
+Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+Word = Annotated[str, Field(min_length=1)]
+
+
+class Body(BaseModel):
+    """The base of all bodies. Schemas are built when first used, which keeps a cold start short."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
+
+
+class JobRequest(Body):
+    """A job to be run. What is absent or null is as the queue says. Durations are seconds."""
+
+    name: str | None = Field(None, description="Which handler runs it. Without it, `data.agent` names the handler.")
+    job_type: str | None = Field(None, description="Another word for `name`.")
+    agent: str | None = Field(None, description="Another word for `name`.")
+    data: Any = Field(None, description="What the handler gets: any JSON.")
+    queue: str = DEFAULT_QUEUE
+    priority: Priority = Field(DEFAULT, description="Higher starts first.")
+    job_id: str | None = Field(None, description="An id of your own: asking again with it makes no second job.")
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
+    start_after: Time | None = Field(None, description="Not before this time.")
+    scheduled_at: Time | None = Field(None, description="Another word for `start_after`.")
+    expire_in_seconds: float | None = Field(None, description="EXPIRED if not started so long after it could.")
+    keep_until: Time | None = Field(None, description="Once ended, it may be deleted after this time.")
+    soft_sla: Time | None = None
+    hard_sla: Time | None = None
+    timeout: float | None = Field(None, description="How long an attempt may take.")
+    retry_limit: int | None = Field(None, description="Retries after the first attempt.")
+    max_retries: int | None = Field(None, description="Another word for `retry_limit`.")
+    retry_delay: float | None = None
+    retry_backoff: bool | None = Field(None, description="Double the delay with each retry.")
+    retry_delay_max: float | None = None
+    retry_jitter: bool | None = None
+
+    def spec(self, fallback_id: str | None = None) -> JobSpec:
+        """What it asks for, in the domain's words; `fallback_id` serves when it names no `job_id`.
+
+        Raises InvalidInput for what breaks a rule.
+        """
+        name = _one_of(name=self.name, job_type=self.job_type, agent=self.agent) or _agent_in(self.data)
+        if name is None:
+            raise InvalidInput.field("name", "is required, here or as data.agent")
+        return JobSpec(
+            name=name,
+            data=self.data,
+            queue=self.queue,
+            priority=self.priority,
+            job_id=self.job_id if self.job_id is not None else fallback_id,
+            tags=tuple(self.tags),
+            metadata=self.metadata,
+            start_after=_one_of(start_after=self.start_after, scheduled_at=self.scheduled_at),
+            expire_in_seconds=self.expire_in_seconds,
+            keep_until=self.keep_until,
+            soft_sla=self.soft_sla,
+            hard_sla=self.hard_sla,
+            timeout=self.timeout,
+            retry_limit=_one_of(retry_limit=self.retry_limit, max_retries=self.max_retries),
+            retry_delay=self.retry_delay,
+            retry_backoff=self.retry_backoff,
+            retry_delay_max=self.retry_delay_max,
+            retry_jitter=self.retry_jitter,
+        )
+
+
+class BatchRequest(Body):
+    """Jobs to be run, each accepted or rejected for itself."""
+
+    jobs: Annotated[list[SkipValidation[JobRequest]], Field(min_length=1, max_length=MAX_BATCH)]
+    """Read one by one later, so that one wrong job does not refuse the others."""
+
+
+class PriorityRequest(Body):
+    """Another priority for a waiting job."""
+
+    priority: Priority
+
+
+class ReasonRequest(Body):
+    """Why, for those who look later."""
+
+    reason: str | None = Field(None, max_length=MAX_REASON)
+
+
+_QUEUE = Queue(tenant="-", name=DEFAULT_QUEUE)
+
+
+class QueueSettings(Body):
+    """What jobs of a queue inherit unless they say otherwise. Durations are seconds."""
+
+    pool: str = _QUEUE.pool
+    retry_limit: int = _QUEUE.retry_limit
+    retry_delay: float = _QUEUE.retry_delay
+    retry_backoff: bool = _QUEUE.retry_backoff
+    retry_delay_max: float = _QUEUE.retry_delay_max
+    retry_jitter: bool = _QUEUE.retry_jitter
+    timeout: float = _QUEUE.timeout
+    expire_in_seconds: float | None = _QUEUE.expire_in_seconds
+    keep_seconds: float = _QUEUE.keep_seconds
+    ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
+    aging_seconds: float = _QUEUE.aging_seconds
+
+    def given(self) -> dict[str, Any]:
+        """The settings that the request names."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class ListQuery(BaseModel):
+    """Which jobs to list, newest first. `metadata.KEY=value` may be added any number of times."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    state: list[str] = Field(
+        default_factory=list, description="Fine (ACTIVE) or coarse (running) names; repeated, or with commas."
+    )
+    queue: Word | None = None
+    name: Word | None = None
+    tag: Word | None = None
+    dag_id: Word | None = None
+    owner: Word | None = None
+    created_from: Time | None = Field(None, description="Made at this time or later.")
+    created_to: Time | None = Field(None, description="Made before this time.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    cursor: Word | None = Field(None, description="`next_cursor` of the page before.")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Jobs to leave out first; a cursor is cheaper.")
+
+
+def _one_of(**given: Any) -> Any:
+    """The one value under any of several names. Raises InvalidInput when two of them differ."""
+    found = {name: value for name, value in given.items() if value is not None}
+    values = list(found.values())
+    if any(value != values[0] for value in values):
+        raise InvalidInput.field(" and ".join(found), "mean the same: give one of them")
+    return values[0] if values else None
+
+
+def _agent_in(data: Any) -> str | None:
+    agent = data.get("agent") if isinstance(data, dict) else None
+    return agent if isinstance(agent, str) else None

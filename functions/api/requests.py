@@ -1,0 +1,53 @@
+"""What every route asks of a request, and how it answers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.request import Request
+from pydantic import BaseModel
+from tidegate.domain.caller import Caller
+from tidegate.domain.errors import InvalidInput, Unauthenticated
+from tidegate.domain.job import Json
+
+from .wire import JSON_TYPE, dump
+
+_METADATA = "metadata."
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the authorizer found out; nothing else in a request is believed. Raises Unauthenticated."""
+    context = request.resolved_event.get("requestContext") or {}
+    found = (context.get("authorizer") or {}).get("lambda") or {}
+    try:
+        return Caller(found["tenant"], found["user"], frozenset(found["scopes"].split()))
+    except (KeyError, AttributeError):
+        raise Unauthenticated from None
+
+
+def query_pairs(request: Request) -> list[tuple[str, str]]:
+    """The query string's names and values, decoded, repeated ones each."""
+    return parse_qsl(request.resolved_event.get("rawQueryString") or "", keep_blank_values=True)
+
+
+def check_query(pairs: list[tuple[str, str]], model: type[BaseModel], *, repeatable: str) -> None:
+    """Refuse names that `model` does not have, and any but `repeatable` that comes twice. Raises InvalidInput."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name not in model.model_fields and not name.startswith(_METADATA):
+            raise InvalidInput.field(name, "is not a known query parameter")
+        if name in seen and name != repeatable:
+            raise InvalidInput.field(name, "must not be given twice")
+        seen.add(name)
+
+
+def metadata_in(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The `metadata.KEY=value` filters of a query string."""
+    return {name.removeprefix(_METADATA): value for name, value in pairs if name.startswith(_METADATA)}
+
+
+def answer(body: Json, status: int = 200) -> Response[Any]:
+    """A JSON answer."""
+    return Response(status, JSON_TYPE, dump(body))

@@ -1,0 +1,72 @@
+"""The routes, put together."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from tidegate.domain.errors import NotFound, TidegateError
+
+from . import errors, health, jobs, queues, stats, wire
+
+_ROUTERS = (jobs.router, queues.router, stats.router, health.router)
+
+
+class Resolver(APIGatewayHttpResolver):
+    """A resolver for one thread.
+
+    Powertools keeps the request under way in an attribute of a class that all resolvers share, which is sound
+    in a Lambda. The embedded home answers on several threads: here each resolver has its own request.
+    """
+
+    def _to_proxy_event(self, event: dict[str, Any]) -> APIGatewayProxyEventV2:
+        self.current_event = APIGatewayProxyEventV2(event, self._json_body_deserializer)
+        return self.current_event
+
+    def descriptions(self) -> dict[str, str]:
+        """What each operation does, in the words of its route's docstring."""
+        routes = [*self._static_routes, *self._dynamic_routes]
+        return {route.operation_id: inspect.getdoc(route.func) or "" for route in routes}
+
+    def unknown_route(self, _: NotFoundError) -> Response[Any]:
+        """The answer to a path or method that no route serves."""
+        method, path = self.current_event.http_method, self.current_event.path
+        routes = [*self._static_routes, *self._dynamic_routes]
+        allowed = sorted({route.method for route in routes if route.rule.match(path)})
+        if allowed:
+            message = f"{path} cannot be asked with {method}"
+            return errors.response(errors.MethodNotAllowed(message, allowed=allowed))
+        return errors.response(NotFound(f"there is no route {method} {path}"))
+
+
+_building = threading.Lock()
+
+
+def build() -> Resolver:
+    """A resolver with every route and the table of errors."""
+    app = Resolver(enable_validation=True, json_body_deserializer=wire.load)
+    with _building:
+        for router in _ROUTERS:
+            app.include_router(router)
+            router.api_resolver = None  # or the next resolver would be given this one's request under way
+    app.not_found(app.unknown_route)
+    app.exception_handler(TidegateError)(errors.response)
+    app.exception_handler(RequestValidationError)(errors.invalid)
+    app.exception_handler(Exception)(errors.unexpected)
+    return app
+
+
+_local = threading.local()
+
+
+def resolver() -> Resolver:
+    """This thread's resolver."""
+    found: Resolver | None = getattr(_local, "resolver", None)
+    if found is None:
+        found = _local.resolver = build()
+    return found

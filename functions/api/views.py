@@ -1,0 +1,88 @@
+"""What the API shows. Times are RFC 3339 in UTC; names are those of the domain."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from tidegate.domain.job import COARSE, Job, Progress
+from tidegate.domain.queue import Queue
+from tidegate.service.stats import Stats
+
+from .wire import dump, fits, format_time
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """A job. `omitted` names the values that were left out for their size; GET /jobs/{id} has them."""
+    view = {
+        "id": job.id,
+        "name": job.name,
+        "queue": job.queue,
+        "state": job.state.value,
+        "status": COARSE[job.state],
+        "priority": job.priority,
+        "data": job.data,
+        "tags": list(job.tags),
+        "metadata": dict(job.metadata),
+        "result": job.result,
+        "error_message": job.error_message,
+        "error_type": None if job.error_type is None else job.error_type.value,
+        "attempt": job.attempt,
+        "retry_count": job.retry_count,
+        "retry_limit": job.retry_limit,
+        "worker_id": job.worker_id,
+        "dag_id": job.dag_id,
+        "node": job.node,
+        "dependencies": list(job.dependencies),
+        "progress": _progress(job.progress),
+        "created_at": format_time(job.created_at),
+        "started_at": format_time(job.started_at),
+        "completed_at": format_time(job.completed_at),
+        "updated_at": format_time(job.updated_at),
+        "start_after": format_time(job.start_after),
+        "soft_sla": format_time(job.soft_sla),
+        "hard_sla": format_time(job.hard_sla),
+    }
+    omitted = _omitted(job)
+    return {**view, "omitted": omitted} if omitted else view
+
+
+def fitting_view(job: Job) -> dict[str, Any]:
+    """A job with its values, as far as they can be answered: without `data`, or without both, if need be."""
+    for shown in (job, _without_data(job), _without_result(_without_data(job))):
+        view = job_view(shown)
+        if fits(dump(view)):
+            break
+    return view
+
+
+def queue_view(queue: Queue) -> dict[str, Any]:
+    """A queue's policy."""
+    view = {each.name: getattr(queue, each.name) for each in fields(queue) if each.name != "tenant"}
+    times = {name: format_time(view[name] or None) for name in ("created_at", "updated_at")}
+    return {**view, "ordering": queue.ordering.value, **times}
+
+
+def stats_view(stats: Stats) -> dict[str, Any]:
+    """Counts of jobs, coarse and fine."""
+    return {**stats.counts, "total": stats.total, "states": dict(stats.states)}
+
+
+_LEFT_OUT = "left out"
+
+
+def _without_data(job: Job) -> Job:
+    return replace(job, data=None, data_ref=_LEFT_OUT)
+
+
+def _without_result(job: Job) -> Job:
+    return replace(job, result=None, result_ref=_LEFT_OUT)
+
+
+def _omitted(job: Job) -> list[str]:
+    values = {"data": (job.data, job.data_ref), "result": (job.result, job.result_ref)}
+    return [name for name, (value, ref) in values.items() if value is None and ref is not None]
+
+
+def _progress(progress: Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else {"fraction": progress.fraction, "message": progress.message}

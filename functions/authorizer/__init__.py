@@ -1,0 +1,1 @@
+"""Says who a bearer token belongs to."""

@@ -1,0 +1,24 @@
+"""Bearer token → tenant, user and scopes (HTTP API authorizer, payload format 2.0, simple response)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate import runtime
+from tidegate.domain.errors import Unauthenticated
+from tidegate.service.tokens import authenticate
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """Answer whether the caller is known, and for whom the request is made.
+
+    Raises Unavailable when the tokens cannot be read: a refusal would be remembered, an error is not.
+    """
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    try:
+        caller = authenticate(runtime.current().ports, headers.get("authorization"))
+    except Unauthenticated:
+        return {"isAuthorized": False}
+    context_of_caller = {"tenant": caller.tenant, "user": caller.user, "scopes": " ".join(sorted(caller.scopes))}
+    return {"isAuthorized": True, "context": context_of_caller}

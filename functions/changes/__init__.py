@@ -1,0 +1,1 @@
+"""Turns committed changes of jobs into counters, timers and figures."""

@@ -1,0 +1,44 @@
+"""What CloudWatch shall see of a batch of changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+from tidegate.domain.job import State
+from tidegate.service.record_changes import Change
+
+ENTERED: Mapping[State, str] = {
+    State.CREATED: "JobsCreated",
+    State.ACTIVE: "JobsStarted",
+    State.RETRY: "JobsRetried",
+    State.COMPLETED: "JobsCompleted",
+    State.FAILED: "JobsFailed",
+    State.CANCELLED: "JobsCancelled",
+    State.EXPIRED: "JobsExpired",
+}
+"""The figure that counts the jobs which entered a state; explicit retries count as created again."""
+
+
+def publish(stage: str, changes: Iterable[Change]) -> None:
+    """Write counts and durations in CloudWatch's embedded metric format; nothing when nothing moved."""
+    moved = [change for change in changes if change.state in ENTERED and change.state is not change.old_state]
+    if not moved:
+        return
+    # The service is given as empty, or its name would become a second dimension.
+    metrics = AmazonCloudWatchEMFProvider(namespace="Tidegate", service="", default_dimensions={"stage": stage})
+    for name, count in Counter(ENTERED[change.state] for change in moved if change.state is not None).items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    for duration in _durations(moved):
+        metrics.add_metric("JobDuration", MetricUnit.Milliseconds, duration)
+    if metrics.metric_set:
+        metrics.flush_metrics()
+
+
+def _durations(changes: Iterable[Change]) -> Iterator[int]:
+    """How long each completed job's last attempt took, in milliseconds."""
+    for change in changes:
+        if change.state is State.COMPLETED and change.started_at is not None:
+            yield max(0, change.at - change.started_at)

@@ -1,0 +1,42 @@
+"""A batch of the jobs table's stream → counters and timers, once each; and figures for CloudWatch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidegate import runtime
+from tidegate.domain.errors import Unavailable
+from tidegate.service.record_changes import record_changes
+
+from .figures import publish
+from .records import changes_in
+
+_log = logging.getLogger("tidegate.changes")
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """Record all changes of the batch, or report its first record, from which the stream then starts again.
+
+    Only an unreachable store is worth another try: a record that cannot be read is logged and passed over.
+    """
+    app = runtime.current()
+    records: Sequence[Mapping[str, Any]] = event["Records"]
+    if not records:
+        return {"batchItemFailures": []}
+    changes = changes_in(records)
+    try:
+        record_changes(app.ports, batch_name(records), changes)
+    except Unavailable as error:
+        _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})
+        return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
+    if app.settings.data is None:
+        publish(app.settings.stage, changes)
+    return {"batchItemFailures": []}
+
+
+def batch_name(records: Sequence[Mapping[str, Any]]) -> str:
+    """A name that these records, and only these, always arrive under."""
+    first, last = (records[end]["dynamodb"]["SequenceNumber"] for end in (0, -1))
+    return f"{first}-{last}-{len(records)}"

@@ -1,0 +1,1 @@
+"""Ticks each minute: due and delayed jobs, lapsed leases, lost tickets."""

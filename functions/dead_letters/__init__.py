@@ -1,0 +1,1 @@
+"""Deals with messages that their queue gave up on."""

@@ -1,0 +1,31 @@
+"""SQS batch of a dead-letter queue → each is renewed, dropped or put aside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate import runtime
+from tidegate.domain.errors import Unavailable
+from tidegate.service.bury import bury
+
+_log = logging.getLogger("tidegate.dead_letters")
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """Deal with every message; the answer names those that SQS must deliver again, the store being out of reach."""
+    failed = [record["messageId"] for record in event["Records"] if not _dealt_with(record)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _dealt_with(record: Mapping[str, Any]) -> bool:
+    source = record["eventSourceARN"].rpartition(":")[2]
+    extra = {"action": "dead_letter", "message_id": record["messageId"], "source": source}
+    try:
+        burial = bury(runtime.current().ports, record["body"], source)
+    except Unavailable as error:
+        _log.warning("dead letter kept: %s", error.message, extra=extra)
+        return False
+    _log.warning("dead letter %s: %s", record["messageId"], burial, extra={**extra, "burial": str(burial)})
+    return True

@@ -1,0 +1,74 @@
+"""What a function may do, as IAM statements with explicit actions on explicit resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+from infra.tables import BOARD
+
+# Transactions have no action of their own: each of their parts needs the action of that part.
+GET = "dynamodb:GetItem"
+PUT = "dynamodb:PutItem"
+UPDATE = "dynamodb:UpdateItem"
+DELETE = "dynamodb:DeleteItem"
+READ = (GET, "dynamodb:BatchGetItem", "dynamodb:Query")
+# Many items in one request: with a condition each (PartiQL), and without.
+INSERT_MANY = "dynamodb:PartiQLInsert"
+WRITE_MANY = "dynamodb:BatchWriteItem"
+
+
+def items(table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
+    """Allow `actions` on the items of a table, without its indexes."""
+    return iam.PolicyStatement(actions=list(actions), resources=[table.table_arn])
+
+
+def board(jobs: dynamodb.ITable) -> iam.PolicyStatement:
+    """Allow queries of the index that lists jobs by readiness and by state."""
+    return iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{jobs.table_arn}/index/{BOARD}"])
+
+
+def stream(jobs: dynamodb.ITable) -> iam.PolicyStatement:
+    """Allow an event source mapping to follow the changes of the jobs table."""
+    actions = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"]
+    return iam.PolicyStatement(
+        actions=[f"dynamodb:{action}" for action in actions], resources=[str(jobs.table_stream_arn)]
+    )
+
+
+def objects(bucket: s3.IBucket) -> list[iam.PolicyStatement]:
+    """Allow payloads to be read, written and erased."""
+    return [
+        iam.PolicyStatement(
+            actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], resources=[bucket.arn_for_objects("*")]
+        ),
+        # Without it S3 answers 403 instead of 404 for an object that is not there.
+        iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
+    ]
+
+
+def put_objects(bucket: s3.IBucket) -> iam.PolicyStatement:
+    """Allow payloads to be written, and nothing else."""
+    return iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("*")])
+
+
+def send(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
+    """Allow messages to be sent to the queues."""
+    return iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in queues])
+
+
+def consume(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
+    """Allow an event source mapping to feed a function from the queues, and the function to put tickets off."""
+    actions = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
+    return iam.PolicyStatement(
+        actions=[f"sqs:{action}" for action in actions], resources=[queue.queue_arn for queue in queues]
+    )
+
+
+def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
+    """Allow the depth of the queues to be read, and nothing else."""
+    return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])

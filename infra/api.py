@@ -1,0 +1,129 @@
+"""The HTTP API: every route to one function, behind one authorizer."""
+
+from __future__ import annotations
+
+import json
+
+import jsii
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_logs as logs
+from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
+from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
+from constructs import Construct
+
+from infra import access, nag
+from infra.functions import Common, FunctionSpec, log_group_for, python_function
+from infra.stores import Stores
+
+# API Gateway gives up on an HTTP API integration after 30 s; the function ends first, so that its own error is seen.
+API_TIMEOUT = 29
+AUTHORIZER_TIMEOUT = 5
+CACHE = Duration.seconds(60)
+# What a request was and how it ended; never its body, query, headers or token.
+ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTime",
+    "method": "$context.httpMethod",
+    "path": "$context.path",
+    "status": "$context.status",
+    "latency": "$context.responseLatency",
+    "bytes": "$context.responseLength",
+    "ip": "$context.identity.sourceIp",
+    "tenant": "$context.authorizer.tenant",
+    "authorizerError": "$context.authorizer.error",
+    "integrationError": "$context.integrationErrorMessage",
+}
+
+
+class Api(Construct):
+    """The HTTP API with its two functions.
+
+    Attributes:
+        function: answers every route.
+        authorizer: turns a bearer token into tenant, user and scopes.
+        http: the API itself.
+    """
+
+    def __init__(self, scope: Construct, name: str, *, common: Common, stores: Stores) -> None:
+        super().__init__(scope, name)
+        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores))
+        nag.acknowledge_objects(self, stores.bucket)
+        self.authorizer = python_function(Construct(self, "Authorizer"), common, _authorizer_spec(stores))
+        self.http = apigatewayv2.HttpApi(
+            self,
+            "Http",
+            api_name=f"tidegate-{common.stage.name}",
+            create_default_stage=False,
+            default_integration=HttpLambdaIntegration("Integration", self.function),
+            default_authorizer=HttpLambdaAuthorizer(
+                "Tokens",
+                self.authorizer,
+                response_types=[HttpLambdaResponseType.SIMPLE],
+                identity_source=["$request.header.Authorization"],
+                results_cache_ttl=CACHE,
+            ),
+        )
+        # The prefix keeps API Gateway's own resource policy on log groups short.
+        access_logs = log_group_for(
+            self, "AccessLogs", f"/aws/vendedlogs/tidegate-{common.stage.name}-api", common.stage, common.key
+        )
+        apigatewayv2.HttpStage(
+            self,
+            "Stage",
+            http_api=self.http,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=apigatewayv2.ThrottleSettings(
+                rate_limit=common.stage.api_rate, burst_limit=common.stage.api_burst
+            ),
+            access_log_settings=_AccessLogs(access_logs),
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, without a slash at the end."""
+        return self.http.api_endpoint
+
+
+def _api_spec(stores: Stores) -> FunctionSpec:
+    jobs, registry = stores.tables.jobs, stores.tables.registry
+    return FunctionSpec(
+        name="api",
+        purpose="answers the HTTP API",
+        memory=1024,
+        timeout=API_TIMEOUT,
+        access=[
+            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            access.board(jobs),
+            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE),
+            *access.objects(stores.bucket),
+            access.send(stores.ticket_queues()),
+            access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
+        ],
+    )
+
+
+def _authorizer_spec(stores: Stores) -> FunctionSpec:
+    return FunctionSpec(
+        name="authorizer",
+        purpose="turns bearer tokens into tenant, user and scopes",
+        memory=512,
+        timeout=AUTHORIZER_TIMEOUT,
+        access=[access.items(stores.tables.registry, access.GET, access.UPDATE)],
+    )
+
+
+@jsii.implements(apigatewayv2.IAccessLogSettings)
+class _AccessLogs:
+    def __init__(self, group: logs.ILogGroup) -> None:
+        self._group = group
+
+    @property
+    def destination(self) -> apigatewayv2.IAccessLogDestination:
+        return apigatewayv2.LogGroupLogDestination(self._group)
+
+    @property
+    def format(self) -> apigateway.AccessLogFormat:
+        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG))

@@ -1,0 +1,66 @@
+"""The change feed: every change of a job, in order, to one function."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra import access
+from infra.functions import Common, FunctionSpec, python_function
+from infra.queues import dead_letter_queue
+from infra.stores import Stores
+
+# Seconds: the longest run of the function, and how long a batch is gathered.
+TIMEOUT = 60
+BATCH = 500
+WINDOW = 2
+RETRIES = 8
+# A stream keeps a day; what is given up after this long can still be read back by its position.
+OLDEST = Duration.hours(6)
+
+
+class Changes(Construct):
+    """The stream mapping, its function, and the queue of batches that were given up.
+
+    Attributes:
+        function: counts, keeps figures, and announces events.
+        dead: positions of the stream whose records could not be handled.
+    """
+
+    def __init__(self, scope: Construct, name: str, *, common: Common, stores: Stores) -> None:
+        super().__init__(scope, name)
+        self.dead = dead_letter_queue(
+            self, "Dead", queue_name=f"tidegate-{common.stage.name}-changes-dead", key=common.key
+        )
+        self.function = python_function(self, common, _spec(stores, self.dead))
+        # A failing batch is not bisected: it must come again as it was, for the counters know it by its records.
+        # The construct of the CDK for this would widen the role by wildcard actions on the stage's key.
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Stream",
+            function_name=self.function.function_name,
+            event_source_arn=stores.tables.jobs.table_stream_arn,
+            starting_position="TRIM_HORIZON",
+            batch_size=BATCH,
+            maximum_batching_window_in_seconds=WINDOW,
+            maximum_retry_attempts=RETRIES,
+            maximum_record_age_in_seconds=OLDEST.to_seconds(),
+            function_response_types=["ReportBatchItemFailures"],
+            destination_config={"onFailure": {"destination": self.dead.queue_arn}},
+        )
+
+
+def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
+    return FunctionSpec(
+        name="changes",
+        purpose="turns changes of jobs into counters and figures",
+        memory=512,
+        timeout=TIMEOUT,
+        access=[
+            access.stream(stores.tables.jobs),
+            access.send([dead]),
+            access.items(stores.tables.registry, access.GET, access.PUT, access.UPDATE, access.WRITE_MANY),
+        ],
+    )

@@ -1,0 +1,125 @@
+"""One stage of Tidegate: which parts there are and how they hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import CfnOutput, DefaultStackSynthesizer, Stack, Tags
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.alarms import Alarms, api_watches, changes_watches, clock_watches, function_watches, pool_watches
+from infra.api import Api
+from infra.bucket import payload_bucket
+from infra.changes import Changes
+from infra.clock import Clock
+from infra.dashboard import Dashboard
+from infra.dead_letters import DeadLetters
+from infra.encryption import customer_key
+from infra.functions import NAMESPACE, SERVICE, Common
+from infra.packaging import Packaging
+from infra.pool import Pool
+from infra.stage import StageConfig
+from infra.stores import Stores
+from infra.tables import Tables
+from infra.topic import alarm_topic
+from infra.worker import Worker
+
+
+class TidegateStack(Stack):
+    """Everything that one stage needs, in one stack."""
+
+    def __init__(self, scope: Construct, *, stage: StageConfig, packaging: Packaging) -> None:
+        super().__init__(
+            scope,
+            f"Tidegate-{stage.name}",
+            description=f"Tidegate, a serverless job scheduler: stage {stage.name}",
+            # Without the rule the template deploys where `cdk bootstrap` never ran, such as an emulator.
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+            termination_protection=stage.keep_data,
+        )
+        Tags.of(self).add("application", SERVICE)
+        Tags.of(self).add("stage", stage.name)
+        key = customer_key(self, stage)
+        stores = Stores(
+            tables=Tables(self, "Tables", stage=stage, key=key),
+            bucket=payload_bucket(self, "Payloads", stage=stage, key=key),
+            pools=[Pool(self, stage=stage, config=config, key=key) for config in stage.pools],
+        )
+        common = self._common(stage, packaging, stores, key)
+        workers = {
+            f"worker-{pool.config.name}": Worker(
+                self, common=common, pool=pool, stores=stores, code=packaging.worker_code(pool.config)
+            ).function
+            for pool in stores.pools
+        }
+        api = Api(self, "Api", common=common, stores=stores)
+        clock = Clock(self, "Clock", common=common, stores=stores)
+        changes = Changes(self, "Changes", common=common, stores=stores)
+        dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)
+        functions: Mapping[str, lambda_.IFunction] = {
+            "api": api.function,
+            "authorizer": api.authorizer,
+            **workers,
+            "clock": clock.function,
+            "changes": changes.function,
+            "dead_letters": dead_letters.function,
+        }
+        self._observe(stage, common, stores, functions, api, clock, changes)
+        self._announce(stage, stores, api)
+
+    def _common(self, stage: StageConfig, packaging: Packaging, stores: Stores, key: kms.IKey | None) -> Common:
+        layer = lambda_.LayerVersion(
+            self,
+            "Dependencies",
+            code=packaging.layer(),
+            description="What every function of Tidegate needs beside the Lambda runtime",
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+        environment = {
+            "TIDEGATE_STAGE": stage.name,
+            "POWERTOOLS_SERVICE_NAME": SERVICE,
+            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+            "POWERTOOLS_LOG_LEVEL": stage.log_level,
+            "LOG_LEVEL": stage.log_level,
+            **stores.environment(),
+        }
+        return Common(stage, key, layer, packaging.shared_code(), environment)
+
+    def _observe(
+        self,
+        stage: StageConfig,
+        common: Common,
+        stores: Stores,
+        functions: Mapping[str, lambda_.IFunction],
+        api: Api,
+        clock: Clock,
+        changes: Changes,
+    ) -> None:
+        alarms = [
+            *(watch for pool in stores.pools for watch in pool_watches(pool)),
+            *(watch for name, function in functions.items() for watch in function_watches(name, function)),
+            *clock_watches(stage, clock.function, clock.dead),
+            *changes_watches(changes.function, changes.dead),
+            *api_watches(api),
+        ]
+        topic = alarm_topic(self, "AlarmTopic", stage=stage, key=common.key)
+        Alarms(self, "Alarms", stage=stage, topic=topic, watches=alarms)
+        dead = {pool.config.name: pool.dead for pool in stores.pools}
+        dead |= {"clock": clock.dead, "changes": changes.dead}
+        Dashboard(self, "Board", stage=stage, pools=stores.pools, functions=functions, dead=dead, api=api)
+
+    def _announce(self, stage: StageConfig, stores: Stores, api: Api) -> None:
+        outputs: dict[str, Any] = {
+            "Stage": stage.name,
+            "ApiUrl": api.url,
+            "JobsTable": stores.tables.jobs.table_name,
+            "RegistryTable": stores.tables.registry.table_name,
+            "Bucket": stores.bucket.bucket_name,
+            "Pools": stores.pools_json(),
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)

@@ -1,0 +1,49 @@
+"""Where a function finds what it works on: the tables, the bucket and the queues, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+from infra.pool import Pool
+from infra.tables import Tables
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What the functions share.
+
+    Attributes:
+        tables: jobs and registry.
+        bucket: large payloads.
+        pools: the queues of every pool.
+    """
+
+    tables: Tables
+    bucket: s3.IBucket
+    pools: Sequence[Pool]
+
+    def environment(self) -> Mapping[str, str]:
+        """The variables that name all of it."""
+        return {
+            "TIDEGATE_JOBS_TABLE": self.tables.jobs.table_name,
+            "TIDEGATE_REGISTRY_TABLE": self.tables.registry.table_name,
+            "TIDEGATE_BUCKET": self.bucket.bucket_name,
+            "TIDEGATE_POOLS": self.pools_json(),
+        }
+
+    def pools_json(self) -> str:
+        """Pool name → queue name → URL, as JSON."""
+        return Stack.of(self.tables).to_json_string({pool.config.name: pool.urls for pool in self.pools})
+
+    def ticket_queues(self) -> Iterable[sqs.IQueue]:
+        """The priority queues of every pool."""
+        return [queue for pool in self.pools for queue in pool.queues.values()]
+
+    def dead_queues(self) -> Iterable[sqs.IQueue]:
+        """The dead-letter queue of every pool."""
+        return [pool.dead for pool in self.pools]

@@ -1,0 +1,61 @@
+"""The worker of one pool: runs jobs with the user's handlers, fed by the pool's four queues."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra import access, nag
+from infra.functions import Common, FunctionSpec, python_function
+from infra.packaging import handler_modules
+from infra.pool import Pool
+from infra.stores import Stores
+
+BATCH = 10
+
+
+class Worker(Construct):
+    """The worker function with a mapping from each priority queue.
+
+    Attributes:
+        function: claims, runs and settles jobs.
+    """
+
+    def __init__(self, scope: Construct, *, common: Common, pool: Pool, stores: Stores, code: lambda_.Code) -> None:
+        super().__init__(scope, f"Worker-{pool.config.name}")
+        self.function = python_function(self, common, _spec(pool, stores, code))
+        nag.acknowledge_objects(self, stores.bucket)
+        for priority, queue in pool.queues.items():
+            lambda_.EventSourceMapping(
+                self,
+                priority.title(),
+                target=self.function,
+                event_source_arn=queue.queue_arn,
+                batch_size=BATCH,
+                # Each queue may use all slots: which of them holds the work changes from minute to minute.
+                max_concurrency=pool.config.slots,
+                report_batch_item_failures=True,
+            )
+
+
+def _spec(pool: Pool, stores: Stores, code: lambda_.Code) -> FunctionSpec:
+    config = pool.config
+    jobs, registry = stores.tables.jobs, stores.tables.registry
+    return FunctionSpec(
+        name="worker",
+        suffix=config.name,
+        purpose=f"runs the jobs of pool {config.name}",
+        memory=config.memory,
+        timeout=config.timeout,
+        code=code,
+        environment={"TIDEGATE_POOL": config.name, "TIDEGATE_HANDLERS": handler_modules(config)},
+        access=[
+            access.items(jobs, *access.READ, access.UPDATE),
+            access.board(jobs),
+            access.items(registry, *access.READ, access.PUT, access.UPDATE),
+            *access.objects(stores.bucket),
+            access.consume(pool.queues.values()),
+            # To every pool: a queue can move to another one while jobs of its lanes are running here.
+            access.send(stores.ticket_queues()),
+        ],
+    )
