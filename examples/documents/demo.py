@@ -112,7 +112,7 @@ def show(console: Console, outcomes: list[Outcome], seconds: float) -> None:
         ("Label", "left"),
         ("Share", "right"),
     ):
-        table.add_column(heading, justify=justify, no_wrap=True)
+        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column("In one sentence", ratio=1, no_wrap=True, overflow="ellipsis")
     for each in outcomes:
         cells = (Path(each.document).name, str(each.pages), str(each.words), each.label, f"{each.share:.0%}")

@@ -11,7 +11,6 @@ from support.aws import POOLS, VISIBILITY_SECONDS, Cloud, cloud
 from support.clock import Clock
 from support.homes import KINDS, Home
 from support.loopback import only_loopback
-
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
 

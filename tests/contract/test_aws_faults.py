@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    ClientError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from support.aws import Cloud
 from support.clock import START_MS
 from support.jobs import make_job
-
-from tidegate.adapters.aws import tables
 from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import Guard, GuardedWrite, Lease
-from tidegate.domain.job import Job, State
+from tidegate.domain.job import ErrorType, Job, Progress, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
 from tidegate.ports import Addition, JobKey, JobQuery, Ports, Timer, Token
 
 LANE = Lane("acme", "mail")
 ALL = frozenset(State)
-ACTIVE = {"state": State.ACTIVE, "attempt": 1, "worker_id": "w1", "lease_until": START_MS + 60_000}
+ACTIVE: Mapping[str, Any] = {"state": State.ACTIVE, "attempt": 1, "worker_id": "w1", "lease_until": START_MS + 60_000}
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def refused(client: Any, code: str, status: int = 400, *, times: int = 10**6) ->
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("tidegate.adapters.aws.tables.time.sleep", lambda _seconds: None)
 
 
 CALLS: dict[str, tuple[str, Callable[[Ports], object]]] = {
@@ -137,7 +139,7 @@ def test_a_fault_of_ours_is_not_taken_for_a_busy_service(
 @EVERY_CALL
 @pytest.mark.parametrize("error", [ReadTimeoutError, EndpointConnectionError])
 def test_a_lost_connection_is_unavailable(
-    aws: Cloud, aws_ports: Ports, service: str, call: Callable[[Ports], object], error: type[Exception]
+    aws: Cloud, aws_ports: Ports, service: str, call: Callable[[Ports], object], error: Callable[..., Exception]
 ) -> None:
     def fail(**_: Any) -> None:
         raise error(endpoint_url="https://aws")
@@ -175,7 +177,7 @@ class TestRepeatedWrites:
     @pytest.mark.parametrize("kind", ["complete", "skip", "retry", "fail", "cancel", "snooze", "extend", "ask"])
     def test_a_settlement_is_applied_once(self, aws: Cloud, aws_ports: Ports, kind: str) -> None:
         job, now = make_job(aws.clock.new_id(), **ACTIVE), START_MS + 5
-        failure = guarded.failure_of(job, guarded.ErrorType.AGENT, "ouch", now)
+        failure = guarded.failure_of(job, ErrorType.AGENT, "ouch", now)
         writes = {
             "complete": guarded.complete_if_held(job, {"a": [1.5, None]}, None, now),
             "skip": guarded.skip_if_held(job, "empty", now),
@@ -183,7 +185,7 @@ class TestRepeatedWrites:
             "fail": guarded.fail_if_held(job, failure, now),
             "cancel": guarded.cancel_if_held(job, now),
             "snooze": guarded.snooze_if_held(job, now + 9, now, ticketed=False),
-            "extend": guarded.extend_if_held(job, now + 9, now, guarded.Progress(1 / 3, "")),
+            "extend": guarded.extend_if_held(job, now + 9, now, Progress(1 / 3, "")),
             "ask": guarded.request_cancel_if_active(job, "enough", now),
         }
         assert self.applied(aws, aws_ports, job, writes[kind]).attempt == 1
@@ -273,7 +275,7 @@ class TestPartsLeftUndone:
         assert len(calls) > 1
 
     def test_parts_that_stay_undone_are_unavailable(self, aws: Cloud, aws_ports: Ports) -> None:
-        answer = {"UnprocessedItems": {"tidegate-registry": [{"PutRequest": {"Item": {}}}]}}
+        answer: dict[str, Any] = {"UnprocessedItems": {"tidegate-registry": [{"PutRequest": {"Item": {}}}]}}
         with answered_with(aws.clients.dynamodb, "BatchWriteItem", answer) as calls, pytest.raises(Unavailable):
             aws_ports.timers.set([Timer(1, "acme", "j", 1)])
         assert len(calls) == 6
@@ -288,7 +290,10 @@ class TestPartsLeftUndone:
 
     def test_tickets_that_sqs_left_out_are_sent_again(self, aws: Cloud, aws_ports: Ports) -> None:
         ticket = Ticket("acme", "mail", "j", "default", 5, 1)
-        answer = {"Successful": [], "Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}]}
+        answer: dict[str, Any] = {
+            "Successful": [],
+            "Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}],
+        }
         with answered_with(aws.clients.sqs, "SendMessageBatch", answer, times=2) as calls:
             aws_ports.tickets.send([(ticket, 0)])
         assert len(calls) == 3

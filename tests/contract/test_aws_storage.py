@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
 from support.aws import JOBS, REGISTRY, Cloud
 from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job
-
 from tidegate.adapters.aws import keys, listing
 from tidegate.adapters.aws.expressions import update_for
 from tidegate.adapters.aws.records import Change, change_of, item_of

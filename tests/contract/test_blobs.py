@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tidegate.domain.errors import NotFound
 from tidegate.ports import Ports
 

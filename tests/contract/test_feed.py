@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from support.clock import START_MS
-
 from tidegate.ports import Addition, Ports, Timer
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job
-
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Guard, GuardedWrite, Lease, Place, Spot, spot_of
 from tidegate.domain.job import TERMINAL, ErrorType, Failure, Job, Progress, State
@@ -15,7 +16,7 @@ from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, Ports, Ready
 
 LANE = Lane("acme", "mail")
-ACTIVE = {"state": State.ACTIVE, "attempt": 1, "worker_id": "w1", "lease_until": START_MS + 60_000}
+ACTIVE: Mapping[str, Any] = {"state": State.ACTIVE, "attempt": 1, "worker_id": "w1", "lease_until": START_MS + 60_000}
 
 
 def key_of(job: Job) -> JobKey:
@@ -136,7 +137,7 @@ class TestGet:
         assert list(ports.jobs.get([key_of(job) for job in jobs])) == jobs
 
 
-GUARDED_JOBS = [
+GUARDED_JOBS: list[dict[str, Any]] = [
     {},
     {"state": State.RETRY, "attempt": 1},
     {"wake_at": START_MS - 1},
@@ -290,7 +291,13 @@ class TestApply:
 
     def test_none_takes_a_value_away(self, ports: Ports, clock: Clock) -> None:
         job = stored(ports, make_job(clock.new_id(), **FULL))
-        nothing = {"wake_at": None, "progress": None, "result": None, "error_type": None, "reason": None}
+        nothing: dict[str, Any] = {
+            "wake_at": None,
+            "progress": None,
+            "result": None,
+            "error_type": None,
+            "reason": None,
+        }
         outcome = ports.jobs.apply([GuardedWrite("acme", job.id, Guard(ALL), nothing)])[0]
         assert outcome.job == replace(job, **nothing)
 
@@ -326,7 +333,8 @@ class TestHead:
         assert head_ids(ports, Lane("zeta", "mail")) == []
 
     def test_jobs_that_wait_run_or_ended_are_not_in_it(self, ports: Ports, clock: Clock) -> None:
-        changes = [{"wake_at": START_MS + 1}, ACTIVE, *({"state": state, "completed_at": 1} for state in TERMINAL)]
+        ended = [{"state": state, "completed_at": 1} for state in TERMINAL]
+        changes: list[Mapping[str, Any]] = [{"wake_at": START_MS + 1}, ACTIVE, *ended]
         ports.jobs.create([make_job(clock.new_id(), **each) for each in changes])
         assert head_ids(ports) == []
 

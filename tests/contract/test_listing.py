@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from support.clock import START_MS, Clock
 from support.jobs import make_job
-
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job, State
 from tidegate.ports import JobQuery, Ports

@@ -14,7 +14,6 @@ from typing import TypeVar
 from support.clock import START_MS, Clock
 from support.homes import Home
 from support.jobs import make_job
-
 from tidegate.adapters.sqlite.ports import open_ports
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Lease

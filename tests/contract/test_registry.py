@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from support.clock import START_MS, Clock
-
 from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane

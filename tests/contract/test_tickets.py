@@ -8,7 +8,6 @@ import pytest
 from support.aws import VISIBILITY_SECONDS
 from support.clock import Clock
 from support.homes import Home
-
 from tidegate.domain.priority import Band
 from tidegate.domain.ticket import Ticket, decode, encode
 from tidegate.ports import Delivery, Depth, Ports

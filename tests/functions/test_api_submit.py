@@ -178,7 +178,9 @@ def test_all_wrong_fields_are_named_at_once(api: Api) -> None:
     assert set(field_errors(api.submit(colour=1, priority=11, timeout="x"))) == {"colour", "priority", "timeout"}
 
 
-@pytest.mark.parametrize("text", ["{", '{"name": "work",}', "", "nul", '{"name": "work"} x', '{"a": 1' + "1" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"name": "work",}', "", "nul", '{"name": "work"} x', '{"a": 1' + "1" * 5000 + "}"]
+)
 def test_what_is_not_json_is_400(api: Api, text: str) -> None:
     answer = api.call("POST", "/jobs", text)
     assert (answer.status, answer.body["code"]) in [(400, "MALFORMED_JSON"), (422, "INVALID_INPUT")]

@@ -10,7 +10,6 @@ from typing import Any
 import moto.backends
 import pytest
 from moto import mock_aws
-
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
 from tidegate.domain.priority import Band
@@ -43,7 +42,7 @@ class Cloud:
     def reset(self) -> Ports:
         """All ports on empty, freshly made resources, at the start of time."""
         for service in ("dynamodb", "dynamodbstreams", "sqs", "s3"):
-            for backend in moto.backends.get_backend(service).values():  # type: ignore[call-overload]
+            for backend in moto.backends.get_backend(service).values():
                 for regional in backend.values():
                     regional.reset()
         self.clock = Clock()

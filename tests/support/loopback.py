@@ -19,7 +19,7 @@ def only_loopback() -> Iterator[None]:
             raise AssertionError(f"a test must not connect to {address}")
         connect(self, address)
 
-    socket.socket.connect = guarded  # type: ignore[method-assign]
+    socket.socket.connect = guarded  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -35,7 +35,11 @@ def run_lint(root: Path) -> subprocess.CompletedProcess[str]:
         ("tidegate/service/submit.py", "from tidegate.adapters import sqlite", "The runtime alone imports adapters"),
         ("tidegate/domain/job.py", "from tidegate import service", "Imports point one way"),
         ("tidegate/execution/runner.py", "import pydantic", "What runs in a worker imports no web framework"),
-        ("tidegate_functions/worker/handler.py", "from tidegate_functions import clock", "Functions never import one another"),
+        (
+            "tidegate_functions/worker/handler.py",
+            "from tidegate_functions import clock",
+            "Functions never import one another",
+        ),
     ],
 )
 def test_a_planted_fault_breaks_its_law(tmp_path: Path, file: str, planted: str, law: str) -> None:

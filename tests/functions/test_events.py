@@ -1,0 +1,171 @@
+"""Every sample in `events/` is answered by its function as it is documented to be."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import EVENTS, read, sample
+from home import START, Home
+from tidegate_functions.api.answers import ANSWERS
+
+from tidegate import runtime
+from tidegate.domain.caller import Caller
+from tidegate.domain.job import State
+from tidegate.domain.queue import Queue
+from tidegate.domain.spec import JobSpec
+from tidegate.local.functions import Context
+from tidegate.ports import Token
+from tidegate.service.control import cancel
+from tidegate.service.submit import submit_one
+
+ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
+JOB = "report-2026-01"
+Prepare = Callable[[Home], object]
+Check = Callable[[Any, Home], None]
+
+
+def submitted(home: Home) -> None:
+    submit_one(home.ports, ADA, JobSpec(name="extract", job_id=JOB, priority=8, data={"document": "x"}))
+
+
+def ended(home: Home) -> None:
+    submitted(home)
+    cancel(home.ports, ADA, JOB)
+
+
+def queue_made(home: Home) -> None:
+    home.ports.queues.put_if_unchanged(Queue(tenant="main", name="reports"), None)
+
+
+def token_stored(home: Home) -> None:
+    secret = sample("authorizer")["identitySource"][0].removeprefix("Bearer tg_0123456789ab_")
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    token = Token(
+        id="0123456789ab", secret_hash=hashed, tenant="main", user="ada", scopes=ADA.scopes, created_at=START
+    )
+    home.ports.tokens.put(token)
+
+
+def answered(operation: str, status: int = 200) -> Check:
+    """The answer has this status and the documented shape."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert answer.status == status
+        if operation in ANSWERS:
+            ANSWERS[operation][status].model_validate_json(answer.text)
+
+    return check
+
+
+def equals(expected: Any) -> Check:
+    def check(result: Any, home: Home) -> None:
+        assert result == expected
+
+    return check
+
+
+def batch_accepted_in_part(result: Any, home: Home) -> None:
+    body = read(result).body
+    assert len(body["accepted"]) == 2
+    assert [(each["index"], each["message"].split(":")[0]) for each in body["rejected"]] == [(1, "priority")]
+
+
+def job_completed(result: Any, home: Home) -> None:
+    assert result == {"batchItemFailures": []}
+    assert home.job(JOB).state is State.COMPLETED
+    assert home.job(JOB).result == {"pages": 3}
+
+
+def ticked(result: Any, home: Home) -> None:
+    assert (result["woken"], result["recovered"], result["expired"]) == (0, 0, 0)
+    assert result["lag_seconds"] == pytest.approx((START / 1000) - 1_769_860_800)
+
+
+def counted(**states: int) -> Check:
+    def check(result: Any, home: Home) -> None:
+        assert result == {"batchItemFailures": []}
+        assert home.ports.figures.read("main", "states") == states
+
+    return check
+
+
+def buried(result: Any, home: Home) -> None:
+    assert result == {"batchItemFailures": []}
+    assert home.receive() is not None, "the ticket of the open job was renewed"
+    assert home.receive() is not None, "beside the one it was submitted with"
+    assert home.receive() is None, "the ticket of the job that is gone was not"
+    folder = Path(str(home.app.settings.data)) / "blobs" / "dead-letters"
+    (letter,) = folder.iterdir()
+    assert json.loads(letter.read_text())["body"] == "not a ticket"
+
+
+def nothing(home: Home) -> None:
+    """No preparation."""
+
+
+SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
+    "api-post-jobs": ("api", nothing, answered("submit_job", 201)),
+    "api-post-jobs-idempotency-key": ("api", nothing, answered("submit_job", 201)),
+    "api-post-jobs-batch": ("api", nothing, batch_accepted_in_part),
+    "api-get-jobs": ("api", submitted, answered("list_jobs")),
+    "api-get-job": ("api", submitted, answered("get_job")),
+    "api-delete-job": ("api", submitted, answered("delete_job")),
+    "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
+    "api-post-job-retry": ("api", ended, answered("retry_job")),
+    "api-post-job-priority": ("api", submitted, answered("reprioritise_job")),
+    "api-get-queues": ("api", queue_made, answered("list_queues")),
+    "api-put-queue": ("api", nothing, answered("put_queue")),
+    "api-get-queue": ("api", queue_made, answered("get_queue")),
+    "api-patch-queue": ("api", queue_made, answered("patch_queue")),
+    "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
+    "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
+    "api-get-stats": ("api", nothing, answered("get_stats")),
+    "api-get-health": ("api", nothing, answered("health")),
+    "api-get-openapi": ("api", nothing, answered("openapi")),
+    "authorizer": (
+        "authorizer",
+        token_stored,
+        equals({"isAuthorized": True, "context": {"tenant": "main", "user": "ada", "scopes": "operate read submit"}}),
+    ),
+    "worker": ("worker", submitted, job_completed),
+    "clock": ("clock", nothing, ticked),
+    "clock-embedded": ("clock", nothing, ticked),
+    "changes": ("changes", nothing, counted(COMPLETED=1, ACTIVE=1)),
+    "changes-embedded": ("changes", nothing, counted(COMPLETED=1)),
+    "dead_letters": ("dead_letters", submitted, buried),
+}
+
+
+@pytest.fixture
+def handlers_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The user's handlers, for the worker."""
+    path = tmp_path / "sample_extract.py"
+    path.write_text("from tidegate import executor\n\n\n@executor('extract')\ndef extract(job):\n    return {'pages': 3}\n")
+    monkeypatch.setenv("TIDEGATE_HANDLERS", str(path))
+    yield
+
+
+def test_every_sample_is_replayed() -> None:
+    assert {path.stem for path in EVENTS.iterdir()} == set(SAMPLES)
+
+
+@pytest.mark.usefixtures("handlers_file")
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sample(home: Home, name: str) -> None:
+    function, prepare, check = SAMPLES[name]
+    prepare(home)
+    event = sample(name)
+    untouched = copy.deepcopy(event)
+    with runtime.use(home.app):
+        result = import_module(f"tidegate_functions.{function}.handler").handler(event, Context(function))
+    check(result, home)
+    assert event == untouched, "a handler leaves its event alone"
+    json.dumps(result)

@@ -1,0 +1,272 @@
+"""The invariants. `Watch` sees every applied write at the moment it takes effect and remembers what broke a rule."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
+from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
+from tidegate.domain.ticket import Lane
+from tidegate.ports import JobKey
+
+from .world import Process, World
+
+
+class Broken(StrEnum):
+    """A rule that was broken."""
+
+    LOST = "lost"
+    """An accepted job is gone, or did not end within the bound on recovery."""
+    DOUBLED = "doubled"
+    """A second completion was recorded."""
+    OVERWRITTEN = "overwritten"
+    """An ended job changed without anybody having asked for it, or a move was none of the table of transitions."""
+    STOLEN = "stolen"
+    """A lease was taken that was live, or a job that a live worker holds."""
+    ZOMBIE = "zombie"
+    """Somebody else than the holder of a live lease changed the job."""
+    UNBOUNDED = "unbounded"
+    """More attempts than allowed."""
+    MISPLACED = "misplaced"
+    """A job stands in the index where it does not belong."""
+    INVERTED = "inverted"
+    """A job started before a better one of its lane."""
+    LATE = "late"
+    """Nobody started a job in time though somebody could."""
+    LITTER = "litter"
+    """Tickets or timers were left behind."""
+    MISCOUNTED = "miscounted"
+    """The figures are not what a recount gives."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """A stored job as the watch knows it."""
+
+    job: Job
+    order: int
+    """When it was made, among all jobs: equal ranks start in this order."""
+    spot: Spot
+    history: list[tuple[Ms, Spot]]
+    """Where it stood in the index, and since when."""
+    ready_since: Ms = 0
+    holder: Process | None = None
+    leased_at: Ms = 0
+    loose_from: Ms | None = 0
+    """Since when the job is, or from when it will be, nobody's though it could run; None while somebody has it."""
+    busy_then: Ms = 0
+    completions: int = 0
+    asked_to_restart: int = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """What happened to every job, and which rules broke. Durations are milliseconds."""
+
+    world: World
+    lease: Ms
+    skew: Ms
+    """How wrong the worst clock is."""
+    strict_priority: bool = False
+    start_bound: Ms | None = None
+    """How long a job may wait for an idle worker; None: not to be checked."""
+    recovery_bound: Ms = 0
+    calm_from: Ms | None = None
+    """Since when nothing goes wrong any more."""
+    broken: list[tuple[Broken, str]] = field(default_factory=list)
+    seen: dict[JobKey, Seen] = field(default_factory=dict)
+    answered: set[JobKey] = field(default_factory=set)
+    erased: set[JobKey] = field(default_factory=set)
+    entered: Counter[State] = field(default_factory=Counter)
+    worst_recovery: Ms = 0
+    worst_under_fire: Ms = 0
+    looked_at: dict[Process, Ms] = field(default_factory=dict)
+    """When each worker began to look for a job."""
+    lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
+    _idle: int = 0
+    _busy: Ms = 0
+    _counted_until: Ms = 0
+
+    def breaks(self, rule: Broken, text: str) -> None:
+        """Remember that a rule is broken."""
+        self.broken.append((rule, text))
+        self.world.note(f"!! {rule}: {text}")
+
+    # What the ports tell.
+
+    def created(self, job: Job) -> None:
+        """A job was stored as a new one."""
+        key = JobKey(job.tenant, job.id)
+        if key in self.seen:
+            self.breaks(Broken.OVERWRITTEN, f"{job.id} was made again")
+        now, spot = self.world.now, spot_of(job)
+        seen = Seen(job, len(self.seen) + len(self.erased), spot, [(now, spot)], ready_since=now)
+        seen.loose_from, seen.busy_then = max(now, job.wake_at or 0), self.busy()
+        self.seen[key] = self.lanes[Lane(job.tenant, job.queue)][key] = seen
+        self.entered[job.state] += 1
+
+    def was_erased(self, key: JobKey) -> None:
+        """A job was deleted."""
+        seen = self.seen.pop(key)
+        del self.lanes[Lane(seen.job.tenant, seen.job.queue)][key]
+        self.erased.add(key)
+        self.answered.discard(key)
+
+    def applied(self, process: Process, write: GuardedWrite, job: Job) -> None:
+        """A guarded write took effect; `job` is what it made of the job."""
+        seen = self.seen[JobKey(job.tenant, job.id)]
+        before = seen.job
+        self._check_move(process, seen, before, job)
+        if before.state is State.ACTIVE:
+            self._check_holder(process, seen, before, job)
+        if job.state is State.ACTIVE and job.attempt != before.attempt:
+            self._check_start(process, seen, before, job)
+        if before.state is not job.state:
+            self.entered[job.state] += 1
+        seen.job = job
+        self._place(seen, write.spot)
+        self._follow(process, seen, before, job)
+
+    # Who does what.
+
+    def begins(self, process: Process) -> None:
+        """A worker starts to look for a job."""
+        self.looked_at[process] = self.world.now
+
+    def lets_go(self, process: Process) -> None:
+        """A worker is dead, or done with its job one way or the other."""
+        for seen in self.seen.values():
+            if seen.holder is process and seen.job.state is State.ACTIVE and seen.loose_from is None:
+                seen.loose_from, seen.busy_then = self.world.now, self.busy()
+                seen.holder = None
+
+    def idle(self, change: int) -> None:
+        """A worker has nothing to do (+1), or something again (−1)."""
+        self.busy()
+        self._idle += change
+
+    def busy(self) -> Ms:
+        """For how long, all in all, no worker was idle."""
+        if self._idle <= 0:
+            self._busy += self.world.now - self._counted_until
+        self._counted_until = self.world.now
+        return self._busy
+
+    # What is checked from time to time, and at the end.
+
+    def open(self) -> Iterator[Seen]:
+        """All jobs that have not ended."""
+        return (seen for seen in self.seen.values() if seen.job.state not in TERMINAL)
+
+    def check_stalls(self) -> None:
+        """Nothing that could run is nobody's for longer than the bound on recovery."""
+        for seen in self.open():
+            stall = self._stall(seen, self.calm_from)
+            if stall > self.recovery_bound:
+                text = f"{seen.job.id} is {seen.job.state} at {seen.spot.place} and nobody's for {stall / 1000:.0f} s"
+                self.breaks(Broken.LOST, text)
+
+    def excuse(self) -> None:
+        """Waiting up to now does not count: a queue was paused."""
+        for seen in self.seen.values():
+            if seen.loose_from is not None:
+                seen.loose_from = max(seen.loose_from, self.world.now)
+
+    def index(self, at: Ms, seen: Seen) -> Spot:
+        """Where a job stood in the index at a time."""
+        return next((spot for since, spot in reversed(seen.history) if since <= at), OFF)
+
+    def _stall(self, seen: Seen, since: Ms | None) -> Ms:
+        if seen.loose_from is None:
+            return 0
+        start = max(seen.loose_from, since or 0)
+        return max(0, self.world.now - start - (self.busy() - seen.busy_then))
+
+    def _check_move(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        name = f"{job.id} {before.state} -> {job.state} by {process.name}"
+        if before.state in TERMINAL:
+            restart = before.state in RESTARTABLE and job.state is State.CREATED and process.role == "api"
+            if not restart:
+                self.breaks(Broken.OVERWRITTEN, name)
+        elif job.state is not before.state and job.state not in TRANSITIONS[before.state]:
+            self.breaks(Broken.OVERWRITTEN, name)
+        if job.state is State.COMPLETED:
+            seen.completions += 1
+            if seen.completions > 1:
+                self.breaks(Broken.DOUBLED, name)
+        if job.attempt > job.attempts_allowed:
+            self.breaks(Broken.UNBOUNDED, f"{job.id} attempt {job.attempt} of {job.attempts_allowed}")
+
+    def _check_holder(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        """Only its holder changes a running job, unless the lease lapsed or all that changes is the wish to stop it."""
+        if process is seen.holder and job.attempt == before.attempt:
+            return
+        same = (job.state, job.attempt, job.lease_until) == (before.state, before.attempt, before.lease_until)
+        if same and process.role == "api":
+            return
+        name = f"{job.id} attempt {before.attempt} of {seen.holder.name if seen.holder else 'nobody'} by {process.name}"
+        lease_until = before.lease_until or 0
+        if lease_until > process.now():
+            self.breaks(Broken.ZOMBIE, f"{name}: {before.state} -> {job.state}")
+        if lease_until > self.world.now + self.skew or (self._is_live(seen) and 2 * self.skew < self.lease // 2):
+            self.breaks(Broken.STOLEN, name)
+
+    def _is_live(self, seen: Seen) -> bool:
+        """Whether the holder runs, and has kept its lease as it should."""
+        holder = seen.holder
+        return holder is not None and holder.alive and self.world.now - seen.leased_at < self.lease // 2
+
+    def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        stall = self._stall(seen, None)
+        name = f"{job.id} attempt {job.attempt} after {stall / 1000:.1f} s"
+        if self.start_bound is not None and stall > self.start_bound:
+            self.breaks(Broken.LATE, name)
+        if self.strict_priority and before.state in WAITING:
+            since = self.looked_at.get(process, 0)
+            for other in self.lanes[Lane(job.tenant, job.queue)].values():
+                ahead = (other.job.rank, other.order) < (before.rank, seen.order)
+                if ahead and other.spot.place is Place.READY and other.ready_since < since and not self._expired(other):
+                    self.breaks(Broken.INVERTED, f"{job.id} (rank {before.rank}) before {other.job.id}")
+
+    def _expired(self, seen: Seen) -> bool:
+        return seen.job.expires_at is not None and seen.job.expires_at <= self.world.now
+
+    def _place(self, seen: Seen, spot: Spot | None) -> None:
+        """Take over the job's place in the index, which must be the one it belongs to."""
+        job = seen.job
+        if spot is not None and spot != seen.spot:
+            seen.spot, seen.ready_since = spot, self.world.now
+            seen.history.append((self.world.now, spot))
+        place, order = seen.spot.place, seen.spot.order
+        if job.state not in WAITING:
+            right = place not in (Place.READY, Place.DUE)
+        elif job.wake_at is None:
+            right = place is Place.READY and order == job.rank
+        else:
+            right = place is Place.DUE and order in (job.wake_at, job.wake_at + RESCUE_MS)
+        if not right:
+            where = f"{place} {order}"
+            self.breaks(Broken.MISPLACED, f"{job.id} {job.state}, rank {job.rank}, wakes at {job.wake_at}: {where}")
+
+    def _follow(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        """Note who has the job now, and since when nobody has."""
+        now = self.world.now
+        if job.state is State.ACTIVE:
+            if job.attempt != before.attempt:
+                self._recovered(seen)
+                seen.holder, seen.loose_from = process, None
+            if job.lease_until != before.lease_until:
+                seen.leased_at = now
+        elif job.state in TERMINAL:
+            self._recovered(seen)
+            seen.holder = seen.loose_from = None
+        elif before.state not in WAITING:
+            seen.holder, seen.loose_from, seen.busy_then = None, max(now, job.wake_at or 0), self.busy()
+
+    def _recovered(self, seen: Seen) -> None:
+        self.worst_under_fire = max(self.worst_under_fire, self._stall(seen, None))
+        if self.calm_from is not None:
+            self.worst_recovery = max(self.worst_recovery, self._stall(seen, self.calm_from))
