@@ -1,0 +1,1 @@
+"""The Lambda functions: one folder, one trigger, one role."""

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from home import Clock, Home
+from home import Home
+from support.clock import Clock
+from support.loopback import only_loopback
 from tidegate import runtime
 
-_LOOPBACK = ("127.", "::1", "localhost")
 
-
-@pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> Iterator[None]:
     """A test that would talk to another machine fails."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
-            raise AssertionError(f"a test tried to reach {address}")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+    with only_loopback():
+        yield
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from support.clock import Clock
 from tidegate import runtime
 from tidegate.domain.caller import Caller
-from tidegate.domain.job import Job, Ms
+from tidegate.domain.job import Job
 from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor
@@ -19,22 +20,8 @@ from tidegate.runtime import App
 from tidegate.service.submit import submit_one
 from tidegate.service.tick import Ticked, tick
 
-START = 1_800_000_000_000
 LEASE_SECONDS = 10.0
 ADMIN = Caller("main", "admin", frozenset({"admin"}))
-
-
-class Clock:
-    """Milliseconds since 1970 that move only when told."""
-
-    def __init__(self) -> None:
-        self.ms = START
-
-    def now(self) -> Ms:
-        return self.ms
-
-    def advance(self, seconds: float) -> None:
-        self.ms += round(seconds * 1000)
 
 
 def executors(**functions: Callable[[JobContext], Any]) -> Mapping[str, Executor]:

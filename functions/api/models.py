@@ -44,6 +44,10 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
 
+    def __repr__(self) -> str:
+        """Powertools writes requests into its debug log: a payload has no place there, and is dear to print."""
+        return type(self).__name__
+
 
 class JobRequest(Body):
     """A job to be run. What is absent or null is as the queue says. Durations are seconds."""

@@ -60,7 +60,10 @@ class JobPage:
 
 
 class JobStore(Protocol):
-    """The truth about jobs, and the sparse index over the open and the failed ones."""
+    """The truth about jobs, and the sparse index over the open and the failed ones.
+
+    An ended job whose `keep_until` has passed is as good as deleted: `create`, `get` and `page` do not see it.
+    """
 
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
         """Store new jobs, each in its index spot (`spot_of`).
@@ -85,7 +88,11 @@ class JobStore(Protocol):
         """Delayed jobs whose spot's time is not after `by`, soonest first. May lag like `head`."""
 
     def page(self, query: JobQuery) -> JobPage:
-        """One page of the tenant's jobs, newest first. Raises InvalidInput for a cursor it did not make."""
+        """One page of the tenant's jobs, newest first; `created_to` is exclusive.
+
+        A home may order a listing of FAILED, EXPIRED, CANCELLED or SKIPPED jobs alone by when they ended.
+        Raises InvalidInput for a cursor it did not make.
+        """
 
     def erase_if_ended(self, key: JobKey) -> bool:
         """Delete a job. Guard: its state is terminal. Answers whether it was deleted."""

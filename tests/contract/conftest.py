@@ -10,15 +10,8 @@ import pytest
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud, cloud
 from support.clock import Clock
 from support.homes import KINDS, Home
-from support.loopback import only_loopback
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _offline() -> Iterator[None]:
-    with only_loopback():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from gateway import Api
 from home import Home
-
 from tidegate import runtime
 
 

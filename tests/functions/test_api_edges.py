@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from gateway import Api
 from home import Home
-from tidegate_functions.api import errors
-
 from tidegate import __version__, runtime
 from tidegate.domain import errors as domain
+from tidegate_functions.api import errors
+from tidegate_functions.api.resolver import build
 
 
 def all_errors(kind: type[domain.TidegateError]) -> set[type[domain.TidegateError]]:
@@ -68,7 +68,7 @@ def failing(home: Home, error: Exception) -> runtime.App:
         def __getattr__(self, name: str) -> Any:
             raise error
 
-    return replace(home.app, ports=replace(home.ports, jobs=Broken()))  # type: ignore[arg-type]
+    return replace(home.app, ports=replace(home.ports, jobs=Broken()))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,13 @@ def test_health_touches_no_store_and_tells_the_version(api: Api, home: Home) -> 
         "version": __version__,
         "time": "2027-01-15T08:00:00.000Z",
     }
+
+
+def test_a_new_resolver_knows_nothing_of_the_requests_of_others() -> None:
+    """Powertools' routers hand the context of the resolver they were last part of to the next one."""
+    first = build()
+    first.append_context(_request="of another thread")
+    assert build().context == {}
 
 
 def test_requests_on_many_threads_never_mix(api: Api) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from gateway import EVENTS, read, sample
 from home import START, Home
-from tidegate_functions.api.answers import ANSWERS
-
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
@@ -24,6 +22,7 @@ from tidegate.local.functions import Context
 from tidegate.ports import Token
 from tidegate.service.control import cancel
 from tidegate.service.submit import submit_one
+from tidegate_functions.api.answers import ANSWERS
 
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 JOB = "report-2026-01"
@@ -47,9 +46,7 @@ def queue_made(home: Home) -> None:
 def token_stored(home: Home) -> None:
     secret = sample("authorizer")["identitySource"][0].removeprefix("Bearer tg_0123456789ab_")
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    token = Token(
-        id="0123456789ab", secret_hash=hashed, tenant="main", user="ada", scopes=ADA.scopes, created_at=START
-    )
+    token = Token(id="0123456789ab", secret_hash=hashed, tenant="main", user="ada", scopes=ADA.scopes, created_at=START)
     home.ports.tokens.put(token)
 
 
@@ -145,12 +142,13 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
 
 
 @pytest.fixture
-def handlers_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def handlers_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's handlers, for the worker."""
     path = tmp_path / "sample_extract.py"
-    path.write_text("from tidegate import executor\n\n\n@executor('extract')\ndef extract(job):\n    return {'pages': 3}\n")
+    path.write_text(
+        "from tidegate import executor\n\n\n@executor('extract')\ndef extract(job):\n    return {'pages': 3}\n"
+    )
     monkeypatch.setenv("TIDEGATE_HANDLERS", str(path))
-    yield
 
 
 def test_every_sample_is_replayed() -> None:

@@ -13,18 +13,17 @@ from typing import Any
 import pytest
 from gateway import sample
 from home import ADMIN, Home
-from tidegate_functions.authorizer.handler import handler as authorize
-from tidegate_functions.changes.handler import handler as change
-from tidegate_functions.clock.gauges import MAX_TENANTS
-from tidegate_functions.clock.handler import handler as tick
-from tidegate_functions.dead_letters.handler import handler as bury
-
 from tidegate import runtime
 from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.domain.job import State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Timer, Token
 from tidegate.service.tokens import new_token, revoke_token
+from tidegate_functions.authorizer.handler import handler as authorize
+from tidegate_functions.changes.handler import handler as change
+from tidegate_functions.clock.gauges import MAX_TENANTS
+from tidegate_functions.clock.handler import handler as tick
+from tidegate_functions.dead_letters.handler import handler as bury
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_an_expired_token_is_refused(app: runtime.App, home: Home) -> None:
 
 def test_a_store_out_of_reach_is_an_error_and_no_refusal(home: Home) -> None:
     """API Gateway remembers a refusal for its cache time, not an error."""
-    with runtime.use(replace(home.app, ports=replace(home.ports, tokens=Broken()))), pytest.raises(Unavailable):  # type: ignore[arg-type]
+    with runtime.use(replace(home.app, ports=replace(home.ports, tokens=Broken()))), pytest.raises(Unavailable):
         asked(f"Bearer tg_aaaaaaaaaaaa_{'A' * 43}")
 
 
@@ -141,9 +140,7 @@ def test_a_period_that_is_none_is_refused(app: runtime.App, home: Home, period: 
         tick(clock_event(home, {"period_seconds": period}), None)
 
 
-def test_the_embedded_clock_writes_no_figures(
-    app: runtime.App, home: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_embedded_clock_writes_no_figures(app: runtime.App, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     tick(clock_event(home), None)
     assert capsys.readouterr().out == ""
 
@@ -208,7 +205,7 @@ def test_an_erased_job_is_counted_out(app: runtime.App) -> None:
 
 def test_a_store_out_of_reach_starts_the_stream_again_at_the_first_record(home: Home) -> None:
     event = sample("changes")
-    with runtime.use(replace(home.app, ports=replace(home.ports, figures=Broken()))):  # type: ignore[arg-type]
+    with runtime.use(replace(home.app, ports=replace(home.ports, figures=Broken()))):
         answer = change(event, None)
     first = event["Records"][0]["dynamodb"]["SequenceNumber"]
     assert answer == {"batchItemFailures": [{"itemIdentifier": first}]}
@@ -274,7 +271,7 @@ def test_the_embedded_feed_is_counted_as_the_cloud_is(app: runtime.App, home: Ho
 
 def test_a_dead_letter_is_kept_while_the_store_is_out_of_reach(home: Home) -> None:
     event = sample("dead_letters")
-    with runtime.use(replace(home.app, ports=replace(home.ports, jobs=Broken()))):  # type: ignore[arg-type]
+    with runtime.use(replace(home.app, ports=replace(home.ports, jobs=Broken()))):
         answer = bury(event, None)
     kept = [event["Records"][n]["messageId"] for n in (0, 1)]
     assert answer == {"batchItemFailures": [{"itemIdentifier": each} for each in kept]}

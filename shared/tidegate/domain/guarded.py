@@ -286,6 +286,8 @@ def _waiting(state: State, wake_at: Ms | None, now: Ms) -> dict[str, Any]:
 
 def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
     values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
+    if job.keep_until is not None:
+        values["keep_until"] = job.keep_until
     shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)
     return values, OFF if state is State.COMPLETED else shelved
 

@@ -17,6 +17,7 @@ from tidegate.domain.job import ErrorType, Job, Ms, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports
 from tidegate.service import settle
+from tidegate.service.announce import send_tickets
 from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
 from tidegate.service.payloads import with_payloads
@@ -177,7 +178,7 @@ class Runner:
         if own and seconds * 1000 <= HOLD_REACH_MS:
             return Again(seconds, ran=True)
         if seconds * 1000 <= SEND_REACH_MS:
-            self._ports.tickets.send([(ticket_for(settled.job), seconds)])
+            send_tickets(self._ports, [(ticket_for(settled.job), seconds)])
         return Done()
 
     def _beat(self, job: Job, progress: Progress | None) -> Job:

@@ -15,6 +15,8 @@ from tidegate.domain.job import TERMINAL
 from tidegate.domain.ticket import decode, ticket_for
 from tidegate.ports import JobKey, Ports
 
+from .announce import send_tickets
+
 
 class Burial(StrEnum):
     """What became of a dead letter."""
@@ -37,7 +39,7 @@ def bury(ports: Ports, body: str, source: str) -> Burial:
     (job,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     if job is None or job.state in TERMINAL:
         return Burial.SPENT
-    ports.tickets.send([(ticket_for(job), 0.0)])
+    send_tickets(ports, [(ticket_for(job), 0.0)])
     return Burial.RENEWED
 
 

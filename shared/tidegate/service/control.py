@@ -13,9 +13,9 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
+from .announce import announce
 from .payloads import with_payloads
 from .policies import queue_named
-from .submit import announce
 
 _TRIES = 5
 

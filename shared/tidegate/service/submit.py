@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError
-from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
-from tidegate.domain.ticket import Ticket, ticket_for
 from tidegate.ports import Ports
 
+from .announce import announce
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 
@@ -54,20 +53,6 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
     if isinstance(result, TidegateError):
         raise result
     return result
-
-
-def announce(ports: Ports, jobs: Sequence[Job]) -> None:
-    """Send the tickets of waiting jobs, those beyond the reach of a delay excepted: the clock sends them in time."""
-    now = ports.now()
-    for lane in {ticket_for(job).lane for job in jobs}:
-        ports.lanes.touch(lane, now)
-    tickets = [_timed(job, now) for job in jobs if (job.wake_at or now) - now <= SEND_REACH_MS]
-    if tickets:
-        ports.tickets.send(tickets)
-
-
-def _timed(job: Job, now: Ms) -> tuple[Ticket, float]:
-    return ticket_for(job), max(0, (job.wake_at or now) - now) / 1000
 
 
 def _made(

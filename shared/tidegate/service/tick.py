@@ -13,12 +13,14 @@ from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
+from .announce import send_tickets
+
 _PAGE = 200
 _LANE_HEAD = 25
 _MINUTE_MS = 60_000
 _LOST_AFTER_MS = 60_000
 """A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
-_LANE_IDLE_MS = 2 * 3_600_000
+_LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
 
 
@@ -55,8 +57,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         writes = [guarded.expire_if_waiting(job, now) for job in late]
         writes += [guarded.promote_if_due(job, now) for job in ready]
         moved = [outcome for outcome in ports.jobs.apply(writes) if outcome.applied] if writes else []
-        _send(ports, [(ticket_for(job), 0.0) for job in ready])
-        _send(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
+        send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
+        send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         woken, expired = woken + len(ready) + len(soon), expired + len(late)
         if len(keys) < _PAGE or not moved:
             break
@@ -70,7 +72,7 @@ def check_leases(ports: Ports, now: Ms) -> int:
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
         held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
-        _send(ports, [(ticket_for(job), 0.0) for job in lapsed])
+        send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
         ports.timers.set([_next_timer(job, now) for job in held])
         ports.timers.clear(timers)
         recovered += len(lapsed)
@@ -89,7 +91,7 @@ def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
                 ports.lanes.drop_if_untouched(lane, touched)
             continue
         tickets, over = _overdue(ports, lane, [ready.job_id for ready in head], now)
-        _send(ports, tickets)
+        send_tickets(ports, tickets)
         sent, expired = sent + len(tickets), expired + over
     return sent, expired
 
@@ -111,8 +113,3 @@ def _runs(job: Job, timer: Timer) -> bool:
 def _next_timer(job: Job, now: Ms) -> Timer:
     at = now + _CHECK_AGAIN_MS if job.lease_lapsed(now) else job.lease_until or now
     return Timer(at, job.tenant, job.id, job.attempt)
-
-
-def _send(ports: Ports, tickets: Sequence[tuple[Ticket, float]]) -> None:
-    if tickets:
-        ports.tickets.send(tickets)

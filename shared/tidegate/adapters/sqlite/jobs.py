@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tidegate.domain.errors import InvalidInput
@@ -22,23 +22,27 @@ _INSERT = (
     "ON CONFLICT (tenant, id) DO NOTHING RETURNING seq"
 )
 _SELECT = f"SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"
+_KEPT = "(keep_until IS NULL OR keep_until > ? OR completed_at IS NULL)"
+_DELETE_UNKEPT = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND NOT {_KEPT}"
 _SHELVED = RESTARTABLE | {State.SKIPPED}
 
 
 class SqliteJobs:
     """`JobStore` on one file; its index never lags."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: Callable[[], Ms]) -> None:
         self._database = database
+        self._now = now
 
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
         """See `JobStore.create`."""
         with self._database.transaction() as connection:
-            return [self._create(connection, job) for job in jobs]
+            return [_create(connection, job, self._now()) for job in jobs]
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         """See `JobStore.get`."""
-        found = (self._database.rows(_SELECT, key) for key in keys)
+        now = self._now()
+        found = (self._database.rows(f"{_SELECT} AND {_KEPT}", (*key, now)) for key in keys)
         return [job_of(rows[0]) if rows else None for rows in found]
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
@@ -61,7 +65,7 @@ class SqliteJobs:
 
     def page(self, query: JobQuery) -> JobPage:
         """See `JobStore.page`."""
-        where, values = _where(query)
+        where, values = _where(query, self._now())
         sql = f"SELECT seq, {COLUMNS} FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?"
         rows = self._database.rows(sql, (*values, query.limit + 1))
         more = len(rows) > query.limit
@@ -73,12 +77,16 @@ class SqliteJobs:
         sql = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND state IN ({_marks(TERMINAL)}) RETURNING seq"
         return bool(self._database.rows(sql, (*key, *TERMINAL)))
 
-    @staticmethod
-    def _create(connection: sqlite3.Connection, job: Job) -> Job | None:
-        spot = spot_of(job)
-        if connection.execute(_INSERT, [*row_of(job), spot.place, spot.order]).fetchall():
-            return None
-        return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
+
+def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
+    spot = spot_of(job)
+    row = [*row_of(job), spot.place, spot.order]
+    if connection.execute(_INSERT, row).fetchall():
+        return None
+    connection.execute(_DELETE_UNKEPT, (job.tenant, job.id, now))
+    if connection.execute(_INSERT, row).fetchall():
+        return None
+    return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
 
 
 def _apply(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
@@ -124,8 +132,8 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
     return " AND ".join(parts), values
 
 
-def _where(query: JobQuery) -> tuple[str, list[Any]]:
-    parts, values = ["tenant = ?"], list[Any]([query.tenant])
+def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
+    parts, values = ["tenant = ?", _KEPT], list[Any]([query.tenant, now])
     for condition, value in (
         ("queue = ?", query.queue),
         ("name = ?", query.name),

@@ -37,7 +37,7 @@ def open_ports(
     """Every port on `folder`. `visibility` is in seconds."""
     database = database or open_database(folder)
     return Ports(
-        jobs=SqliteJobs(database),
+        jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
         queues=SqliteQueues(database),

@@ -1,0 +1,33 @@
+"""Tell the workers of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.domain.guarded import SEND_REACH_MS
+from tidegate.domain.job import Job, Ms
+from tidegate.domain.ticket import Ticket, ticket_for
+from tidegate.ports import Ports
+
+
+def announce(ports: Ports, jobs: Sequence[Job]) -> None:
+    """Send the tickets of waiting jobs, those beyond the reach of a delay excepted: the clock sends them in time."""
+    now = ports.now()
+    for lane in {ticket_for(job).lane for job in jobs}:
+        ports.lanes.touch(lane, now)
+    send_tickets(ports, [_timed(job, now) for job in jobs if (job.wake_at or now) - now <= SEND_REACH_MS])
+
+
+def send_tickets(ports: Ports, tickets: Sequence[tuple[Ticket, float]]) -> None:
+    """Send tickets, each to be seen after so many seconds.
+
+    A pool that is no longer deployed gets none: its jobs wait in the table, and the clock goes on trying, so
+    that they start when the pool is back.
+    """
+    known = [(ticket, delay) for ticket, delay in tickets if ticket.pool in ports.pools]
+    if known:
+        ports.tickets.send(known)
+
+
+def _timed(job: Job, now: Ms) -> tuple[Ticket, float]:
+    return ticket_for(job), max(0, (job.wake_at or now) - now) / 1000

@@ -1,0 +1,448 @@
+"""The project's SQLite adapters behind a wire on which calls are slow, refused, half done, or the last of a process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.feed import SqliteFeed
+from tidegate.adapters.sqlite.jobs import SqliteJobs
+from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from tidegate.adapters.sqlite.tickets import SqliteTickets
+from tidegate.domain.errors import NotFound, Unavailable
+from tidegate.domain.guarded import GuardedWrite, Outcome, Place
+from tidegate.domain.job import Job, Ms
+from tidegate.domain.priority import Band
+from tidegate.domain.queue import Queue
+from tidegate.domain.ticket import Lane, Ticket
+from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, Timer
+
+from .faults import Faults, Kind
+from .watch import Seen, Watch
+from .world import Process, Task, World
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+MAX_LAG_MS = 60_000
+MAX_RECEIVES = 25
+"""As in the deployed stack: then a ticket is a dead letter."""
+_TABLES = ("jobs", "changes", "tickets", "queues", "lanes", "timers", "figures", "batches", "tokens")
+
+
+def open_store() -> Database:
+    """An empty database in memory, to be used by one seed after the other."""
+    return Database(Path(":memory:"))
+
+
+@dataclass(slots=True)
+class Store:
+    """What all processes share: the tables, the tickets, the blobs, and the tickets given up."""
+
+    world: World
+    faults: Faults
+    watch: Watch
+    database: Database
+    visibility: float
+    latency: Ms = 60
+    """Of a call, at most, in milliseconds."""
+    max_receives: int = MAX_RECEIVES
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    dead: list[Delivery] = field(default_factory=list)
+    waiting: dict[Task, Ms] = field(default_factory=dict)
+    """Workers that wait for a ticket, and until when."""
+    numbers: int = 0
+    jobs: SqliteJobs = field(init=False)
+    tickets: SqliteTickets = field(init=False)
+    feed: SqliteFeed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = SqliteJobs(self.database)
+        self.tickets = SqliteTickets(self.database, lambda: self.world.now, self.visibility)
+        self.feed = SqliteFeed(self.database)
+        with self.database.transaction() as connection:
+            for table in (*_TABLES, "sqlite_sequence"):
+                connection.execute(f"DELETE FROM {table}")
+
+    def one(self, sql: str) -> Any:
+        """The only value of the only row."""
+        return self.database.rows(sql)[0][0]
+
+    def new_id(self) -> str:
+        """A fresh id."""
+        self.numbers += 1
+        return f"j{self.numbers:03d}"
+
+    def next_ticket(self) -> Ms | None:
+        """When the next ticket can be seen."""
+        at: Ms | None = self.one("SELECT MIN(visible_at) FROM tickets")
+        return at
+
+    def stir(self, at: Ms) -> None:
+        """A ticket can be seen from `at` on: let those who wait for one look then."""
+        for task, until in list(self.waiting.items()):
+            if at < until:
+                self.waiting[task] = at
+                self.world.wake(task, max(at, self.world.now))
+
+
+class Wire:
+    """The way of one process to its ports."""
+
+    def __init__(self, store: Store, process: Process) -> None:
+        self.store = store
+        self.process = process
+        self.world = store.world
+        self.faults = store.faults
+        self.atomic = False
+        """Within a transaction of the file: nobody comes between, and a crash undoes it all."""
+
+    def call(self, name: str, effect: Callable[[], A]) -> A:
+        """Do `effect` as one call to a port."""
+        fault = self._reach(name)
+        if fault is None:
+            return effect()
+        if fault is Kind.REFUSED:
+            raise Unavailable(f"{name}: refused")
+        if fault is Kind.CRASH_BEFORE:
+            self.process.die()
+        answer = effect()
+        return self._return(name, fault, answer)
+
+    def many(self, name: str, items: Sequence[A], effect: Callable[[Sequence[A]], Sequence[B]]) -> Sequence[B]:
+        """Do `effect` on each item for itself, as one call to a port: others may come between."""
+        if len(items) <= 1 or self.atomic:
+            return self.call(name, lambda: effect(items))
+        fault = self._reach(name)
+        if fault is Kind.REFUSED:
+            raise Unavailable(f"{name}: refused")
+        if fault is Kind.CRASH_BEFORE:
+            self.process.die()
+        whole = fault not in (Kind.PARTIAL, Kind.TORN)
+        done: list[B] = []
+        for item in items if whole else items[: 1 + int(self.world.rng.random() * (len(items) - 1))]:
+            if done and self.world.chance(0.3):
+                self.process.sleep(self.world.between(0, 20))
+            done += effect([item])
+        return done if fault is None else self._return(name, fault, done)
+
+    def _reach(self, name: str) -> Kind | None:
+        """The way there; answers what goes wrong with the call."""
+        process, world = self.process, self.world
+        if not self.atomic:
+            process.sleep(int(world.rng.random() ** 2 * self.store.latency))
+        process.calls += 1
+        fault = self.faults.at_call(process, name)
+        if fault in (Kind.FROZEN, Kind.SLOW) and not self.atomic:
+            longest = 3 * self.store.watch.lease if fault is Kind.FROZEN else 10_000
+            if fault is Kind.FROZEN:
+                process.frozen_until = world.now + world.between(0, longest)
+            world.note(f"{process.name} {name}: {fault}")
+            process.sleep(0 if fault is Kind.FROZEN else world.between(0, longest))
+            fault = None
+        world.note(f"{process.name} {name}: {fault or 'ok'}")
+        return fault
+
+    def _return(self, name: str, fault: Kind, answer: A) -> A:
+        """The way back of a call that took effect."""
+        if fault in (Kind.CRASH_AFTER, Kind.TORN):
+            self.process.die()
+        if fault in (Kind.UNREPORTED, Kind.PARTIAL):
+            raise Unavailable(f"{name}: no answer")
+        return answer
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction of the file, for those who may have one."""
+        self.process.sleep(0)
+        with self.store.database.transaction():
+            self.atomic = True
+            try:
+                yield
+            finally:
+                self.atomic = False
+
+
+class Jobs:
+    """`JobStore`: the watch sees every applied write, and the index may answer as of a while ago."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._store = wire.store
+
+    def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        return self._wire.many("jobs.create", jobs, self._create)
+
+    def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
+        return self._wire.call("jobs.get", lambda: self._store.jobs.get(keys))
+
+    def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
+        return self._wire.many("jobs.apply", writes, self._apply)
+
+    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+        return self._wire.call("jobs.head", lambda: self._head(lane, limit))
+
+    def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
+        return self._wire.call("jobs.due", lambda: self._due(by, limit))
+
+    def page(self, query: JobQuery) -> JobPage:
+        return self._wire.call("jobs.page", lambda: self._store.jobs.page(query))
+
+    def erase_if_ended(self, key: JobKey) -> bool:
+        return self._wire.call("jobs.erase", lambda: self._erase(key))
+
+    def _create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        existing = self._store.jobs.create(jobs)
+        for job, found in zip(jobs, existing, strict=True):
+            if found is None:
+                self._store.watch.created(job)
+        return existing
+
+    def _apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
+        outcomes = self._store.jobs.apply(writes)
+        for write, outcome in zip(writes, outcomes, strict=True):
+            if outcome.applied and outcome.job is not None:
+                job = outcome.job
+                self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
+                self._store.watch.applied(self._wire.process, write, job)
+        return outcomes
+
+    def _erase(self, key: JobKey) -> bool:
+        erased = self._store.jobs.erase_if_ended(key)
+        if erased:
+            self._store.watch.was_erased(key)
+        return erased
+
+    def _head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+        if not self._wire.faults.strikes(Kind.INDEX_LAG):
+            return self._store.jobs.head(lane, limit)
+        found = self._lagging(self._store.watch.lanes[lane], Place.READY)
+        return [Ready(order, key.job_id) for order, _, key in found[:limit]]
+
+    def _due(self, by: Ms, limit: int) -> Sequence[JobKey]:
+        if not self._wire.faults.strikes(Kind.INDEX_LAG):
+            return self._store.jobs.due(by, limit)
+        found = self._lagging(self._store.watch.seen, Place.DUE)
+        return [key for order, _, key in found if order <= by][:limit]
+
+    def _lagging(self, jobs: Mapping[JobKey, Seen], place: Place) -> list[tuple[int, int, JobKey]]:
+        """The index as of a while ago, for each entry another: what came is not there yet, what left still is."""
+        world, found = self._wire.world, []
+        longest = world.between(0, MAX_LAG_MS)
+        for key, seen in jobs.items():
+            spot = self._store.watch.index(world.now - world.between(0, longest), seen)
+            if spot.place is place:
+                found.append((spot.order, seen.order, key))
+        return sorted(found)
+
+
+class Tickets:
+    """`Tickets`: lossy, late, doubled."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._store = wire.store
+        self._real = wire.store.tickets
+
+    def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
+        self._wire.many("tickets.send", tickets, self._send)
+
+    def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
+        end = self._wire.world.now + round(wait * 1000)
+        while True:
+            deliveries = self._wire.call("tickets.receive", lambda: self._receive(pool, limit))
+            if deliveries or self._wire.world.now >= end:
+                return deliveries
+            self._wait(end)
+
+    def finish(self, deliveries: Sequence[Delivery]) -> None:
+        self._wire.many("tickets.finish", deliveries, self._finish)
+
+    def again(self, delivery: Delivery, seconds: float) -> None:
+        self._wire.call("tickets.again", lambda: self._again(delivery, seconds))
+
+    def depth(self, pool: str) -> Mapping[Band, Depth]:
+        return self._wire.call("tickets.depth", lambda: self._real.depth(pool))
+
+    def _send(self, tickets: Sequence[tuple[Ticket, float]]) -> Sequence[None]:
+        faults, world = self._wire.faults, self._wire.world
+        for ticket, seconds in tickets:
+            if not 0 <= seconds <= 900:
+                raise ValueError(f"a ticket cannot be delayed by {seconds} s")
+            if faults.strikes(Kind.TICKET_LOST):
+                continue
+            for _ in range(2 if faults.strikes(Kind.TICKET_DOUBLED) else 1):
+                late = world.between(0, 60_000) / 1000 if faults.strikes(Kind.TICKET_LATE) else 0.0
+                self._real.send([(ticket, seconds + late)])
+                self._store.stir(world.now + round((seconds + late) * 1000))
+        return [None] * len(tickets)
+
+    def _receive(self, pool: str, limit: int) -> Sequence[Delivery]:
+        faults, kept = self._wire.faults, []
+        for delivery in self._real.receive(pool, limit, 0):
+            if delivery.receives > self._store.max_receives:
+                self._real.finish([delivery])
+                self._store.dead.append(delivery)
+                faults.counts[Kind.DEAD_LETTER] += 1
+                continue
+            if faults.strikes(Kind.THROTTLED):
+                continue
+            if faults.strikes(Kind.DELIVERED_TWICE):
+                seconds = self._wire.world.between(0, 20_000) / 1000
+                self._real.again(delivery, seconds)
+                self._store.stir(self._wire.world.now + round(seconds * 1000))
+            kept.append(delivery)
+        return kept
+
+    def _finish(self, deliveries: Sequence[Delivery]) -> Sequence[None]:
+        if not self._wire.faults.strikes(Kind.FINISH_LOST):
+            self._real.finish(deliveries)
+        return [None] * len(deliveries)
+
+    def _again(self, delivery: Delivery, seconds: float) -> None:
+        if not 0 <= seconds <= 43_200:
+            raise ValueError(f"a ticket cannot be hidden for {seconds} s")
+        self._real.again(delivery, seconds)
+        self._store.stir(self._wire.world.now + round(seconds * 1000))
+
+    def _wait(self, end: Ms) -> None:
+        """Sleep until a ticket can be seen."""
+        store, world = self._store, self._wire.world
+        seen = store.next_ticket()
+        until = max(world.now + 1, end if seen is None else min(end, seen))
+        task = world.current()
+        store.waiting[task] = until
+        store.watch.idle(+1)
+        try:
+            self._wire.process.sleep(until - world.now)
+        finally:
+            del store.waiting[task]
+            store.watch.idle(-1)
+
+
+class Blobs:
+    """`Blobs` in memory."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._blobs = wire.store.blobs
+
+    def put(self, key: str, content: bytes) -> None:
+        self._wire.call("blobs.put", lambda: self._blobs.__setitem__(key, content))
+
+    def get(self, key: str) -> bytes:
+        content = self._wire.call("blobs.get", lambda: self._blobs.get(key))
+        if content is None:
+            raise NotFound("there is no such blob", key=key)
+        return content
+
+    def delete(self, key: str) -> None:
+        self._wire.call("blobs.delete", lambda: self._blobs.pop(key, None))
+
+
+class Queues:
+    """`Queues`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteQueues(wire.store.database)
+
+    def get(self, tenant: str, name: str) -> Queue | None:
+        return self._wire.call("queues.get", lambda: self._real.get(tenant, name))
+
+    def list(self, tenant: str) -> Sequence[Queue]:
+        return self._wire.call("queues.list", lambda: self._real.list(tenant))
+
+    def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
+        return self._wire.call("queues.put", lambda: self._real.put_if_unchanged(queue, seen))
+
+
+class Lanes:
+    """`Lanes`; each process remembers for itself what it touched."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteLanes(wire.store.database)
+
+    def touch(self, lane: Lane, now: Ms) -> None:
+        self._wire.call("lanes.touch", lambda: self._real.touch(lane, now))
+
+    def all(self) -> Sequence[tuple[Lane, Ms]]:
+        return self._wire.call("lanes.all", self._real.all)
+
+    def drop_if_untouched(self, lane: Lane, seen: Ms) -> None:
+        self._wire.call("lanes.drop", lambda: self._real.drop_if_untouched(lane, seen))
+
+
+class Timers:
+    """`Timers`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteTimers(wire.store.database)
+
+    def set(self, timers: Sequence[Timer]) -> None:
+        self._wire.many("timers.set", timers, lambda some: [self._real.set(some)] * len(some))
+
+    def due(self, by: Ms, limit: int) -> Sequence[Timer]:
+        return self._wire.call("timers.due", lambda: self._real.due(by, limit))
+
+    def clear(self, timers: Sequence[Timer]) -> None:
+        self._wire.many("timers.clear", timers, lambda some: [self._real.clear(some)] * len(some))
+
+
+class Figures:
+    """`Figures`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteFigures(wire.store.database)
+
+    def add_once(self, batch: str, additions: Sequence[Addition]) -> bool:
+        return self._wire.call("figures.add_once", lambda: self._real.add_once(batch, additions))
+
+    def read(self, tenant: str, series: str) -> Mapping[str, int]:
+        return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
+
+
+class Feed:
+    """`Feed`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = wire.store.feed
+
+    def read(self, limit: int) -> Sequence[dict[str, Any]]:
+        return self._wire.call("feed.read", lambda: self._real.read(limit))
+
+    def drop(self, records: Sequence[dict[str, Any]]) -> None:
+        self._wire.call("feed.drop", lambda: self._real.drop(records))
+
+
+def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) -> Ports:
+    """All ports as one process sees them, which `remembers` queue policies for so many seconds.
+
+    Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
+    """
+    process = wire.process
+    ports = Ports(
+        jobs=Jobs(wire),
+        tickets=Tickets(wire),
+        blobs=Blobs(wire),
+        queues=CachedQueues(Queues(wire), process.now, remembers),
+        lanes=Lanes(wire),
+        timers=Timers(wire),
+        figures=Figures(wire),
+        tokens=SqliteTokens(wire.store.database),
+        now=process.now,
+        new_id=wire.store.new_id,
+        rng=random.Random(wire.world.rng.random()),
+        **({"together": wire.together} if transactions else {}),
+    )
+    return ports
