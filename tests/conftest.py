@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from home import Home
 from support.clock import Clock
 from support.loopback import only_loopback
 from tidegate import runtime
+from tidegate.execution import registry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +20,12 @@ def offline() -> Iterator[None]:
     """A test that would talk to another machine fails."""
     with only_loopback():
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test registers is unknown to the next."""
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from support.clock import START_MS as START
 from support.clock import Clock
 from tidegate import runtime
 from tidegate.domain.caller import Caller
@@ -19,6 +20,8 @@ from tidegate.ports import Delivery, JobKey, Ports
 from tidegate.runtime import App
 from tidegate.service.submit import submit_one
 from tidegate.service.tick import Ticked, tick
+
+__all__ = ["ADMIN", "LEASE_SECONDS", "START", "Clock", "Home", "executors"]
 
 LEASE_SECONDS = 10.0
 ADMIN = Caller("main", "admin", frozenset({"admin"}))
@@ -77,6 +80,11 @@ class Home:
                 return served
         raise AssertionError(f"still tickets after {limit}")
 
+    def drain_and_close(self, runner: Runner) -> None:
+        """`drain` for a thread of its own."""
+        self.drain(runner)
+        self.close()
+
     def settle(self, runner: Runner, seconds: float = 3600, step: float = 1.0) -> None:
         """Let time pass in steps, with everything that runs by itself, until all is quiet."""
         for _ in range(round(seconds / step)):
@@ -86,13 +94,13 @@ class Home:
             self.clock.advance(step)
 
     def tick(self, period: float = 1.0) -> Ticked:
-        return tick(self.ports, period)
+        return tick(self.ports, period, self.clock.now() - round(period * 1000))
 
     def pump(self) -> None:
         """Hand all changes to the change feed's function."""
         assert self.app.feed is not None
         with runtime.use(self.app):
-            while pump_changes(self.app.feed):
+            while pump_changes(self.ports, self.app.feed):
                 pass
 
     def with_ports(self, **ports: Any) -> Home:

@@ -19,11 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
 from tidegate import Client
 
 HOME = Path(__file__).resolve().parent
@@ -105,13 +106,8 @@ class Pipeline:
 def show(console: Console, outcomes: list[Outcome], seconds: float) -> None:
     """Print what came out."""
     table = Table(expand=True, title=f"{len(outcomes)} documents in {seconds:.1f} s", title_justify="left")
-    for heading, justify in (
-        ("Document", "left"),
-        ("Pages", "right"),
-        ("Words", "right"),
-        ("Label", "left"),
-        ("Share", "right"),
-    ):
+    for heading in ("Document", "Pages", "Words", "Label", "Share"):
+        justify: Literal["left", "right"] = "left" if heading in {"Document", "Label"} else "right"
         table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column("In one sentence", ratio=1, no_wrap=True, overflow="ellipsis")
     for each in outcomes:

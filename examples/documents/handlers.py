@@ -16,6 +16,7 @@ from typing import Any
 
 from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+
 from tidegate import PermanentError, executor
 
 HOME = Path(__file__).resolve().parent

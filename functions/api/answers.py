@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
 from tidegate.domain.job import COARSE, ErrorType, State
 from tidegate.domain.priority import Ordering
 

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.event_handler.request import Request
 from pydantic import ValidationError
+
 from tidegate import runtime
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput, TidegateError, WrongState

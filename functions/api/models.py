@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Ms
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority

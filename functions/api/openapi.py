@@ -13,6 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, License
 from pydantic.json_schema import models_json_schema
+
 from tidegate import __version__
 
 from .answers import ANSWERS, Error

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.request import Request
+
 from tidegate import runtime
-from tidegate.domain.caller import Scope
 from tidegate.domain.queue import Queue
 from tidegate.service import policies
 
@@ -32,8 +32,7 @@ def list_queues(request: Request) -> Response[Any]:
 def get_queue(request: Request, name: str) -> Response[Any]:
     """The policy that jobs submitted now would inherit."""
     caller = caller_of(request)
-    caller.require(Scope.READ)
-    return _told("Queue retrieved successfully", policies.queue_named(runtime.current().ports, caller.tenant, name))
+    return _told("Queue retrieved successfully", policies.get_queue(runtime.current().ports, caller, name))
 
 
 @router.put("/queues/<name>", tags=["queues"], operation_id="put_queue", summary="Make a queue, or set it anew")

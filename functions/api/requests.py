@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.request import Request
 from pydantic import BaseModel
+
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput, Unauthenticated
 from tidegate.domain.job import Json

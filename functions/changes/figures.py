@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
 from tidegate.domain.job import State
 from tidegate.service.record_changes import Change
 

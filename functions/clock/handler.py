@@ -21,11 +21,12 @@ PERIOD_SECONDS = 60.0
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Do what is due; answer what was done, in numbers, and `lag_seconds` from the event to the end.
 
-    `detail.period_seconds` tells when the next event comes, a minute from now unless it says otherwise.
+    `detail.period_seconds` tells when the next event comes, a minute from now unless it says otherwise;
+    `detail.last_tick_ms`, sent where events come more often than each minute, when the last one was handled.
     Raises Unavailable: the next tick does the rest.
     """
     app = runtime.current()
-    done = asdict(tick(app.ports, period_of(event)))
+    done = asdict(tick(app.ports, period_of(event), last_tick_of(event)))
     lag = max(0.0, app.ports.now() / 1000 - datetime.fromisoformat(event["time"]).timestamp())
     _log.debug("ticked: %s", done, extra={"action": "tick", **done})
     if app.settings.data is None:
@@ -39,3 +40,11 @@ def period_of(event: Mapping[str, Any]) -> float:
     if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period <= 3600:
         raise InvalidInput.field("detail.period_seconds", "must be a number above 0, at most 3600")
     return float(period)
+
+
+def last_tick_of(event: Mapping[str, Any]) -> int | None:
+    """When the tick before was, in ms since 1970; None if the event does not say. Raises InvalidInput."""
+    last = (event.get("detail") or {}).get("last_tick_ms")
+    if last is not None and (isinstance(last, bool) or not isinstance(last, int)):
+        raise InvalidInput.field("detail.last_tick_ms", "must be milliseconds since 1970")
+    return last

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud, cloud
 from support.clock import Clock
 from support.homes import KINDS, Home

@@ -13,6 +13,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     EndpointConnectionError,
     ReadTimeoutError,
 )
+
 from support.aws import Cloud
 from support.clock import START_MS
 from support.jobs import make_job

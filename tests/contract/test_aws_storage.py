@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+
 from support.aws import JOBS, REGISTRY, Cloud
 from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidegate.domain.errors import NotFound
 from tidegate.ports import Ports
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
-from home import ADMIN, Home
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from home import ADMIN, Home
 from support.homes import Home as Stores
 from tidegate.domain.caller import Caller
 from tidegate.domain.spec import JobSpec
@@ -23,7 +25,7 @@ def exact(home: Stores) -> Home:
     return Home(App(home.ports, Settings(pools={key: {} for key in home.ports.pools})), home.clock)
 
 
-def recorder() -> tuple[list[str], object]:
+def recorder() -> tuple[list[str], Callable[[JobContext], None]]:
     started: list[str] = []
 
     def work(job: JobContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.clock import START_MS
 from tidegate.ports import Addition, Ports, Timer
 

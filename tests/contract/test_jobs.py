@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+
 from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job
 from tidegate.domain import guarded

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from support.clock import START_MS, Clock
 from support.jobs import make_job
 from tidegate.domain.errors import InvalidInput

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+
 from support.clock import START_MS, Clock
 from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue

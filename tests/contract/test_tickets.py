@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from support.aws import VISIBILITY_SECONDS
 from support.clock import Clock
 from support.homes import Home

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from cloud import Cloud, eventually
+
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.guarded import Guard, GuardedWrite, due_spot
 from tidegate.domain.job import State
 from tidegate.domain.spec import JobSpec
-from tidegate.domain.ticket import encode, ticket_for
+from tidegate.domain.ticket import Ticket, encode, ticket_for
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Delivery, JobKey, Token
+from tidegate.ports import Delivery, JobKey, Ports, Tickets, Token
 from tidegate.service.submit import submit_one
 from tidegate.service.tokens import new_token
 
@@ -147,15 +148,19 @@ def test_a_dead_letter_never_decides_about_a_job(cloud: Cloud, app: runtime.App,
 class LostTickets:
     """SQS that loses every ticket, so that no deployed worker takes part."""
 
-    def send(self, tickets: Any) -> None:
+    def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
         return
+
+
+def without_tickets(app: runtime.App) -> Ports:
+    return replace(app.ports, tickets=cast("Tickets", LostTickets()))
 
 
 def test_exact_priority_on_the_deployed_table(app: runtime.App, http: httpx.Client, tmp_path: Path) -> None:
     """Tickets in any order start the jobs in exact order: here one worker has a ticket for each job, shuffled."""
     assert http.put("/queues/ordered", json={}).status_code == 200
     rng, file = random.Random(5), tmp_path / "order"
-    ports = replace(app.ports, tickets=LostTickets())
+    ports = without_tickets(app)
     specs = [
         JobSpec(name="mark", queue="ordered", priority=rng.randint(0, 10), data={"file": str(file)}) for _ in range(25)
     ]
@@ -215,7 +220,7 @@ def test_the_change_feed_counts(http: httpx.Client) -> None:
 
 def test_the_clock_finds_a_job_whose_ticket_was_lost(cloud: Cloud, app: runtime.App) -> None:
     """The rule's own event, invoked as EventBridge would: a delayed job without a ticket is woken."""
-    ports = replace(app.ports, tickets=LostTickets())
+    ports = without_tickets(app)
     job = submit_one(ports, CALLER, JobSpec(name="echo", start_after=app.ports.now() + 901_000)).job
     assert promoted_early(app, job.id, app.ports.now() + 1_000)
     event = json.loads((Path(__file__).parents[2] / "events" / "clock.json").read_text())

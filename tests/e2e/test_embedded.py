@@ -17,6 +17,7 @@ import httpx
 import pytest
 from cloud import eventually
 from embedded import Server
+
 from tidegate import Client
 
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from gateway import Api
-from home import Home
+from gateway import MORNING, Api
+
+from home import START, Clock, Home
 from tidegate import runtime
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until moved, at eight in the morning."""
+    clock = Clock()
+    clock.advance((MORNING - START) / 1000)
+    return clock
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl
 
 from tidegate_functions.api.handler import handler
 
+MORNING = 2_000_016_000_000
+"""2033-05-18T08:00:00Z in milliseconds."""
 EVENTS = Path(__file__).parents[2] / "events"
 
 

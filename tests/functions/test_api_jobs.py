@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gateway import Api
+
 from home import Home
 from tidegate import PermanentError, runtime
 from tidegate.ports import JobQuery
@@ -63,8 +64,8 @@ def test_the_envelope_of_a_listing(many: Api) -> None:
         ("queue=other", []),
         ("owner=ada&limit=1", ["j-24"]),
         ("dag_id=none", []),
-        ("created_from=2027-01-15T08:00:23Z", ["j-24", "j-23"]),
-        ("created_to=2027-01-15T09:00:02%2B01:00", ["j-01", "j-00"]),
+        ("created_from=2033-05-18T08:00:23Z", ["j-24", "j-23"]),
+        ("created_to=2033-05-18T09:00:02%2B01:00", ["j-01", "j-00"]),
         ("state=CREATED&limit=1", ["j-24"]),
         ("state=running", []),
         ("state=running,pending&limit=1", ["j-24"]),
@@ -97,7 +98,7 @@ def test_filters(many: Api, query: str, expected: list[str]) -> None:
         ("state=pending,", "state"),
         ("queue=", "queue"),
         ("created_from=yesterday", "created_from"),
-        ("created_from=2027-01-15T08:00:00+01:00", "created_from"),
+        ("created_from=2033-05-18T08:00:00+01:00", "created_from"),
         ("lmit=3", "lmit"),
         ("name=a&name=b", "name"),
         ("metadata.k=a&metadata.k=b", "metadata.k"),
@@ -183,7 +184,7 @@ def test_a_job_is_shown_with_its_result(api: Api, home: Home) -> None:
     job = answer.body["job"]
     assert (job["state"], job["status"], job["result"]) == ("COMPLETED", "completed", {"pages": 3})
     assert (job["attempt"], job["worker_id"]) == (1, "w-1")
-    assert job["completed_at"] == "2027-01-15T08:00:00.000Z"
+    assert job["completed_at"] == "2033-05-18T08:00:00.000Z"
 
 
 def test_a_failure_is_shown_with_its_kind(api: Api, home: Home) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from gateway import Answer, Api
+
 from home import Home
 
 
@@ -50,7 +51,7 @@ def test_a_queue_is_made_read_and_listed(operator: Api) -> None:
     assert made.status == 200
     queue = made.body["queue"]
     assert (queue["retry_limit"], queue["retry_delay"], queue["ordering"], queue["timeout"]) == (5, 10, "aging", 300)
-    assert queue["created_at"] == "2027-01-15T08:00:00.000Z"
+    assert queue["created_at"] == "2033-05-18T08:00:00.000Z"
     assert operator.get("/queues/reports").body["queue"] == queue
     assert [each["name"] for each in operator.get("/queues").body["queues"]] == ["default", "reports"]
 

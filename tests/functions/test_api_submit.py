@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from gateway import Answer, Api
-from home import START, Home
+from gateway import MORNING, Answer, Api
+
+from home import Home
 
 
 def field_errors(answer: Answer) -> dict[str, str]:
@@ -46,10 +47,10 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "node": None,
         "dependencies": [],
         "progress": None,
-        "created_at": "2027-01-15T08:00:00.000Z",
+        "created_at": "2033-05-18T08:00:00.000Z",
         "started_at": None,
         "completed_at": None,
-        "updated_at": "2027-01-15T08:00:00.000Z",
+        "updated_at": "2033-05-18T08:00:00.000Z",
         "start_after": None,
         "soft_sla": None,
         "hard_sla": None,
@@ -60,11 +61,11 @@ def test_every_field_reaches_the_job(api: Api, home: Home) -> None:
     answer = api.submit(
         job_id="full",
         priority=7,
-        start_after="2027-01-15T10:00:00+01:00",
+        start_after="2033-05-18T10:00:00+01:00",
         expire_in_seconds=60,
-        keep_until="2027-02-01T00:00:00Z",
-        soft_sla="2027-01-15T11:00:00.5Z",
-        hard_sla="2027-01-15T12:00:00.123456Z",
+        keep_until="2033-06-04T00:00:00Z",
+        soft_sla="2033-05-18T11:00:00.5Z",
+        hard_sla="2033-05-18T12:00:00.123456Z",
         timeout=1.5,
         retry_limit=0,
         retry_delay=0,
@@ -78,11 +79,11 @@ def test_every_field_reaches_the_job(api: Api, home: Home) -> None:
     assert (job.retry_limit, job.retry_delay, job.retry_delay_max) == (0, 0, 10)
     assert (job.retry_backoff, job.retry_jitter) == (False, True)
     hour = 3_600_000
-    assert job.start_after == START + hour
-    assert job.expires_at == START + hour + 60_000
-    assert job.soft_sla == START + 3 * hour + 500
-    assert job.hard_sla == START + 4 * hour + 123
-    assert job.keep_until == START + 16 * 24 * hour + 16 * hour
+    assert job.start_after == MORNING + hour
+    assert job.expires_at == MORNING + hour + 60_000
+    assert job.soft_sla == MORNING + 3 * hour + 500
+    assert job.hard_sla == MORNING + 4 * hour + 123
+    assert job.keep_until == MORNING + 16 * 24 * hour + 16 * hour
 
 
 def test_data_agent_names_the_handler_when_nothing_else_does(api: Api) -> None:
@@ -99,7 +100,7 @@ def test_data_agent_names_the_handler_when_nothing_else_does(api: Api) -> None:
         ({"name": None, "agent": "classify", "data": {"agent": "other"}}, {"name": "classify"}),
         ({"name": "work", "agent": "work"}, {"name": "work"}),
         ({"max_retries": 7}, {"retry_limit": 7}),
-        ({"scheduled_at": "2027-01-15T09:00:00Z"}, {"start_after": "2027-01-15T09:00:00.000Z"}),
+        ({"scheduled_at": "2033-05-18T09:00:00Z"}, {"start_after": "2033-05-18T09:00:00.000Z"}),
         ({"priority": "critical"}, {"priority": 10}),
         ({"priority": "Low"}, {"priority": 0}),
         ({"priority": 0}, {"priority": 0}),
@@ -152,14 +153,14 @@ HALF_SURROGATE = json.loads('"\\ud800"')
         ({"job_id": "a/b"}, "job_id", "must be 1 to 128"),
         ({"queue": "nowhere"}, "queue", "there is no queue 'nowhere'"),
         ({"queue": "no/where"}, "queue", "must be 1 to 64"),
-        ({"start_after": "2027-01-15T09:00:00"}, "start_after", "with an offset"),
-        ({"start_after": "2027-01-15"}, "start_after", "RFC 3339"),
+        ({"start_after": "2033-05-18T09:00:00"}, "start_after", "with an offset"),
+        ({"start_after": "2033-05-18"}, "start_after", "RFC 3339"),
         ({"start_after": 1_800_000_000}, "start_after", "RFC 3339"),
-        ({"start_after": "2027-02-30T09:00:00Z"}, "start_after", "RFC 3339"),
+        ({"start_after": "2033-02-30T09:00:00Z"}, "start_after", "RFC 3339"),
         ({"start_after": "1969-12-31T23:59:59Z"}, "start_after", "from 1970"),
         ({"keep_until": "9999-12-31T23:59:59-01:00"}, "keep_until", "to 9999"),
-        ({"start_after": "2028-02-15T09:00:00Z"}, "start_after", "within 366 days"),
-        ({"soft_sla": "2027-02-02T00:00:00Z", "hard_sla": "2027-02-01T00:00:00Z"}, "hard_sla", "not be before"),
+        ({"start_after": "2034-06-15T09:00:00Z"}, "start_after", "within 366 days"),
+        ({"soft_sla": "2033-06-05T00:00:00Z", "hard_sla": "2033-06-04T00:00:00Z"}, "hard_sla", "not be before"),
         ({"tags": [HALF_SURROGATE]}, "body", "surrogate"),
         ({"data": {"deep": [HALF_SURROGATE]}}, "body", "surrogate"),
         ({"unique_key": "x"}, "unique_key", "is not a known field"),

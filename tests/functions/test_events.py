@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import EVENTS, read, sample
-from home import START, Home
+from gateway import EVENTS, MORNING, read, sample
+from tidegate_functions.api.answers import ANSWERS
+
+from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
@@ -22,7 +24,6 @@ from tidegate.local.functions import Context
 from tidegate.ports import Token
 from tidegate.service.control import cancel
 from tidegate.service.submit import submit_one
-from tidegate_functions.api.answers import ANSWERS
 
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 JOB = "report-2026-01"
@@ -46,7 +47,9 @@ def queue_made(home: Home) -> None:
 def token_stored(home: Home) -> None:
     secret = sample("authorizer")["identitySource"][0].removeprefix("Bearer tg_0123456789ab_")
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    token = Token(id="0123456789ab", secret_hash=hashed, tenant="main", user="ada", scopes=ADA.scopes, created_at=START)
+    token = Token(
+        id="0123456789ab", secret_hash=hashed, tenant="main", user="ada", scopes=ADA.scopes, created_at=MORNING
+    )
     home.ports.tokens.put(token)
 
 
@@ -83,7 +86,7 @@ def job_completed(result: Any, home: Home) -> None:
 
 def ticked(result: Any, home: Home) -> None:
     assert (result["woken"], result["recovered"], result["expired"]) == (0, 0, 0)
-    assert result["lag_seconds"] == pytest.approx((START / 1000) - 1_769_860_800)
+    assert result["lag_seconds"] == pytest.approx((MORNING / 1000) - 1_769_860_800)
 
 
 def counted(**states: int) -> Check:

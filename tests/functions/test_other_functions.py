@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 from gateway import sample
+from tidegate_functions.authorizer.handler import handler as authorize
+from tidegate_functions.changes.handler import handler as change
+from tidegate_functions.clock.gauges import MAX_TENANTS
+from tidegate_functions.clock.handler import handler as tick
+from tidegate_functions.dead_letters.handler import handler as bury
+
 from home import ADMIN, Home
 from tidegate import runtime
 from tidegate.domain.errors import InvalidInput, Unavailable
@@ -19,11 +25,6 @@ from tidegate.domain.job import State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Timer, Token
 from tidegate.service.tokens import new_token, revoke_token
-from tidegate_functions.authorizer.handler import handler as authorize
-from tidegate_functions.changes.handler import handler as change
-from tidegate_functions.clock.gauges import MAX_TENANTS
-from tidegate_functions.clock.handler import handler as tick
-from tidegate_functions.dead_letters.handler import handler as bury
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_store_out_of_reach_is_an_error_and_no_refusal(home: Home) -> None:
 
 def clock_event(home: Home, detail: Any = None) -> dict[str, Any]:
     event = sample("clock")
-    return {**event, "time": "2027-01-15T08:00:00Z", "detail": {} if detail is None else detail}
+    return {**event, "time": "2033-05-18T08:00:00Z", "detail": {} if detail is None else detail}
 
 
 def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -> None:

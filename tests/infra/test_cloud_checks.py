@@ -11,9 +11,9 @@ import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
+from infra.synthesis import build, finish
 
 from infra import check, nag
-from infra.synthesis import build, finish
 
 
 @pytest.mark.parametrize("customer_key", [False, True])

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from synthesised import Synthesised
+
 from tidegate.runtime import settings_from, worker_settings_from
 
 COMMON = {

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from infra.packaging import LEFT_OUT, Packaging, copy_handlers, refuse_reserved
+from infra.wheels import PackagingError
 from synthesised import ROOT
 
 from infra import deploy, node, synthesis, wheels
-from infra.packaging import LEFT_OUT, Packaging, copy_handlers, refuse_reserved
-from infra.wheels import PackagingError
 
 
 def write(root: Path, *names: str) -> None:

@@ -93,12 +93,12 @@ def test_each_priority_queue_feeds_its_worker_with_the_slots_of_the_pool(
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": slots}
 
 
-def test_the_stream_is_read_in_batches_that_split_and_end_in_a_queue(template: Synthesised) -> None:
+def test_the_stream_is_read_in_batches_that_come_again_whole_and_end_in_a_queue(template: Synthesised) -> None:
     stream = next(mapping for mapping in mappings(template) if "StreamArn" in mapping["EventSourceArn"])
     assert stream["FunctionName"] == f"<{template.function_id('changes')}>"
     assert stream["BatchSize"] >= 100
     assert stream["MaximumBatchingWindowInSeconds"] > 0
-    assert stream["BisectBatchOnFunctionError"] is True
+    assert "BisectBatchOnFunctionError" not in stream
     assert stream["MaximumRetryAttempts"] > 0
     assert stream["DestinationConfig"] == {"OnFailure": {"Destination": "<ChangesDead.Arn>"}}
 

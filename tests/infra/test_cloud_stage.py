@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesised import ROOT
-
 from infra.stage import MAX_POOLS, StageConfig, StageError
 from infra.synthesis import read_context
+from synthesised import ROOT
 
 MISSING = object()
 

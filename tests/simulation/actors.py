@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tidegate_functions.changes.handler as changes
 import tidegate_functions.worker.handler as worker_function
+
 from tidegate import runtime
 from tidegate.domain.caller import Caller
-from tidegate.domain.errors import Conflict, LeaseLost, NotFound, TidegateError, Unavailable
+from tidegate.domain.errors import LeaseLost, NotFound, TidegateError, Unavailable
 from tidegate.domain.job import ErrorType, Job, Ms
 from tidegate.domain.spec import JobSpec
 from tidegate.execution import runner as execution
@@ -28,10 +30,11 @@ from tidegate.worker import pull
 from .faults import Faults, Kind
 from .ports import Feed, Store, Wire, ports_of
 from .watch import Watch
-from .world import Crash, Process, World
+from .world import Crash, Process, Task, World
 
 CALLER = Caller("main", "ann", frozenset({"admin"}))
 OTHER = Caller("other", "bob", frozenset({"admin"}))
+_LONG = 30 * 86_400_000
 _SETTINGS = Settings(data=Path("/nowhere"), pools={"default": {}})
 
 
@@ -65,18 +68,44 @@ class Cast:
     faults: Faults
     watch: Watch
     store: Store
-    remembers: float
     skew: Ms = 0
+    batch: int = 1
+    """Tickets that an invocation is given at most."""
+    clients: int = 0
+    """Who still wants something."""
     numbers: dict[str, int] = field(default_factory=dict)
-    apps: dict[str, Process] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+    apps: dict[Task, App] = field(default_factory=dict)
+    """What `runtime.current()` answers to each task."""
+    runners: dict[App, Runner] = field(default_factory=dict)
 
-    def start(self, role: str, *, transactions: bool = False) -> tuple[Process, Ports]:
+    def start(self, role: str) -> tuple[Process, Ports]:
         """A fresh process, and its ports."""
         number = self.numbers[role] = self.numbers.get(role, 0) + 1
         skew = self.world.between(-self.skew, self.skew) if self.skew else 0
         process = Process(self.world, role, number, skew)
-        wire = Wire(self.store, process)
-        return process, ports_of(wire, remembers=self.remembers, transactions=transactions)
+        self.processes.append(process)
+        return process, ports_of(Wire(self.store, process), remembers=self.home.remembers)
+
+    @contextmanager
+    def runs(self, app: App) -> Iterator[None]:
+        """Let `app` be the current one for the task that calls."""
+        task = self.world.current()
+        self.apps[task] = app
+        try:
+            yield
+        finally:
+            del self.apps[task]
+
+    def visit(self, act: Callable[[], object], within: Ms) -> None:
+        """Let a client do something once, at some time within so many milliseconds."""
+
+        def visit() -> None:
+            act()
+            self.clients -= 1
+
+        self.clients += 1
+        self.world.spawn(visit, self.world.between(0, within))
 
     def forever(self, role: str, life: Callable[[Process, Ports], None], pause: Ms = 3_000) -> None:
         """Run a process, and another whenever it dies."""
@@ -126,9 +155,10 @@ def client(cast: Cast, api: Api, caller: Caller, specs: Sequence[JobSpec], tries
         for answer in answers:
             if isinstance(answer, submit.Submitted):
                 cast.watch.answered.add(JobKey(caller.tenant, answer.job.id))
-            elif not isinstance(answer, Conflict):
+            elif not isinstance(answer, Unavailable):
                 raise answer
-        return
+        if not any(isinstance(answer, Unavailable) for answer in answers):
+            return
 
 
 def operator(cast: Cast, api: Api, request: Callable[[Ports], Any], tries: int) -> bool:
@@ -182,7 +212,7 @@ class VirtualRunner(Runner):
         step = steps[min(job.attempt, len(steps)) - 1]
         context = JobContext(full, lambda: None)
         running = [True]
-        self._cast.world.spawn(lambda: self._pulse(full, context, running), round(self._lease_seconds * 1000 / 3))
+        self._cast.world.spawn(lambda: self._beats(full, context, running), round(self._lease_seconds * 1000 / 3))
         try:
             return self._act(full, context, step, min(job.timeout, max(1.0, seconds_left)))
         finally:
@@ -221,7 +251,7 @@ class VirtualRunner(Runner):
                 return "x" * 100_001
         return {"done": True}
 
-    def _pulse(self, job: Job, context: JobContext, running: list[bool]) -> None:
+    def _beats(self, job: Job, context: JobContext, running: list[bool]) -> None:
         """What `Pulse` does: a beat that is under way when the handler ends still arrives."""
         while running:
             pause = round(self._lease_seconds * 1000 / 3)
@@ -240,8 +270,9 @@ def puller(cast: Cast) -> Callable[[Process, Ports], None]:
 
     def life(process: Process, ports: Ports) -> None:
         runner = VirtualRunner(cast, process, ports, extend_tickets=True)
-        options = pull.WorkerOptions(poll_interval=86_400)
-        pull.PullLoop(App(ports, _SETTINGS), runner, options).run()
+        loop = pull.PullLoop(App(ports, _SETTINGS), runner, pull.WorkerOptions())
+        loop._wait = _LONG / 1000  # a ticket wakes it
+        loop.run()
 
     return life
 
@@ -262,11 +293,11 @@ def event_source(cast: Cast) -> Callable[[Process, Ports], None]:
 
     def life(process: Process, ports: Ports) -> None:
         app = App(ports, _SETTINGS)
-        runner = VirtualRunner(cast, process, ports, extend_tickets=False)
+        cast.runners[app] = VirtualRunner(cast, process, ports, extend_tickets=False)
         while True:
             try:
-                deliveries = ports.tickets.receive("default", 3, 86_400)
-                with runtime.use(app), _runner_is(runner):
+                deliveries = ports.tickets.receive("default", cast.batch, _LONG / 1000)
+                with cast.runs(app):
                     answer = worker_function.handler(_sqs_event(deliveries), _Invocation(cast.world, 300))
                 failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
                 ports.tickets.finish([each for each in deliveries if each.receipt not in failed])
@@ -274,19 +305,6 @@ def event_source(cast: Cast) -> Callable[[Process, Ports], None]:
                 process.sleep(1_000)
 
     return life
-
-
-@contextmanager
-def _runner_is(runner: Runner) -> Iterator[None]:
-    """The function asks for its runner before anybody else has a turn, once a message: it is put in its App."""
-    _runners[id(runtime.current())] = runner
-    try:
-        yield
-    finally:
-        _runners.clear()
-
-
-_runners: dict[int, Runner] = {}
 
 
 def _sqs_event(deliveries: Sequence[Delivery]) -> dict[str, Any]:
@@ -311,13 +329,17 @@ def clock(cast: Cast) -> None:
     """Tick for ever: with a crash, a skip or a double now and then; long quiet spells are passed over."""
     world, period = cast.world, round(cast.home.tick * 1000)
     box: list[tuple[Process, Ports]] = []
+    last: list[Ms | None] = [None]
 
     def once() -> None:
         if not box or not box[0][0].alive:
             box[:] = [cast.start("clock")]
+            last[:] = [None]
         process, ports = box[0]
         try:
-            tick.tick(ports, cast.home.tick)
+            begun = process.now()
+            tick.tick(ports, cast.home.tick, last[0])
+            last[0] = begun if cast.home is EMBEDDED else None
         except (Unavailable, Crash) as error:
             world.note(f"{process.name} gave up: {type(error).__name__}")
 
@@ -335,7 +357,8 @@ def clock(cast: Cast) -> None:
 def quiet_until(cast: Cast) -> Ms:
     """When something happens next, as far as the clock and the workers are concerned."""
     store, now = cast.store, cast.world.now
-    if store.one("SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place = 'ready')"):
+    pressing = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place = 'ready')"
+    if cast.clients or store.dead or store.one(pressing):
         return now
     times = [
         store.next_ticket(),
@@ -351,59 +374,57 @@ def quiet_until(cast: Cast) -> Ms:
 
 def stream(cast: Cast) -> Callable[[Process, Ports], None]:
     """DynamoDB's stream: a batch comes again as it was until it is handled, or in two pieces after an error."""
-    world, faults = cast.world, cast.faults
+    world, faults, store = cast.world, cast.faults, cast.store
     pending: list[Sequence[dict[str, Any]]] = []
 
-    def handled(ports: Ports, records: Sequence[dict[str, Any]]) -> bool:
-        with runtime.use(App(ports, _SETTINGS)):
-            return not changes.handler({"Records": records}, None)["batchItemFailures"]
-
     def life(process: Process, ports: Ports) -> None:
+        app = App(ports, _SETTINGS)
+
+        def handled(records: Sequence[dict[str, Any]]) -> bool:
+            with cast.runs(app):
+                return not changes.handler({"Records": records}, None)["batchItemFailures"]
+
         if pending and len(pending[0]) > 1 and faults.strikes(Kind.BATCH_SPLIT):
             records = pending.pop(0)
             pending[:0] = [records[: len(records) // 2], records[len(records) // 2 :]]
         while True:
-            if not pending:
-                records = cast.store.feed.read(1 + int(world.rng.random() * 20))
-                if not records:
-                    process.sleep(1_000 if world.now < _busy_until(cast) else 10_000)
-                    continue
+            if not pending and (records := store.feed.read(1 + int(world.rng.random() * 20))):
                 pending.append(records)
+            if not pending:
+                store.wait("change", process, world.now + _LONG)
+                continue
             if faults.strikes(Kind.BATCH_LATE):
                 process.sleep(world.between(0, 60_000))
-            if handled(ports, pending[0]):
+            if handled(pending[0]):
                 if faults.strikes(Kind.BATCH_DOUBLED):
-                    handled(ports, pending[0])
-                cast.store.feed.drop(pending.pop(0))
+                    handled(pending[0])
+                store.feed.drop(pending.pop(0))
             process.sleep(world.between(100, 1_000))
 
     return life
 
 
 def pump(cast: Cast) -> Callable[[Process, Ports], None]:
-    """The embedded home's pump."""
+    """The embedded home's pump, the project's own: what it reads anew after an error may have grown."""
+    store = cast.store
 
-    def life(process: Process, ports: Ports) -> None:
-        own, grouped = cast.start("pump", transactions=True)
-        app = App(grouped, _SETTINGS, Feed(Wire(cast.store, own)))
-        while own.alive:
+    def life(process: Process, _: Ports) -> None:
+        wire = Wire(store, process)
+        ports, feed = ports_of(wire, transactions=True), Feed(wire)
+        app = App(ports, _SETTINGS, feed)
+        while True:
             if cast.faults.strikes(Kind.BATCH_LATE):
                 process.sleep(cast.world.between(0, 20_000))
-            _pump_once(app)
-            process.sleep(100 if cast.store.one("SELECT EXISTS (SELECT 1 FROM changes)") else 1_000)
+            try:
+                with cast.runs(app):
+                    background.pump_changes(ports, feed)
+            except Unavailable as error:
+                cast.world.note(f"{process.name}: {error}")
+            process.sleep(100)
+            if not store.one("SELECT EXISTS (SELECT 1 FROM changes)"):
+                store.wait("change", process, cast.world.now + _LONG)
 
     return life
-
-
-def _pump_once(app: App) -> None:
-    with runtime.use(app):
-        feed = app.feed
-        assert feed is not None
-        background.pump_changes(feed)
-
-
-def _busy_until(cast: Cast) -> Ms:
-    return cast.watch.calm_from or cast.world.now + 1
 
 
 # Dead letters.
@@ -411,18 +432,19 @@ def _busy_until(cast: Cast) -> Ms:
 
 def grave_digger(cast: Cast) -> Callable[[Process, Ports], None]:
     """The function that reads dead letters; a letter comes again until it is dealt with."""
+    dead = cast.store.dead
 
     def life(process: Process, ports: Ports) -> None:
-        dead = cast.store.dead
         while True:
-            if dead:
-                letter = dead[0]
-                try:
-                    bury.bury(ports, letter.body, letter.source)
-                    dead.remove(letter)
-                except Unavailable:
-                    process.sleep(1_000)
-            process.sleep(5_000)
+            if not dead:
+                cast.store.wait("letter", process, cast.world.now + _LONG)
+                continue
+            letter = dead[0]
+            try:
+                bury.bury(ports, letter.body, letter.source)
+                dead.remove(letter)
+            except Unavailable:
+                process.sleep(1_000)
 
     return life
 
@@ -444,13 +466,12 @@ class VirtualTime:
 
 
 @contextmanager
-def on_virtual_time(world: World) -> Iterator[None]:
-    """Let the project's loops live in `world`."""
-    virtual = VirtualTime(world)
-    kept = execution.time, pull.time, worker_function._runner
-    execution.time = pull.time = virtual  # type: ignore[assignment]
-    worker_function._runner = lambda app: _runners[id(app)]  # type: ignore[assignment]
-    try:
+def on_virtual_time(cast: Cast) -> Iterator[None]:
+    """Let the project's loops and functions live in the world of `cast`."""
+    virtual: Any = VirtualTime(cast.world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "time", virtual)
+        patch.setattr(pull, "time", virtual)
+        patch.setattr(runtime, "current", lambda: cast.apps[cast.world.current()])
+        patch.setattr(worker_function, "_runner", lambda app: cast.runners[app])
         yield
-    finally:
-        execution.time, pull.time, worker_function._runner = kept

@@ -55,15 +55,15 @@ class Store:
     max_receives: int = MAX_RECEIVES
     blobs: dict[str, bytes] = field(default_factory=dict)
     dead: list[Delivery] = field(default_factory=list)
-    waiting: dict[Task, Ms] = field(default_factory=dict)
-    """Workers that wait for a ticket, and until when."""
+    waiting: dict[str, dict[Task, Ms]] = field(default_factory=lambda: {"ticket": {}, "change": {}, "letter": {}})
+    """Who waits for what, and until when."""
     numbers: int = 0
     jobs: SqliteJobs = field(init=False)
     tickets: SqliteTickets = field(init=False)
     feed: SqliteFeed = field(init=False)
 
     def __post_init__(self) -> None:
-        self.jobs = SqliteJobs(self.database)
+        self.jobs = SqliteJobs(self.database, lambda: self.world.now)
         self.tickets = SqliteTickets(self.database, lambda: self.world.now, self.visibility)
         self.feed = SqliteFeed(self.database)
         with self.database.transaction() as connection:
@@ -84,11 +84,21 @@ class Store:
         at: Ms | None = self.one("SELECT MIN(visible_at) FROM tickets")
         return at
 
-    def stir(self, at: Ms) -> None:
-        """A ticket can be seen from `at` on: let those who wait for one look then."""
-        for task, until in list(self.waiting.items()):
+    def wait(self, thing: str, process: Process, until: Ms) -> None:
+        """Sleep until `until`, or until the thing can be had."""
+        task, waiting = self.world.current(), self.waiting[thing]
+        waiting[task] = until
+        try:
+            process.sleep(max(0, until - self.world.now))
+        finally:
+            del waiting[task]
+
+    def stir(self, thing: str, at: Ms) -> None:
+        """The thing can be had from `at` on: let those who wait for it look then."""
+        waiting = self.waiting[thing]
+        for task, until in waiting.items():
             if at < until:
-                self.waiting[task] = at
+                waiting[task] = at
                 self.world.wake(task, max(at, self.world.now))
 
 
@@ -139,6 +149,8 @@ class Wire:
             process.sleep(int(world.rng.random() ** 2 * self.store.latency))
         process.calls += 1
         fault = self.faults.at_call(process, name)
+        if self.atomic and fault in (Kind.UNREPORTED, Kind.PARTIAL):
+            fault = Kind.REFUSED
         if fault in (Kind.FROZEN, Kind.SLOW) and not self.atomic:
             longest = 3 * self.store.watch.lease if fault is Kind.FROZEN else 10_000
             if fault is Kind.FROZEN:
@@ -202,6 +214,7 @@ class Jobs:
         for job, found in zip(jobs, existing, strict=True):
             if found is None:
                 self._store.watch.created(job)
+        self._store.stir("change", self._wire.world.now + 500)
         return existing
 
     def _apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
@@ -211,12 +224,14 @@ class Jobs:
                 job = outcome.job
                 self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
                 self._store.watch.applied(self._wire.process, write, job)
+        self._store.stir("change", self._wire.world.now + 500)
         return outcomes
 
     def _erase(self, key: JobKey) -> bool:
         erased = self._store.jobs.erase_if_ended(key)
         if erased:
             self._store.watch.was_erased(key)
+            self._store.stir("change", self._wire.world.now + 500)
         return erased
 
     def _head(self, lane: Lane, limit: int) -> Sequence[Ready]:
@@ -280,7 +295,7 @@ class Tickets:
             for _ in range(2 if faults.strikes(Kind.TICKET_DOUBLED) else 1):
                 late = world.between(0, 60_000) / 1000 if faults.strikes(Kind.TICKET_LATE) else 0.0
                 self._real.send([(ticket, seconds + late)])
-                self._store.stir(world.now + round((seconds + late) * 1000))
+                self._store.stir("ticket", world.now + round((seconds + late) * 1000))
         return [None] * len(tickets)
 
     def _receive(self, pool: str, limit: int) -> Sequence[Delivery]:
@@ -289,6 +304,7 @@ class Tickets:
             if delivery.receives > self._store.max_receives:
                 self._real.finish([delivery])
                 self._store.dead.append(delivery)
+                self._store.stir("letter", self._wire.world.now)
                 faults.counts[Kind.DEAD_LETTER] += 1
                 continue
             if faults.strikes(Kind.THROTTLED):
@@ -296,7 +312,7 @@ class Tickets:
             if faults.strikes(Kind.DELIVERED_TWICE):
                 seconds = self._wire.world.between(0, 20_000) / 1000
                 self._real.again(delivery, seconds)
-                self._store.stir(self._wire.world.now + round(seconds * 1000))
+                self._store.stir("ticket", self._wire.world.now + round(seconds * 1000))
             kept.append(delivery)
         return kept
 
@@ -309,20 +325,16 @@ class Tickets:
         if not 0 <= seconds <= 43_200:
             raise ValueError(f"a ticket cannot be hidden for {seconds} s")
         self._real.again(delivery, seconds)
-        self._store.stir(self._wire.world.now + round(seconds * 1000))
+        self._store.stir("ticket", self._wire.world.now + round(seconds * 1000))
 
     def _wait(self, end: Ms) -> None:
         """Sleep until a ticket can be seen."""
         store, world = self._store, self._wire.world
         seen = store.next_ticket()
-        until = max(world.now + 1, end if seen is None else min(end, seen))
-        task = world.current()
-        store.waiting[task] = until
         store.watch.idle(+1)
         try:
-            self._wire.process.sleep(until - world.now)
+            store.wait("ticket", self._wire.process, max(world.now + 1, end if seen is None else min(end, seen)))
         finally:
-            del store.waiting[task]
             store.watch.idle(-1)
 
 

@@ -54,7 +54,8 @@ class Seen:
     """Where it stood in the index, and since when."""
     ready_since: Ms = 0
     holder: Process | None = None
-    leased_at: Ms = 0
+    granted_at: Ms = 0
+    """The true time at which the holder last wished for its lease."""
     loose_from: Ms | None = 0
     """Since when the job is, or from when it will be, nobody's though it could run; None while somebody has it."""
     busy_then: Ms = 0
@@ -90,6 +91,7 @@ class Watch:
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
     _idle: int = 0
     _busy: Ms = 0
+    _busy_at_calm: Ms = 0
     _counted_until: Ms = 0
 
     def breaks(self, rule: Broken, text: str) -> None:
@@ -174,8 +176,7 @@ class Watch:
     def calm(self) -> None:
         """From now on nothing goes wrong, so recovery is bounded."""
         self.calm_from = self.world.now
-        for seen in self.seen.values():
-            seen.busy_then = self.busy()
+        self._busy_at_calm = self.busy()
 
     def excuse(self) -> None:
         """Waiting up to now does not count: a queue was paused."""
@@ -190,8 +191,9 @@ class Watch:
     def _stall(self, seen: Seen, since: Ms | None) -> Ms:
         if seen.loose_from is None:
             return 0
-        start = max(seen.loose_from, since or 0)
-        return max(0, self.world.now - start - (self.busy() - seen.busy_then))
+        if since is None or since <= seen.loose_from:
+            return max(0, self.world.now - seen.loose_from - (self.busy() - seen.busy_then))
+        return max(0, self.world.now - since - (self.busy() - max(seen.busy_then, self._busy_at_calm)))
 
     def _check_move(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         name = f"{job.id} {before.state} -> {job.state} by {process.name}"
@@ -229,7 +231,7 @@ class Watch:
     def _is_live(self, seen: Seen) -> bool:
         """Whether the holder runs, and has kept its lease as it should."""
         holder = seen.holder
-        return holder is not None and holder.alive and self.world.now - seen.leased_at < self.lease // 2
+        return holder is not None and holder.alive and self.world.now - seen.granted_at < self.lease // 2
 
     def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         stall = self._stall(seen, None)
@@ -270,8 +272,8 @@ class Watch:
             if job.attempt != before.attempt:
                 self._recovered(seen)
                 seen.holder, seen.loose_from = process, None
-            if job.lease_until != before.lease_until:
-                seen.leased_at = now
+            if job.lease_until is not None and seen.holder is not None:
+                seen.granted_at = job.lease_until - self.lease - seen.holder.skew
         elif job.state in TERMINAL:
             self._recovered(seen)
             seen.holder = seen.loose_from = None

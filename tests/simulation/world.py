@@ -12,6 +12,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
 from tidegate.domain.job import Ms
 
 START: Ms = 1_800_000_000_000
@@ -55,7 +56,7 @@ class World:
                 run()
             except (Crash, GreenletExit):
                 return
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the run has failed
+            except BaseException as error:
                 self.failed = self.failed or error
 
         task = Task(body, self._hub)

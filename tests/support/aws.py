@@ -10,6 +10,7 @@ from typing import Any
 import moto.backends
 import pytest
 from moto import mock_aws
+
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
 from tidegate.domain.priority import Band

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tidegate import local, worker
 from tidegate.cli import session
 from tidegate.cli.main import main

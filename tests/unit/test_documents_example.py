@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pypdf import PdfWriter
+
 from tidegate import PermanentError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "documents"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.priority import Band, Ordering, band_of, parse_priority, rank_of
 from tidegate.domain.queue import Queue

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.domain.errors import InvalidInput, PayloadTooLarge
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_DEPTH, JobSpec, check_horizon, dump_json, fingerprint_of, new_job

@@ -22,7 +22,10 @@ def copy_packages(root: Path) -> None:
 
 
 def run_lint(root: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, 'packages'); from importlinter.cli import lint_imports_command as m; m(['--no-cache'])"
+    code = (
+        "import sys; sys.path.insert(0, 'packages'); "
+        "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache'])"
+    )
     return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
 
 

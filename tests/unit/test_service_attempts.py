@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+
 from home import ADMIN, LEASE_SECONDS, Home
 from tidegate.domain.errors import LeaseLost
 from tidegate.domain.job import ErrorType, State
@@ -253,7 +254,6 @@ def test_an_ended_job_can_be_started_over_and_erased(home: Home) -> None:
     done = home.job(job.id)
     assert (done.state, done.result, done.attempt) == (State.COMPLETED, "second", 2)
     erase(home.ports, ADMIN, job.id)
-    assert home.ports.jobs.page.__self__ is home.ports.jobs
     with pytest.raises(AssertionError):
         home.job(job.id)
 
@@ -299,7 +299,7 @@ def test_an_attempt_that_takes_too_long_is_ended(home: Home, on_main_thread: boo
     if on_main_thread:
         home.drain(runner)
     else:
-        thread = threading.Thread(target=lambda: (home.drain(runner), home.close()))
+        thread = threading.Thread(target=lambda: home.drain_and_close(runner))
         thread.start()
         thread.join(10)
         assert not thread.is_alive()

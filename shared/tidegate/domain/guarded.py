@@ -233,6 +233,13 @@ def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now), values, _ready(job))
 
 
+def mark_ticketed_if_waiting(job: Job, now: Ms) -> GuardedWrite:
+    """A ticket for a delayed job's time is under way: the clock need not look again before that one must be lost."""
+    guard = Guard(WAITING, attempt=job.attempt)
+    spot = due_spot(job.wake_at or now, ticketed=True)
+    return GuardedWrite(job.tenant, job.id, guard, {"updated_at": now}, spot)
+
+
 def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite:
     """Give a waiting job another priority; a ready one changes its place in the lane at once."""
     values = {"priority": priority, "rank": rank, "updated_at": now}

@@ -7,7 +7,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +64,8 @@ def load_executors(sources: Iterable[str]) -> Mapping[str, Executor]:
     Installed packages' entry points of the group `tidegate.executors` are loaded too.
     Raises InvalidInput when a source cannot be found; errors inside a source are raised as they are.
     """
+    from importlib.metadata import entry_points  # slow to import, and a Lambda's start is paid for
+
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         entry_point.load()
     for source in sources:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.ports import Feed
+from tidegate.ports import Feed, Ports
 
 from .functions import invoke
 
@@ -50,28 +51,46 @@ class Background:
 
 def ticker() -> Background:
     """Calls `functions/clock` each second with EventBridge's event."""
-    return Background("tidegate-clock", _tick, TICK_SECONDS)
+    return Background("tidegate-clock", Ticker().tick, TICK_SECONDS)
 
 
-def changes_pump(feed: Feed) -> Background:
+def changes_pump(ports: Ports, feed: Feed) -> Background:
     """Hands committed changes to `functions/changes` in batches; those that were handled are dropped."""
-    return Background("tidegate-changes", lambda: pump_changes(feed), _FEED_SECONDS)
+    return Background("tidegate-changes", lambda: pump_changes(ports, feed), _FEED_SECONDS)
 
 
-def pump_changes(feed: Feed) -> bool:
-    """Hand over one batch; answers whether there may be more. Nothing is dropped unless all was handled."""
+def pump_changes(ports: Ports, feed: Feed) -> bool:
+    """Hand over one batch; answers whether there may be more. What was handled is dropped in the same commit."""
     records = feed.read(_FEED_BATCH)
     if not records:
         return False
-    answer = invoke("changes", {"Records": list(records)})
-    if answer and answer.get("batchItemFailures"):
-        return False
-    feed.drop(records)
+    with ports.together():
+        answer = invoke("changes", {"Records": list(records)})
+        if answer["batchItemFailures"]:
+            return False
+        feed.drop(records)
     return len(records) == _FEED_BATCH
 
 
-def clock_event(period_seconds: float) -> dict[str, Any]:
-    """The event that EventBridge sends each minute; `detail` says when the next one comes."""
+class Ticker:
+    """Remembers when it last ticked, so that the work of a minute is done however late its tick comes."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def tick(self) -> bool:
+        """Call the clock once."""
+        now = time.time_ns() // 1_000_000
+        invoke("clock", clock_event(TICK_SECONDS, self._last))
+        self._last = now
+        return False
+
+
+def clock_event(period_seconds: float, last_tick_ms: int | None) -> dict[str, Any]:
+    """The event that EventBridge sends each minute; `detail` says when the next one comes and the last one came."""
+    detail: dict[str, Any] = {"period_seconds": period_seconds}
+    if last_tick_ms is not None:
+        detail["last_tick_ms"] = last_tick_ms
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -81,10 +100,5 @@ def clock_event(period_seconds: float) -> dict[str, Any]:
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": "local",
         "resources": ["arn:aws:events:local:000000000000:rule/tidegate-clock"],
-        "detail": {"period_seconds": period_seconds},
+        "detail": detail,
     }
-
-
-def _tick() -> bool:
-    invoke("clock", clock_event(TICK_SECONDS))
-    return False

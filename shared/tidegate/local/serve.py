@@ -55,7 +55,7 @@ def serve(options: ServeOptions) -> None:
     ensure_admin_token(app.ports, data / TOKEN_FILE)
     if app.feed is None:
         raise InvalidInput("serving needs the embedded home: TIDEGATE_DATA names another")
-    background = [ticker(), changes_pump(app.feed)]
+    background = [ticker(), changes_pump(app.ports, app.feed)]
     workers = Workers(options.workers, data, options.handlers)
     for each in background:
         each.start()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import Conflict, NotFound, WrongState
+from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
@@ -23,7 +23,11 @@ _TRIES = 5
 def get_job(ports: Ports, caller: Caller, job_id: str) -> Job:
     """The job with its data and result. Raises NotFound, also for jobs the caller may not see."""
     caller.require(Scope.READ)
-    return with_payloads(ports.blobs, _visible(ports, caller, job_id))
+    job = _visible(ports, caller, job_id)
+    try:
+        return with_payloads(ports.blobs, job)
+    except NotFound as error:
+        raise Unavailable(f"a large value of job '{job_id}' is missing from the blob store") from error
 
 
 def list_jobs(ports: Ports, caller: Caller, query: JobQuery) -> JobPage:
@@ -42,7 +46,7 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
     why = reason or f"cancelled by {caller.user}"
 
     def write(job: Job) -> GuardedWrite | None:
-        if job.state is State.CANCELLED or job.cancel_requested:
+        if job.state is State.CANCELLED or (job.state is State.ACTIVE and job.cancel_requested):
             return None
         if job.state in WAITING:
             return guarded.cancel_if_waiting(job, why, ports.now())

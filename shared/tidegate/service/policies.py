@@ -24,6 +24,12 @@ def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
     raise NotFound(f"there is no queue '{name}'; make it with PUT /queues/{name}", queue=name)
 
 
+def get_queue(ports: Ports, caller: Caller, name: str) -> Queue:
+    """A queue of the caller's tenant. Raises NotFound."""
+    caller.require(Scope.READ)
+    return queue_named(ports, caller.tenant, name)
+
+
 def list_queues(ports: Ports, caller: Caller) -> Sequence[Queue]:
     """Every queue of the caller's tenant, by name."""
     caller.require(Scope.READ)
@@ -34,6 +40,7 @@ def list_queues(ports: Ports, caller: Caller) -> Sequence[Queue]:
 
 def put_queue(ports: Ports, caller: Caller, name: str, settings: Mapping[str, Any]) -> Queue:
     """Make a queue, or replace its settings; those not given get their defaults."""
+    caller.require(Scope.OPERATE)
     fresh = Queue(tenant=caller.tenant, name=name, **settings)
     return _change(ports, caller, name, lambda seen: replace(fresh, **_kept(seen)), must_exist=False)
 

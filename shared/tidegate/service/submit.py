@@ -42,7 +42,7 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     jobs = [job for job in made if isinstance(job, Job)]
     with ports.together():
         existing = iter(ports.jobs.create(jobs) if jobs else [])
-        results = [_result(job, next(existing)) if isinstance(job, Job) else job for job in made]
+        results = [_result(ports, job, next(existing)) if isinstance(job, Job) else job for job in made]
         announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])
     return results
 
@@ -79,9 +79,11 @@ def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateErr
         return InvalidInput.field("queue", error.message)
 
 
-def _result(job: Job, existing: Job | None) -> Submitted | TidegateError:
+def _result(ports: Ports, job: Job, existing: Job | None) -> Submitted | TidegateError:
     if existing is None:
         return Submitted(job, created=True)
+    if job.data_ref is not None:
+        ports.blobs.delete(job.data_ref)
     if existing.fingerprint == job.fingerprint and existing.owner == job.owner:
         return Submitted(existing, created=False)
     return Conflict(f"job '{job.id}' exists already and was asked for differently", job_id=job.id)

@@ -34,13 +34,16 @@ class Ticked:
     expired: int = 0
 
 
-def tick(ports: Ports, period_seconds: float) -> Ticked:
-    """Do what is due now. `period_seconds` is the time until the next tick: it looks that far ahead."""
-    period = round(period_seconds * 1000)
+def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
+    """Do what is due now.
+
+    `period_seconds` is the time until the next tick: it looks that far ahead. `last_tick` is when the one
+    before was, if known: lanes are looked at once a minute, however often the clock ticks.
+    """
     now = ports.now()
-    done = wake_due(ports, now, now + period)
+    done = wake_due(ports, now, now + round(period_seconds * 1000))
     done = replace(done, recovered=check_leases(ports, now))
-    if now // _MINUTE_MS != (now - period) // _MINUTE_MS:
+    if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         done = replace(done, reticketed=reticketed, expired=done.expired + expired)
     return done
@@ -54,11 +57,12 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
         soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
-        writes = [guarded.expire_if_waiting(job, now) for job in late]
-        writes += [guarded.promote_if_due(job, now) for job in ready]
-        moved = [outcome for outcome in ports.jobs.apply(writes) if outcome.applied] if writes else []
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
+        writes = [guarded.expire_if_waiting(job, now) for job in late]
+        writes += [guarded.promote_if_due(job, now) for job in ready]
+        writes += [guarded.mark_ticketed_if_waiting(job, now) for job in soon]
+        moved = [outcome for outcome in ports.jobs.apply(writes) if outcome.applied] if writes else []
         woken, expired = woken + len(ready) + len(soon), expired + len(late)
         if len(keys) < _PAGE or not moved:
             break

@@ -33,14 +33,19 @@ class FolderBlobs:
         try:
             return self._path(key).read_bytes()
         except FileNotFoundError as error:
-            raise NotFound("there is no such blob", key=key) from error
+            raise NotFound("there is no such blob") from error
+        except OSError as error:
+            raise Unavailable(f"the blob cannot be read: {error.strerror}") from error
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
-        self._path(key).unlink(missing_ok=True)
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"the blob cannot be deleted: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
         path = self._folder / key
         if ".." in path.parts or Path(key).is_absolute():
-            raise NotFound("there is no such blob", key=key)
+            raise NotFound("there is no such blob")
         return path

@@ -16,11 +16,12 @@ CREATE TABLE IF NOT EXISTS jobs (
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS jobs_tenant ON jobs (tenant);
 CREATE INDEX IF NOT EXISTS jobs_ready ON jobs (tenant, queue, place_order, seq) WHERE place = 'ready';
 CREATE INDEX IF NOT EXISTS jobs_due ON jobs (place_order, seq) WHERE place = 'due';
 CREATE INDEX IF NOT EXISTS jobs_shelf ON jobs (tenant, state, seq) WHERE place = 'shelf';
 CREATE INDEX IF NOT EXISTS jobs_active ON jobs (tenant, seq) WHERE state = 'ACTIVE';
-CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (dag_id, seq) WHERE dag_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,71 @@
+"""Checks the documents: links lead somewhere, anchors exist, Python and JSON examples parse.
+
+python docs/check.py
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def main() -> int:
+    """Print every fault; the exit code tells whether there was one."""
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents += sorted((ROOT / "examples").rglob("*.md"))
+    faults = [fault for document in documents for fault in _faults(document)]
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    sys.stdout.write(f"{len(documents)} documents, {len(faults)} faults\n")
+    return 1 if faults else 0
+
+
+def _faults(document: Path) -> Iterator[str]:
+    text = document.read_text()
+    name = document.relative_to(ROOT)
+    prose = _FENCE.sub("", text)
+    for match in _LINK.finditer(prose):
+        target = match[1] or match[2]
+        if not target.startswith(("http://", "https://", "mailto:")) and not _exists(document, target):
+            yield f"{name}: {target} leads nowhere"
+    for language, code in _FENCE.findall(text):
+        error = _syntax_error(language, code)
+        if error:
+            yield f"{name}: an example in {language} does not parse: {error}"
+
+
+def _exists(document: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    found = (document.parent / path) if path else document
+    if not found.exists():
+        return False
+    return not anchor or anchor in {_slug(heading) for heading in _HEADING.findall(found.read_text())}
+
+
+def _slug(heading: str) -> str:
+    words = re.sub(r"[^\w\- ]", "", heading.lower())
+    return words.replace(" ", "-")
+
+
+def _syntax_error(language: str, code: str) -> str | None:
+    try:
+        if language == "python":
+            ast.parse(code)
+        elif language == "json":
+            json.loads(code)
+    except (SyntaxError, ValueError) as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,298 @@
+"""A seed is a history: a home, who acts in it, what they want, and what goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteQueues
+from tidegate.domain.caller import Caller
+from tidegate.domain.job import Ms
+from tidegate.domain.queue import Queue
+from tidegate.domain.spec import JobSpec
+from tidegate.service import control
+
+from . import actors
+from .actors import CALLER, OTHER, Api, Cast, Home
+from .faults import Faults, Kind, storm
+from .ports import Store, open_store
+from .watch import Broken, Watch
+from .world import World
+
+STYLES = ("storm", "calm", "priority")
+HOUR: Ms = 3_600_000
+_DRAIN: Ms = HOUR // 2
+"""How long after the last job ended, and the last ticket could be seen, tickets and timers must be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one history came to. Times are milliseconds."""
+
+    seed: int
+    style: str
+    home: str
+    broken: tuple[tuple[Broken, str], ...]
+    faults: Counter[Kind]
+    jobs: int
+    calls: int
+    trace: int
+    worst_recovery: Ms
+    taken_from_the_living: int
+
+
+def recovery_bound(home: Home) -> Ms:
+    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle."""
+    return _BOUNDS[home.name]
+
+
+_BOUNDS = {actors.EMBEDDED.name: 400_000, actors.LAMBDA.name: 500_000, actors.PULL.name: 500_000}
+_START_BOUND: Ms = 4_000
+
+
+def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
+    """Run the history of a seed."""
+    world = World(seed, say)
+    cast, style = _cast(world)
+    world.note(f"seed {seed}: {style}, {cast.home.name}")
+    with actors.on_virtual_time(cast), _silent():
+        _begin(cast, style)
+        world.run()
+    _check_end(cast)
+    watch = cast.watch
+    return Told(
+        seed=seed,
+        style=style,
+        home=cast.home.name,
+        broken=tuple(watch.broken),
+        faults=cast.faults.counts,
+        jobs=len(watch.seen) + len(watch.erased),
+        calls=sum(process.calls for process in cast.processes),
+        trace=world.trace,
+        worst_recovery=watch.worst_recovery,
+        taken_from_the_living=watch.taken_from_the_living,
+    )
+
+
+@cache
+def _database() -> Database:
+    return open_store()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """No log lines, and no collection of garbage in between."""
+    disabled, collecting = logging.root.manager.disable, gc.isenabled()
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        if collecting:
+            gc.enable()
+
+
+def _cast(world: World) -> tuple[Cast, str]:
+    rng = world.rng
+    style = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
+    home = (actors.EMBEDDED, actors.LAMBDA, actors.PULL)[int(rng.random() * 3)]
+    faults = storm(world) if style == "storm" else Faults()
+    skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if style == "storm" and home.skew else 0
+    faults.counts[Kind.SKEWED] += skew > 0
+    watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
+    watch.strict_priority = style == "priority"
+    watch.start_bound = _START_BOUND if style == "calm" else None
+    store = Store(world, faults, watch, _database(), home.visibility)
+    if style == "storm" and world.chance(0.3):
+        store.max_receives = 4
+    return Cast(world, home, faults, watch, store, skew, batch=3 if style == "storm" else 1), style
+
+
+def _begin(cast: Cast, style: str) -> None:
+    """Everybody enters."""
+    world, home = cast.world, cast.home
+    queues = SqliteQueues(cast.store.database)
+    queues.put_if_unchanged(Queue(tenant="main", name="slow", retry_delay=20.0, retry_limit=5), None)
+    workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
+    for _ in range(workers):
+        cast.forever("worker", actors.event_source(cast) if home.by_lambda else actors.puller(cast))
+    cast.forever("feed", actors.pump(cast) if home is actors.EMBEDDED else actors.stream(cast))
+    cast.forever("digger", actors.grave_digger(cast))
+    world.spawn(lambda: actors.clock(cast), world.between(0, round(home.tick * 1000)))
+    end = _script(cast, style)
+    world.spawn(lambda: _supervise(cast, end))
+
+
+def _script(cast: Cast, style: str) -> Ms:
+    """Who wants what, and when; answers until when things go wrong."""
+    world, rng = cast.world, cast.world.rng
+    span = world.between(40_000, 240_000)
+    api, ids, latest = Api(cast), list[str](), 0
+    lanes = ((CALLER, "default"), (CALLER, "default"), (CALLER, "slow"), (OTHER, "default"))
+    for _ in range(1 + int(rng.random() * 5)):
+        caller, queue = lanes[int(rng.random() * len(lanes))] if style != "priority" else lanes[0]
+        known = style == "priority" or world.chance(0.7)
+        size = 1 if world.chance(0.7) else 2 + int(rng.random() * 3)
+        specs = [_spec(cast, queue, style, _next_id(ids, caller) if known else None) for _ in range(size)]
+        latest = max([latest, *(spec.start_after or 0 for spec in specs)])
+        cast.visit(_submission(cast, api, caller, specs, 6 if known else 1), span // 2)
+    for _ in range(int(rng.random() * 4) if ids and style != "calm" else 0):
+        cast.visit(_wish(cast, api, ids[int(rng.random() * len(ids))], style), span)
+    if style == "storm":
+        if world.chance(0.1):
+            cast.visit(lambda: actors.pause_for(cast, api, "default", world.between(0, 90_000)), span)
+        if world.chance(0.2):
+            cast.visit(lambda: _purge(cast), span)
+    until_the_last_has_begun = latest - world.now + 120_000 if latest and world.chance(0.5) else 0
+    return world.now + max(span, until_the_last_has_begun)
+
+
+def _submission(cast: Cast, api: Api, caller: Caller, specs: list[JobSpec], tries: int) -> Callable[[], None]:
+    return lambda: actors.client(cast, api, caller, specs, tries)
+
+
+def _wish(cast: Cast, api: Api, job_id: str, style: str) -> Callable[[], bool]:
+    """What somebody asks for one job."""
+    draw, tries = cast.world.rng.random(), 1 + int(cast.world.rng.random() * 3)
+    priority = int(cast.world.rng.random() * 11)
+    if style == "priority" or draw < 0.35:
+        return lambda: actors.operator(cast, api, lambda p: control.reprioritise(p, CALLER, job_id, priority), tries)
+    if draw < 0.7:
+        return lambda: actors.operator(cast, api, lambda p: control.cancel(p, CALLER, job_id), tries)
+    if draw < 0.93:
+        return lambda: actors.operator(cast, api, lambda p: control.retry(p, CALLER, job_id), tries)
+    return lambda: actors.operator(cast, api, lambda p: control.erase(p, CALLER, job_id), tries)
+
+
+def _purge(cast: Cast) -> None:
+    cast.faults.counts[Kind.PURGED] += 1
+    cast.store.database.rows("DELETE FROM tickets")
+    cast.world.note("all tickets are gone")
+
+
+def _next_id(ids: list[str], caller: Caller) -> str:
+    job_id = f"c{len(ids):03d}"
+    ids.append(job_id)
+    return job_id
+
+
+def _spec(cast: Cast, queue: str, style: str, job_id: str | None) -> JobSpec:
+    """One job: mostly plain, sometimes delayed, expiring, or with a policy of its own."""
+    world, rng = cast.world, cast.world.rng
+    fields: dict[str, Any] = {"priority": int(rng.random() * 11)}
+    if world.chance(0.2):
+        fields["start_after"] = world.now + _delay(cast)
+    if world.chance(0.1):
+        fields["expire_in_seconds"] = 1 + rng.random() * 100
+    if world.chance(0.3):
+        fields["retry_limit"] = int(rng.random() * 4)
+    if world.chance(0.2):
+        fields["retry_delay"] = (0.0, 0.5, 30.0, 100.0, 1_000.0, 50_000.0)[int(rng.random() ** 2 * 6)]
+    if world.chance(0.2):
+        fields["timeout"] = 1 + rng.random() * 60
+    steps = [_step(cast, style) for _ in range(1 + int(rng.random() * 3))]
+    data: dict[str, Any] = {"plan": [*steps, {"does": "work", "ms": 100}]}
+    if world.chance(0.05):
+        data["much"] = "x" * 100_001
+    return JobSpec(name="work", queue=queue, job_id=job_id, data=data, **fields)
+
+
+def _delay(cast: Cast) -> Ms:
+    draw = cast.world.rng.random()
+    if draw < 0.75:
+        return cast.world.between(0, 100_000)
+    return cast.world.between(880_000, 920_000) if draw < 0.9 else cast.world.between(HOUR, 14 * HOUR)
+
+
+_DOES: tuple[tuple[float, str], ...] = (
+    (0.55, "work"),
+    (0.75, "fail"),
+    (0.79, "fail for good"),
+    (0.83, "skip"),
+    (0.89, "snooze"),
+    (0.92, "answer much"),
+    (0.95, "die"),
+    (0.98, "hang"),
+    (1.0, "stuck"),
+)
+
+
+def _step(cast: Cast, style: str) -> Mapping[str, Any]:
+    """What one attempt does, and how long it takes."""
+    world, draw = cast.world, cast.world.rng.random()
+    does = next(does for limit, does in _DOES if draw < limit)
+    if style != "storm" and does in ("die", "hang", "stuck"):
+        does = "work"
+    length = world.rng.random()
+    lease = cast.watch.lease
+    ms = world.between(0, 2_000 if length < 0.6 or style == "priority" else lease if length < 0.85 else 5 * lease // 2)
+    seconds = (0, 1, 5, 100, 1_000)[int(world.rng.random() * 5)]
+    return {"does": does, "ms": ms, "obeys": world.chance(0.5), "seconds": seconds}
+
+
+def _supervise(cast: Cast, end: Ms) -> None:
+    """Stop the faults in time, then wait for quiet."""
+    world, watch = cast.world, cast.watch
+    world.sleep(end - world.now)
+    cast.faults.stop()
+    world.sleep(max(0, max(process.frozen_until for process in cast.processes) - world.now))
+    world.note("from now on all goes well")
+    watch.calm()
+    litter_from: Ms | None = None
+    while not world.over:
+        watch.check_stalls()
+        waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
+        if not any(watch.open()):
+            litter_from = litter_from or _last_of_all(cast) + _DRAIN
+            if not _litter(cast):
+                return _finish(world)
+            if world.now > litter_from:
+                watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
+        if watch.broken:
+            return _finish(world)
+        world.sleep(waits)
+    return None
+
+
+def _finish(world: World) -> None:
+    world.over = True
+
+
+def _last_of_all(cast: Cast) -> Ms:
+    last = "SELECT MAX(at) FROM (SELECT MAX(visible_at) AS at FROM tickets UNION SELECT MAX(at) FROM timers)"
+    return max(cast.world.now, cast.store.one(last) or 0)
+
+
+def _litter(cast: Cast) -> dict[str, int]:
+    """What is not tidied up."""
+    counts = {table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes")}
+    counts["dead letters"] = len(cast.store.dead)
+    return {name: n for name, n in counts.items() if n}
+
+
+def _check_end(cast: Cast) -> None:
+    watch, store = cast.watch, cast.store
+    for key in sorted(watch.answered - watch.seen.keys()):
+        watch.breaks(Broken.LOST, f"{key.job_id} was accepted and is gone")
+    for seen in watch.open():
+        watch.breaks(Broken.LOST, f"{seen.job.id} is still {seen.job.state}")
+    if any(rule is not Broken.MISPLACED and rule is not Broken.INVERTED for rule, _ in watch.broken):
+        return
+    figures = SqliteFigures(store.database)
+    for tenant in ("main", "other"):
+        rows = store.database.rows("SELECT state, COUNT(*) FROM jobs WHERE tenant = ? GROUP BY state", (tenant,))
+        counted, recount = dict(figures.read(tenant, "states")), dict(rows)
+        if counted != recount:
+            watch.breaks(Broken.MISCOUNTED, f"{tenant}: {counted}, recounted {recount}")
+    hours = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'hour#%' AND field <> 'run_ms' GROUP BY field"
+    entered = {state.value: n for state, n in watch.entered.items()}
+    if dict(store.database.rows(hours)) != entered:
+        watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")
