@@ -20,16 +20,14 @@ from tidegate.domain.spec import JobSpec
 from tidegate.service import control
 
 from . import actors
-from .actors import CALLER, OTHER, Api, Cast, Home
+from .actors import CALLER, OTHER, Api, Cast
+from .ending import HOUR, check_end, database, on_stage, recovery_bound, supervise
 from .faults import Faults, Kind, storm
-from .ports import Store, open_store
+from .ports import Store
 from .watch import Broken, Watch
 from .world import World
 
 STYLES = ("storm", "calm", "priority")
-HOUR: Ms = 3_600_000
-_DRAIN: Ms = HOUR // 2
-"""How long after the last job ended, and the last ticket could be seen, tickets and timers must be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +46,8 @@ class Told:
     taken_from_the_living: int
 
 
-def recovery_bound(home: Home) -> Ms:
-    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle."""
-    return _BOUNDS[home.name]
-
-
-_BOUNDS = {actors.EMBEDDED.name: 400_000, actors.LAMBDA.name: 500_000, actors.PULL.name: 500_000}
 _START_BOUND: Ms = 4_000
+"""How long a job may wait for an idle worker when nothing goes wrong."""
 
 
 def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
@@ -62,10 +55,10 @@ def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
     world = World(seed, say)
     cast, style = _cast(world)
     world.note(f"seed {seed}: {style}, {cast.home.name}")
-    with actors.on_virtual_time(cast), _silent():
+    with on_stage(cast):
         _begin(cast, style)
         world.run()
-    _check_end(cast)
+    check_end(cast)
     watch = cast.watch
     return Told(
         seed=seed,
@@ -81,25 +74,6 @@ def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
     )
 
 
-@cache
-def _database() -> Database:
-    return open_store()
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """No log lines, and no collection of garbage in between."""
-    disabled, collecting = logging.root.manager.disable, gc.isenabled()
-    logging.disable(logging.CRITICAL)
-    gc.disable()
-    try:
-        yield
-    finally:
-        logging.disable(disabled)
-        if collecting:
-            gc.enable()
-
-
 def _cast(world: World) -> tuple[Cast, str]:
     rng = world.rng
     style = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
@@ -110,7 +84,7 @@ def _cast(world: World) -> tuple[Cast, str]:
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
     watch.strict_priority = style == "priority"
     watch.start_bound = _START_BOUND if style == "calm" else None
-    store = Store(world, faults, watch, _database(), home.visibility)
+    store = Store(world, faults, watch, database(), home.visibility)
     if style == "storm" and world.chance(0.3):
         store.max_receives = 4
     return Cast(world, home, faults, watch, store, skew, batch=3 if style == "storm" else 1), style
@@ -128,7 +102,7 @@ def _begin(cast: Cast, style: str) -> None:
     cast.forever("digger", actors.grave_digger(cast))
     world.spawn(lambda: actors.clock(cast), world.between(0, round(home.tick * 1000)))
     end = _script(cast, style)
-    world.spawn(lambda: _supervise(cast, end))
+    world.spawn(lambda: supervise(cast, end))
 
 
 def _script(cast: Cast, style: str) -> Ms:
@@ -236,63 +210,3 @@ def _step(cast: Cast, style: str) -> Mapping[str, Any]:
     ms = world.between(0, 2_000 if length < 0.6 or style == "priority" else lease if length < 0.85 else 5 * lease // 2)
     seconds = (0, 1, 5, 100, 1_000)[int(world.rng.random() * 5)]
     return {"does": does, "ms": ms, "obeys": world.chance(0.5), "seconds": seconds}
-
-
-def _supervise(cast: Cast, end: Ms) -> None:
-    """Stop the faults in time, then wait for quiet."""
-    world, watch = cast.world, cast.watch
-    world.sleep(end - world.now)
-    cast.faults.stop()
-    world.sleep(max(0, max(process.frozen_until for process in cast.processes) - world.now))
-    world.note("from now on all goes well")
-    watch.calm()
-    litter_from: Ms | None = None
-    while not world.over:
-        watch.check_stalls()
-        waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
-        if not any(watch.open()):
-            litter_from = litter_from or _last_of_all(cast) + _DRAIN
-            if not _litter(cast):
-                return _finish(world)
-            if world.now > litter_from:
-                watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
-        if watch.broken:
-            return _finish(world)
-        world.sleep(waits)
-    return None
-
-
-def _finish(world: World) -> None:
-    world.over = True
-
-
-def _last_of_all(cast: Cast) -> Ms:
-    last = "SELECT MAX(at) FROM (SELECT MAX(visible_at) AS at FROM tickets UNION SELECT MAX(at) FROM timers)"
-    return max(cast.world.now, cast.store.one(last) or 0)
-
-
-def _litter(cast: Cast) -> dict[str, int]:
-    """What is not tidied up."""
-    counts = {table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes")}
-    counts["dead letters"] = len(cast.store.dead)
-    return {name: n for name, n in counts.items() if n}
-
-
-def _check_end(cast: Cast) -> None:
-    watch, store = cast.watch, cast.store
-    for key in sorted(watch.answered - watch.seen.keys()):
-        watch.breaks(Broken.LOST, f"{key.job_id} was accepted and is gone")
-    for seen in watch.open():
-        watch.breaks(Broken.LOST, f"{seen.job.id} is still {seen.job.state}")
-    if any(rule is not Broken.MISPLACED and rule is not Broken.INVERTED for rule, _ in watch.broken):
-        return
-    figures = SqliteFigures(store.database)
-    for tenant in ("main", "other"):
-        rows = store.database.rows("SELECT state, COUNT(*) FROM jobs WHERE tenant = ? GROUP BY state", (tenant,))
-        counted, recount = dict(figures.read(tenant, "states")), dict(rows)
-        if counted != recount:
-            watch.breaks(Broken.MISCOUNTED, f"{tenant}: {counted}, recounted {recount}")
-    hours = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'hour#%' AND field <> 'run_ms' GROUP BY field"
-    entered = {state.value: n for state, n in watch.entered.items()}
-    if dict(store.database.rows(hours)) != entered:
-        watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")

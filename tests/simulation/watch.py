@@ -38,6 +38,8 @@ class Broken(StrEnum):
     """Nobody started a job in time though somebody could."""
     LITTER = "litter"
     """Tickets or timers were left behind."""
+    RAISED = "raised"
+    """The project raised what nobody expects."""
     MISCOUNTED = "miscounted"
     """The figures are not what a recount gives."""
 

@@ -1,0 +1,115 @@
+"""How a history ends: the faults stop, everything comes to rest within bounds, and the books are checked."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.registry import SqliteFigures
+from tidegate.domain.job import Ms
+
+from . import actors
+from .actors import Cast, Home
+from .ports import open_store
+from .watch import Broken
+from .world import World
+
+HOUR: Ms = 3_600_000
+_DRAIN: Ms = HOUR // 2
+"""How long after the last job ended, and the last ticket could be seen, tickets and timers must be gone."""
+_BOUNDS = {actors.EMBEDDED: 400_000, actors.LAMBDA: 500_000, actors.PULL: 500_000}
+
+
+def recovery_bound(home: Home) -> Ms:
+    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle."""
+    return _BOUNDS[home]
+
+
+@cache
+def database() -> Database:
+    """The database of this process."""
+    return open_store()
+
+
+@contextmanager
+def on_stage(cast: Cast) -> Iterator[None]:
+    """The project's code lives in the world of `cast`: on its time, without log lines. What it raises breaks a rule."""
+    disabled, collecting = logging.root.manager.disable, gc.isenabled()
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        with actors.on_virtual_time(cast):
+            yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, it should not have come this far
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        cast.watch.breaks(Broken.RAISED, f"{error!r} in {where.name}")
+    finally:
+        logging.disable(disabled)
+        if collecting:
+            gc.enable()
+
+
+def supervise(cast: Cast, end: Ms) -> None:
+    """Stop the faults in time, then wait for quiet."""
+    world, watch = cast.world, cast.watch
+    world.sleep(end - world.now)
+    cast.faults.stop()
+    world.sleep(max(0, max(process.frozen_until for process in cast.processes) - world.now))
+    world.note("from now on all goes well")
+    watch.calm()
+    litter_from: Ms | None = None
+    while not world.over:
+        watch.check_stalls()
+        waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
+        if not any(watch.open()):
+            litter_from = litter_from or _last_of_all(cast) + _DRAIN
+            if not _litter(cast):
+                return _finish(world)
+            if world.now > litter_from:
+                watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
+        if watch.broken:
+            return _finish(world)
+        world.sleep(waits)
+    return None
+
+
+def _finish(world: World) -> None:
+    world.over = True
+
+
+def _last_of_all(cast: Cast) -> Ms:
+    last = "SELECT MAX(at) FROM (SELECT MAX(visible_at) AS at FROM tickets UNION SELECT MAX(at) FROM timers)"
+    return max(cast.world.now, cast.store.one(last) or 0)
+
+
+def _litter(cast: Cast) -> dict[str, int]:
+    """What is not tidied up."""
+    counts = {table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes")}
+    counts["dead letters"] = len(cast.store.dead)
+    return {name: n for name, n in counts.items() if n}
+
+
+def check_end(cast: Cast) -> None:
+    """Every accepted job is there and has ended, and the figures are what a recount gives."""
+    watch, store = cast.watch, cast.store
+    for key in sorted(watch.answered - watch.seen.keys()):
+        watch.breaks(Broken.LOST, f"{key.job_id} was accepted and is gone")
+    for seen in watch.open():
+        watch.breaks(Broken.LOST, f"{seen.job.id} is still {seen.job.state}")
+    if any(rule is not Broken.MISPLACED and rule is not Broken.INVERTED for rule, _ in watch.broken):
+        return
+    figures = SqliteFigures(store.database)
+    for tenant in ("main", "other"):
+        rows = store.database.rows("SELECT state, COUNT(*) FROM jobs WHERE tenant = ? GROUP BY state", (tenant,))
+        counted, recount = dict(figures.read(tenant, "states")), dict(rows)
+        if counted != recount:
+            watch.breaks(Broken.MISCOUNTED, f"{tenant}: {counted}, recounted {recount}")
+    hours = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'hour#%' AND field <> 'run_ms' GROUP BY field"
+    entered = {state.value: n for state, n in watch.entered.items()}
+    if dict(store.database.rows(hours)) != entered:
+        watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")
