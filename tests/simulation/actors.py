@@ -17,6 +17,7 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.errors import LeaseLost, NotFound, TidegateError, Unavailable
 from tidegate.domain.job import ErrorType, Job, Ms
 from tidegate.domain.spec import JobSpec
+from tidegate.domain.ticket import decode
 from tidegate.execution import runner as execution
 from tidegate.execution.context import JobContext
 from tidegate.execution.runner import Runner, Verdict
@@ -30,12 +31,12 @@ from tidegate.worker import pull
 from .faults import Faults, Kind
 from .ports import Feed, Store, Wire, ports_of
 from .watch import Watch
-from .world import Crash, Process, Task, World
+from .world import START, Crash, Process, Task, World
 
 CALLER = Caller("main", "ann", frozenset({"admin"}))
 OTHER = Caller("other", "bob", frozenset({"admin"}))
 _LONG = 30 * 86_400_000
-_SETTINGS = Settings(data=Path("/nowhere"), pools={"default": {}})
+SETTINGS = Settings(data=Path("/nowhere"), pools={"default": {}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ def puller(cast: Cast) -> Callable[[Process, Ports], None]:
 
     def life(process: Process, ports: Ports) -> None:
         runner = VirtualRunner(cast, process, ports, extend_tickets=True)
-        loop = pull.PullLoop(App(ports, _SETTINGS), runner, pull.WorkerOptions())
+        loop = pull.PullLoop(App(ports, SETTINGS), runner, pull.WorkerOptions())
         loop._wait = _LONG / 1000  # a ticket wakes it
         loop.run()
 
@@ -292,7 +293,7 @@ def event_source(cast: Cast) -> Callable[[Process, Ports], None]:
     """SQS's event source mapping, and the worker function that it calls."""
 
     def life(process: Process, ports: Ports) -> None:
-        app = App(ports, _SETTINGS)
+        app = App(ports, SETTINGS)
         cast.runners[app] = VirtualRunner(cast, process, ports, extend_tickets=False)
         while True:
             try:
@@ -372,18 +373,27 @@ def quiet_until(cast: Cast) -> Ms:
 # The change feed.
 
 
+def handle(cast: Cast, app: App, records: Sequence[dict[str, Any]]) -> bool:
+    """Call the function `changes` with a batch; answers whether all of it was handled."""
+    with cast.runs(app):
+        return not changes.handler({"Records": records}, None)["batchItemFailures"]
+
+
+def pump_once(cast: Cast, process: Process) -> None:
+    """Let the embedded home's pump hand over a batch."""
+    wire = Wire(cast.store, process)
+    ports, feed = ports_of(wire, transactions=True), Feed(wire)
+    with cast.runs(App(ports, SETTINGS, feed)):
+        background.pump_changes(ports, feed)
+
+
 def stream(cast: Cast) -> Callable[[Process, Ports], None]:
     """DynamoDB's stream: a batch comes again as it was until it is handled, or in two pieces after an error."""
     world, faults, store = cast.world, cast.faults, cast.store
     pending: list[Sequence[dict[str, Any]]] = []
 
     def life(process: Process, ports: Ports) -> None:
-        app = App(ports, _SETTINGS)
-
-        def handled(records: Sequence[dict[str, Any]]) -> bool:
-            with cast.runs(app):
-                return not changes.handler({"Records": records}, None)["batchItemFailures"]
-
+        app = App(ports, SETTINGS)
         if pending and len(pending[0]) > 1 and faults.strikes(Kind.BATCH_SPLIT):
             records = pending.pop(0)
             pending[:0] = [records[: len(records) // 2], records[len(records) // 2 :]]
@@ -395,9 +405,9 @@ def stream(cast: Cast) -> Callable[[Process, Ports], None]:
                 continue
             if faults.strikes(Kind.BATCH_LATE):
                 process.sleep(world.between(0, 60_000))
-            if handled(pending[0]):
+            if handle(cast, app, pending[0]):
                 if faults.strikes(Kind.BATCH_DOUBLED):
-                    handled(pending[0])
+                    handle(cast, app, pending[0])
                 store.feed.drop(pending.pop(0))
             process.sleep(world.between(100, 1_000))
 
@@ -409,15 +419,11 @@ def pump(cast: Cast) -> Callable[[Process, Ports], None]:
     store = cast.store
 
     def life(process: Process, _: Ports) -> None:
-        wire = Wire(store, process)
-        ports, feed = ports_of(wire, transactions=True), Feed(wire)
-        app = App(ports, _SETTINGS, feed)
         while True:
             if cast.faults.strikes(Kind.BATCH_LATE):
                 process.sleep(cast.world.between(0, 20_000))
             try:
-                with cast.runs(app):
-                    background.pump_changes(ports, feed)
+                pump_once(cast, process)
             except Unavailable as error:
                 cast.world.note(f"{process.name}: {error}")
             process.sleep(100)

@@ -72,7 +72,7 @@ def supervise(cast: Cast, end: Ms) -> None:
                 return _finish(world)
             if world.now > litter_from:
                 watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
-        if watch.broken:
+        if any(rule in (Broken.LOST, Broken.LITTER) for rule, _ in watch.broken):
             return _finish(world)
         world.sleep(waits)
     return None

@@ -129,6 +129,7 @@ class Wire:
         """Do `effect` on each item for itself, as one call to a port: others may come between."""
         if len(items) <= 1 or self.atomic:
             return self.call(name, lambda: effect(items))
+        name = f"{name} of {len(items)}"
         fault = self._reach(name)
         if fault is Kind.REFUSED:
             raise Unavailable(f"{name}: refused")
