@@ -37,7 +37,7 @@ def heartbeat(ports: Ports, job: Job, lease_seconds: float, progress: Progress |
 
 def complete(ports: Ports, job: Job, result: Json) -> Settled:
     """Record the result. Raises InvalidInput when it is not JSON, LeaseLost when the job is not held."""
-    inline, ref = offloaded(ports.blobs, "result", blob_key(job, f"result-{job.attempt}"), result)
+    inline, ref = offloaded(ports.blobs, "result", lambda: blob_key(job, f"result-{job.attempt}"), result)
     return Settled(_applied(ports, guarded.complete_if_held(job, inline, ref, ports.now())))
 
 

@@ -66,10 +66,10 @@ def _made(
     try:
         check_horizon(spec, now)
         job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
-        data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
+        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error
-    return replace(job, data=data, data_ref=data_ref)
+    return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

@@ -47,8 +47,20 @@ class SqliteJobs:
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """See `JobStore.apply`."""
-        with self._database.transaction() as connection:
-            return [_apply(connection, write) for write in writes]
+        if len(writes) == 1:
+            return [self._apply(writes[0])]
+        with self._database.transaction():
+            return [self._apply(write) for write in writes]
+
+    def _apply(self, write: GuardedWrite) -> Outcome:
+        changes, values = _changes(write)
+        conditions, bounds = _conditions(write.guard)
+        sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
+        rows = self._database.rows(sql, (*values, write.tenant, write.job_id, *bounds))
+        if rows:
+            return Outcome(True, job_of(rows[0]))
+        rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
+        return Outcome(False, job_of(rows[0]) if rows else None)
 
     def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
         """See `JobStore.head`."""
@@ -88,17 +100,6 @@ def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     if connection.execute(_INSERT, row).fetchall():
         return None
     return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
-
-
-def _apply(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
-    changes, values = _changes(write)
-    conditions, bounds = _conditions(write.guard)
-    sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
-    rows = connection.execute(sql, (*values, write.tenant, write.job_id, *bounds)).fetchall()
-    if rows:
-        return Outcome(True, job_of(rows[0]))
-    rows = connection.execute(_SELECT, (write.tenant, write.job_id)).fetchall()
-    return Outcome(False, job_of(rows[0]) if rows else None)
 
 
 def _changes(write: GuardedWrite) -> tuple[str, list[Any]]:
