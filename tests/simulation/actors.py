@@ -352,22 +352,25 @@ def clock(cast: Cast) -> None:
             once()
         spent = 0 if cast.home is EMBEDDED else world.now - begun
         quiet = quiet_until(cast) - world.now - 2 * period - 2 * cast.skew
-        world.sleep(min(quiet, 3_600_000) // period * period if quiet > 10 * period else max(0, period - spent))
+        world.sleep(min(quiet, 3_600_000) // period * period if quiet > 3 * period else max(0, period - spent))
 
 
 def quiet_until(cast: Cast) -> Ms:
     """When something happens next, as far as the clock and the workers are concerned."""
-    store, now = cast.store, cast.world.now
-    pressing = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place = 'ready')"
-    if cast.clients or store.dead or store.one(pressing):
-        return now
-    times = [
-        store.next_ticket(),
-        store.one("SELECT MIN(at) FROM timers"),
-        store.one("SELECT MIN(place_order) FROM jobs WHERE place = 'due'"),
-        store.one("SELECT MIN(lease_until) FROM jobs WHERE state = 'ACTIVE'"),
-    ]
-    return min((at for at in times if at is not None), default=now)
+    if cast.clients or cast.store.dead or cast.store.one(_PRESSING):
+        return cast.world.now
+    return cast.store.one(_NEXT) or cast.world.now
+
+
+_PRESSING = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place = 'ready')"
+_NEXT = """
+    SELECT MIN(at) FROM (
+        SELECT MIN(visible_at) AS at FROM tickets
+        UNION ALL SELECT MIN(at) FROM timers
+        UNION ALL SELECT MIN(place_order) FROM jobs WHERE place = 'due'
+        UNION ALL SELECT MIN(lease_until) FROM jobs WHERE state = 'ACTIVE'
+    )
+"""
 
 
 # The change feed.

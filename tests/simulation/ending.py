@@ -22,12 +22,17 @@ from .world import World
 HOUR: Ms = 3_600_000
 _DRAIN: Ms = HOUR // 2
 """How long after the last job ended, and the last ticket could be seen, tickets and timers must be gone."""
-_BOUNDS = {actors.EMBEDDED: 400_000, actors.LAMBDA: 500_000, actors.PULL: 500_000}
+_SECOND_LOOK: Ms = 300_000
+"""The longest that the clock waits for an effect: a ticket it sent for a lapsed lease may be lost too."""
+_SLACK: Ms = 30_000
 
 
 def recovery_bound(home: Home) -> Ms:
-    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle."""
-    return _BOUNDS[home]
+    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle.
+
+    Two clocks may be wrong by `skew` in opposite directions, and a tick may just have passed.
+    """
+    return _SECOND_LOOK + round((home.tick + 2 * home.skew) * 1000) + _SLACK
 
 
 @cache
@@ -62,15 +67,17 @@ def supervise(cast: Cast, end: Ms) -> None:
     world.sleep(max(0, max(process.frozen_until for process in cast.processes) - world.now))
     world.note("from now on all goes well")
     watch.calm()
-    litter_from: Ms | None = None
+    litter_at: Ms | None = None
     while not world.over:
         watch.check_stalls()
         waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
-        if not any(watch.open()):
-            litter_from = litter_from or _last_of_all(cast) + _DRAIN
+        if cast.clients or any(watch.open()):
+            litter_at = None
+        else:
+            litter_at = litter_at or _last_of_all(cast) + _DRAIN
             if not _litter(cast):
                 return _finish(world)
-            if world.now > litter_from:
+            if world.now > litter_at:
                 watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
         if any(rule in (Broken.LOST, Broken.LITTER) for rule, _ in watch.broken):
             return _finish(world)

@@ -50,10 +50,10 @@ _START_BOUND: Ms = 4_000
 """How long a job may wait for an idle worker when nothing goes wrong."""
 
 
-def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
-    """Run the history of a seed."""
+def play(seed: int, say: Callable[[str], None] | None = None, style: str | None = None) -> Told:
+    """Run the history of a seed, in the style that it says or in the given one."""
     world = World(seed, say)
-    cast, style = _cast(world)
+    cast, style = _cast(world, style)
     world.note(f"seed {seed}: {style}, {cast.home.name}")
     with on_stage(cast):
         _begin(cast, style)
@@ -74,15 +74,16 @@ def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
     )
 
 
-def _cast(world: World) -> tuple[Cast, str]:
+def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     rng = world.rng
-    style = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
+    drawn = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
+    style = wanted or drawn
     home = (actors.EMBEDDED, actors.LAMBDA, actors.PULL)[int(rng.random() * 3)]
     faults = storm(world) if style == "storm" else Faults()
     skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if style == "storm" and home.skew else 0
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
-    watch.strict_priority = style == "priority"
+    watch.strict_priority, watch.strict_leases = style == "priority", style != "storm"
     watch.start_bound = _START_BOUND if style == "calm" else None
     store = Store(world, faults, watch, database(), home.visibility)
     if style == "storm" and world.chance(0.3):
@@ -108,7 +109,7 @@ def _begin(cast: Cast, style: str) -> None:
 def _script(cast: Cast, style: str) -> Ms:
     """Who wants what, and when; answers until when things go wrong."""
     world, rng = cast.world, cast.world.rng
-    span = world.between(40_000, 240_000)
+    span = world.between(20_000, 90_000) if cast.home is actors.EMBEDDED else world.between(40_000, 240_000)
     api, ids, latest = Api(cast), list[str](), 0
     lanes = ((CALLER, "default"), (CALLER, "default"), (CALLER, "slow"), (OTHER, "default"))
     for _ in range(1 + int(rng.random() * 5)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Store:
     jobs: SqliteJobs = field(init=False)
     tickets: SqliteTickets = field(init=False)
     feed: SqliteFeed = field(init=False)
+    _connection: sqlite3.Connection = field(init=False)
 
     def __post_init__(self) -> None:
         self.jobs = SqliteJobs(self.database, lambda: self.world.now)
@@ -69,10 +71,11 @@ class Store:
         with self.database.transaction() as connection:
             for table in (*_TABLES, "sqlite_sequence"):
                 connection.execute(f"DELETE FROM {table}")
+            self._connection = connection
 
     def one(self, sql: str) -> Any:
         """The only value of the only row."""
-        return self.database.rows(sql)[0][0]
+        return self._connection.execute(sql).fetchone()[0]
 
     def new_id(self) -> str:
         """A fresh id."""

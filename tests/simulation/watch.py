@@ -34,6 +34,8 @@ class Broken(StrEnum):
     """A job stands in the index where it does not belong."""
     INVERTED = "inverted"
     """A job started before a better one of its lane."""
+    EARLY = "early"
+    """A job started before its time."""
     LATE = "late"
     """Nobody started a job in time though somebody could."""
     LITTER = "litter"
@@ -74,6 +76,9 @@ class Watch:
     skew: Ms
     """How wrong the worst clock is."""
     strict_priority: bool = False
+    """One worker, and nothing goes wrong: the best ready job starts."""
+    strict_leases: bool = False
+    """Nothing goes wrong: a job whose worker lives is nobody else's."""
     start_bound: Ms | None = None
     """How long a job may wait for an idle worker; None: not to be checked."""
     recovery_bound: Ms = 0
@@ -229,6 +234,8 @@ class Watch:
             self.taken_from_the_living += 1
             if 2 * self.skew < self.lease // 2:
                 self.breaks(Broken.STOLEN, name)
+        elif self.strict_leases and seen.holder is not None and seen.holder.alive:
+            self.breaks(Broken.STOLEN, name)
 
     def _is_live(self, seen: Seen) -> bool:
         """Whether the holder runs, and has kept its lease as it should."""
@@ -236,6 +243,8 @@ class Watch:
         return holder is not None and holder.alive and self.world.now - seen.granted_at < self.lease // 2
 
     def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        if before.wake_at is not None and before.wake_at > process.now():
+            self.breaks(Broken.EARLY, f"{job.id} by {before.wake_at - process.now()} ms")
         stall = self._stall(seen, None)
         name = f"{job.id} attempt {job.attempt} after {stall / 1000:.1f} s"
         if self.start_bound is not None and stall > self.start_bound:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
@@ -20,7 +21,10 @@ FILE_NAME = "tidegate.db"
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
     """The database of a data folder, made when absent. Raises Unavailable when it cannot be used."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the data folder {folder} cannot be made: {error.strerror}") from error
     return Database(folder / FILE_NAME, synchronous)
 
 
