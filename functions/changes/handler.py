@@ -9,6 +9,7 @@ from typing import Any
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
 from tidegate.service.record_changes import record_changes
+from tidegate.service.release import release_after
 
 from .figures import publish
 from .records import changes_in
@@ -28,6 +29,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     changes = changes_in(records)
     try:
         record_changes(app.ports, batch_name(records), changes)
+        release_after(app.ports, changes)
     except Unavailable as error:
         _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}

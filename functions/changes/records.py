@@ -47,7 +47,13 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
+        dag_id=_text(image, "dag_id"),
+        node=_text(image, "node"),
     )
+
+
+def _text(image: Image, name: str) -> str | None:
+    return image[name]["S"] if name in image else None
 
 
 def _number(image: Image, name: str) -> int | None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.priority import Band
@@ -56,6 +57,14 @@ class JobPage:
     """Part of a listing; `next_cursor` is None at its end."""
 
     jobs: Sequence[Job]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Part of a listing of runs; `next_cursor` is None at its end."""
+
+    runs: Sequence[Run]
     next_cursor: str | None
 
 
@@ -212,6 +221,25 @@ class Addition(NamedTuple):
     amounts: Mapping[str, int]
 
 
+class Dags(Protocol):
+    """Runs of DAGs; their jobs are in the `JobStore`, their graphs in the `Blobs`."""
+
+    def create_if_absent(self, run: Run) -> Run | None:
+        """Store a new run. Guard: there is none with its id. Answers None if it was stored, else the one there is."""
+
+    def get(self, tenant: str, dag_id: str) -> Run | None:
+        """The run as last stored."""
+
+    def put_if_unchanged(self, run: Run, seen: Run) -> bool:
+        """Store a run. Guard: the stored one is still `seen`. Answers whether it was stored."""
+
+    def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
+        """The tenant's runs, newest first; no states means all. Raises InvalidInput for a cursor it did not make."""
+
+    def open_runs(self, limit: int) -> Sequence[Run]:
+        """Runs of all tenants that have not ended, oldest first."""
+
+
 class Figures(Protocol):
     """Running totals, kept by the change feed."""
 
@@ -275,6 +303,7 @@ class Ports:
     lanes: Lanes
     timers: Timers
     figures: Figures
+    dags: Dags
     tokens: Tokens
     now: Callable[[], Ms]
     new_id: Callable[[], str]

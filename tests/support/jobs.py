@@ -71,5 +71,7 @@ FULL: Mapping[str, Any] = {
     "dag_id": "run-1",
     "node": "a",
     "dependencies": ("b", "c"),
+    "blocked": True,
+    "broken": True,
 }
 """A value for every field that has a default, none of them the default."""

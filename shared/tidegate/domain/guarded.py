@@ -12,7 +12,7 @@ written, or nothing is. The functions here are the only way a stored job changes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -72,6 +72,7 @@ class Guard:
     - `unexpired_at` / `expired_by`: its `expires_at` is absent or after / present and not after
     - `lease_ended_by`: its `lease_until` is not after this time
     - `cancel_requested`: a stop has, or has not, been asked for
+    - `blocked`: it waits, or does not wait, for other nodes of its run
     """
 
     states: frozenset[State]
@@ -81,6 +82,7 @@ class Guard:
     expired_by: Ms | None = None
     lease_ended_by: Ms | None = None
     cancel_requested: bool | None = None
+    blocked: bool | None = None
 
     def holds(self, job: Job) -> bool:
         """Whether `job` satisfies every part: the meaning that each store's condition must equal."""
@@ -92,6 +94,7 @@ class Guard:
             and (self.expired_by is None or _by(job.expires_at, self.expired_by))
             and (self.lease_ended_by is None or _by(job.lease_until, self.lease_ended_by))
             and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
+            and (self.blocked is None or job.blocked == self.blocked)
         )
 
 
@@ -126,6 +129,8 @@ _NO_LEASE: Mapping[str, Any] = {"lease_until": None}
 
 def spot_of(job: Job) -> Spot:
     """Where a job belongs in the index when it was last written at `updated_at`."""
+    if job.blocked:
+        return OFF
     if job.state in WAITING:
         if job.wake_at is None:
             return _ready(job)
@@ -137,7 +142,7 @@ def spot_of(job: Job) -> Spot:
 
 def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWrite:
     """Start the next attempt of a waiting job whose time has come and has not run out."""
-    guard = Guard(WAITING, woken_by=now, unexpired_at=now)
+    guard = Guard(WAITING, woken_by=now, unexpired_at=now, blocked=False)
     return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True)
 
 
@@ -244,8 +249,8 @@ def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite
     """Give a waiting job another priority; a ready one changes its place in the lane at once."""
     values = {"priority": priority, "rank": rank, "updated_at": now}
     spot = Spot(Place.READY, Lane(job.tenant, job.queue), order=rank) if job.wake_at is None else None
-    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt)
-    return GuardedWrite(job.tenant, job.id, guard, values, spot)
+    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt, blocked=job.blocked)
+    return GuardedWrite(job.tenant, job.id, guard, values, None if job.blocked else spot)
 
 
 def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
@@ -261,6 +266,30 @@ def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
         "progress": None,
     }
     return GuardedWrite(job.tenant, job.id, Guard(RESTARTABLE, attempt=job.attempt), values, _ready(job))
+
+
+def unblock(job: Job, now: Ms) -> GuardedWrite:
+    """Let a job start that waited for other nodes of its run. Its time to wait in line, and to expire, begins now."""
+    wake_at = job.start_after if job.start_after is not None and job.start_after > now else None
+    free = replace(job, blocked=False, wake_at=wake_at, updated_at=now)
+    values = {"blocked": False, "wake_at": wake_at, "updated_at": now}
+    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    return GuardedWrite(job.tenant, job.id, guard, values, spot_of(free))
+
+
+def skip_if_blocked(job: Job, reason: str, now: Ms, *, broken: bool) -> GuardedWrite:
+    """End a job that is not to run: its branch was not taken, or (`broken`) something before it failed."""
+    values, spot = _ended(job, State.SKIPPED, now)
+    values |= {"reason": reason, "broken": broken, "blocked": False}
+    return GuardedWrite(job.tenant, job.id, Guard(frozenset({State.CREATED}), blocked=True), values, spot)
+
+
+def block_again_if_ended(job: Job, now: Ms) -> GuardedWrite:
+    """Give a job of a run that is resumed a fresh set of attempts; it waits for its upstream nodes again."""
+    restarted = restart_if_ended(job, now)
+    values = {**restarted.values, "blocked": True, "broken": False}
+    guard = Guard(RESTARTABLE | {State.SKIPPED}, attempt=job.attempt)
+    return GuardedWrite(job.tenant, job.id, guard, values, OFF)
 
 
 def _ready(job: Job) -> Spot:
@@ -293,6 +322,8 @@ def _waiting(state: State, wake_at: Ms | None, now: Ms) -> dict[str, Any]:
 
 def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
     values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
+    if job.blocked:
+        values["blocked"] = False
     if job.keep_until is not None:
         values["keep_until"] = job.keep_until
     shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)

@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
         {State.COMPLETED, State.SKIPPED, State.RETRY, State.FAILED, State.CANCELLED, State.EXPIRED}
     ),
     State.COMPLETED: frozenset(),
-    State.SKIPPED: frozenset(),
+    State.SKIPPED: frozenset({State.CREATED}),
     State.EXPIRED: frozenset({State.CREATED}),
     State.CANCELLED: frozenset({State.CREATED}),
     State.FAILED: frozenset({State.CREATED}),
@@ -54,7 +54,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 TERMINAL = frozenset({State.COMPLETED, State.SKIPPED, State.EXPIRED, State.CANCELLED, State.FAILED})
 OPEN = frozenset(State) - TERMINAL
 WAITING = frozenset({State.CREATED, State.RETRY})
-RESTARTABLE = frozenset(state for state in TERMINAL if TRANSITIONS[state])
+RESTARTABLE = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED})
+"""What an explicit retry may start over; SKIPPED jobs come back only with the run that they belong to."""
 
 COARSE: Mapping[State, str] = {
     State.CREATED: "pending",
@@ -166,6 +167,11 @@ class Job:
     dag_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    """The nodes of its run that it waits for."""
+    blocked: bool = False
+    """Whether it still waits for them: a blocked job is not ready, whatever its time."""
+    broken: bool = False
+    """Whether it was skipped because something before it failed, not because its branch was not taken."""
 
     @property
     def retry_count(self) -> int:

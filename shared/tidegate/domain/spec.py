@@ -110,7 +110,12 @@ def dump_json(field_name: str, value: Json) -> str:
 def fingerprint_of(spec: JobSpec) -> str:
     """A digest of all that was asked for but the id: equal for equal requests."""
     asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "job_id"}
-    text = json.dumps({**asked, "metadata": dict(spec.metadata)}, sort_keys=True, separators=(",", ":"))
+    return digest_of({**asked, "metadata": dict(spec.metadata)})
+
+
+def digest_of(value: Json) -> str:
+    """128 bits of a JSON value, the same for equal values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -23,6 +23,8 @@ class Change:
     at: Ms = 0
     started_at: Ms | None = None
     lease_until: Ms | None = None
+    dag_id: str | None = None
+    node: str | None = None
 
 
 def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
@@ -36,6 +38,18 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
     additions = [Addition(tenant, series, amounts) for (tenant, series), amounts in _totals(changes).items()]
     if additions:
         ports.figures.add_once(batch, additions)
+
+
+def run_series(dag_id: str) -> str:
+    """The name of the series that counts a run's jobs by state."""
+    return f"dag#{dag_id}"
+
+
+def _move(states: Counter[str], change: Change) -> None:
+    if change.old_state is not None:
+        states[change.old_state] -= 1
+    if change.state is not None:
+        states[change.state] += 1
 
 
 def hour_series(at: Ms) -> str:
@@ -57,11 +71,11 @@ def _totals(changes: Iterable[Change]) -> Mapping[tuple[str, str], Mapping[str, 
     for change in changes:
         if change.old_state is change.state:
             continue
+        if change.dag_id is not None:
+            _move(totals[change.tenant, run_series(change.dag_id)], change)
         states = totals[change.tenant, "states"]
-        if change.old_state is not None:
-            states[change.old_state] -= 1
+        _move(states, change)
         if change.state is not None:
-            states[change.state] += 1
             hour = totals[change.tenant, hour_series(change.at)]
             hour[change.state] += 1
             if change.state is State.COMPLETED and change.started_at is not None:

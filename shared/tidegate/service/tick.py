@@ -14,6 +14,7 @@ from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
+from .release import check_runs
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -45,6 +46,7 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     done = replace(done, recovered=check_leases(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
+        check_runs(ports)
         done = replace(done, reticketed=reticketed, expired=done.expired + expired)
     return done
 

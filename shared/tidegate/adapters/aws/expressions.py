@@ -167,6 +167,11 @@ def _guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
         function = "attribute_exists" if guard.cancel_requested else "attribute_not_exists"
         yield f"{function}({marks.name('cancel_requested')})"
 
+    if guard.blocked is not None:
+        # it waits, or does not wait, for other nodes of its run
+        function = "attribute_exists" if guard.blocked else "attribute_not_exists"
+        yield f"{function}({marks.name('blocked')})"
+
 
 def _wanted(query: JobQuery, marks: Placeholders) -> Iterable[str]:
     if query.states:

@@ -9,6 +9,7 @@ from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .clients import Clients
+from .dynamodb_dags import DynamoDags
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
@@ -44,6 +45,7 @@ def open_ports(
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
         figures=DynamoFigures(registry, now),
+        dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
         now=now,
         new_id=new_id,

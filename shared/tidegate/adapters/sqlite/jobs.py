@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tidegate.domain.errors import InvalidInput
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, JobPage, JobQuery, Ready
 
-from .codec import COLUMNS, FIELDS, compact, encoded, job_of, row_of
+from .codec import COLUMNS, FIELDS, encoded, job_of, row_of
+from .cursors import cursor_of, position_of
 from .database import Database
 
 _INSERT = (
@@ -83,7 +81,7 @@ class SqliteJobs:
         rows = self._database.rows(sql, (*values, query.limit + 1))
         more = len(rows) > query.limit
         shown = rows[: query.limit]
-        return JobPage([job_of(row[1:]) for row in shown], _cursor(shown[-1][0]) if more else None)
+        return JobPage([job_of(row[1:]) for row in shown], cursor_of(shown[-1][0]) if more else None)
 
     def erase_if_ended(self, key: JobKey) -> bool:
         """See `JobStore.erase_if_ended`."""
@@ -127,6 +125,7 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
         ("expires_at <= ?", guard.expired_by),
         ("lease_until <= ?", guard.lease_ended_by),
         ("cancel_requested = ?", guard.cancel_requested),
+        ("blocked = ?", guard.blocked),
     ):
         if value is not None:
             parts.append(condition)
@@ -153,7 +152,7 @@ def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
         ("created_at >= ?", query.created_from),
         ("created_at < ?", query.created_to),
         ("EXISTS (SELECT 1 FROM json_each(jobs.tags) WHERE value = ?)", query.tag),
-        ("seq < ?", None if query.cursor is None else _position(query.cursor)),
+        ("seq < ?", None if query.cursor is None else position_of(query.cursor)),
     ):
         if value is not None:
             parts.append(condition)
@@ -173,18 +172,3 @@ def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
 
 def _marks(values: frozenset[State]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _cursor(seq: int) -> str:
-    return base64.urlsafe_b64encode(compact(["seq", seq]).encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        prefix, seq = text[:7], text[7:-1]
-        if prefix == '["seq",' and text.endswith("]") and seq.isascii() and seq.isdigit() and len(seq) < 19:
-            return int(seq)
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidInput.field("cursor", "must be one that a listing answered")

@@ -11,6 +11,7 @@ from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
+from .dags import SqliteDags
 from .database import Database
 from .jobs import SqliteJobs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
@@ -48,6 +49,7 @@ def open_ports(
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),
+        dags=SqliteDags(database),
         tokens=SqliteTokens(database),
         now=now,
         new_id=new_id,

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     started_at INTEGER, completed_at INTEGER, lease_until INTEGER, worker_id TEXT,
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
-    dag_id TEXT, node TEXT, dependencies TEXT,
+    dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -26,21 +26,21 @@ CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id I
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
-    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER
+    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER, dag_id TEXT, node TEXT
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at)
-    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at);
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, dag_id, node)
+    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.dag_id, new.node);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt ON jobs
 WHEN old.state <> new.state OR old.attempt <> new.attempt BEGIN
-    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until)
+    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, dag_id, node)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
-            new.updated_at, new.started_at, new.lease_until);
+            new.updated_at, new.started_at, new.lease_until, new.dag_id, new.node);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
-    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at)
-    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at);
+    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at, dag_id, node)
+    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at, old.dag_id, old.node);
 END;
 
 CREATE TABLE IF NOT EXISTS tickets (
@@ -64,6 +64,12 @@ CREATE TABLE IF NOT EXISTS figures (
     tenant TEXT NOT NULL, series TEXT NOT NULL, field TEXT NOT NULL, amount INTEGER NOT NULL,
     PRIMARY KEY (tenant, series, field)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dags (
+    seq INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
+    UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS dags_open ON dags (seq) WHERE state IN ('CREATED', 'ACTIVE');
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
