@@ -97,6 +97,13 @@ def run_progress(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     return RunView(run, progress_of(run.total, ports.figures.read(run.tenant, run_series(run.id))))
 
 
+def graph_of(ports: Ports, caller: Caller, dag_id: str) -> tuple[RunView, Sequence[tuple[str, str]]]:
+    """A run with its jobs, and the edges of its graph, parent first. Raises NotFound."""
+    view = get_run(ports, caller, dag_id)
+    graph = Engine(ports).graph(view.run)
+    return view, [(parent, node) for node in graph.nodes() for parent in graph.vertex(node).depends_on]
+
+
 def list_runs(
     ports: Ports, caller: Caller, states: frozenset[RunState], limit: int, cursor: str | None
 ) -> tuple[Sequence[RunView], str | None]:
