@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.request import Request
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
 from tidegate import runtime
-from tidegate.domain.dag.conditions import parse_condition
+from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.picture import dot, mermaid
 from tidegate.domain.dag.run import RunState, node_job_id
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
@@ -42,6 +42,7 @@ class NodeRequest(JobRequest):
     join: Annotated[Join, Field(strict=False)] = Join.ALL_ACTIVE
     join_count: int | None = Field(None, description="For the join n_of: how many must be COMPLETED.")
     when: dict[str, Any] | None = Field(None, description="A condition on upstream results.")
+    for_each: str | None = Field(None, description="Path to a list in an upstream result: one job for each entry.")
     cleanup: bool = Field(False, description="Runs after all that it depends on has ended, however the run goes.")
 
 
@@ -223,6 +224,7 @@ def _node_spec(asked: NodeRequest) -> NodeSpec:
         join=asked.join,
         join_count=asked.join_count,
         when=None if asked.when is None else parse_condition(asked.when),
+        for_each=None if asked.for_each is None else parse_path(asked.for_each, "for_each"),
         cleanup=asked.cleanup,
     )
 

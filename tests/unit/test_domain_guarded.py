@@ -60,6 +60,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "mark_ticketed_if_waiting": guarded.mark_ticketed_if_waiting(waiting, now),
         "move_if_waiting": guarded.move_if_waiting(waiting, 10, 1, now),
         "restart_if_ended": guarded.restart_if_ended(ended, now),
+        "fan_out_if_blocked": guarded.fan_out_if_blocked(job(blocked=True), {"entries": 2}, now),
         "unblock": guarded.unblock(job(blocked=True), now),
         "skip_if_blocked": guarded.skip_if_blocked(job(blocked=True), "why", now, broken=True),
         "block_again_if_ended": guarded.block_again_if_ended(ended, now),

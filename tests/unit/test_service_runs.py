@@ -236,6 +236,93 @@ def test_another_tenants_run_does_not_exist(works: Works) -> None:
                 act(works.home.ports, caller, run.id)
 
 
+def test_a_node_runs_once_for_each_entry_of_an_upstream_result(works: Works) -> None:
+    """split → extract for each page → merge gets the results in order."""
+    seen: list[Any] = []
+
+    def merge(job: JobContext) -> None:
+        seen.append(job.upstream["extract"].result)
+
+    works.results["split"] = {"pages": ["one", "two", "three"]}
+    spec = (
+        node("split"),
+        node("extract", "split", name="page", for_each=("split", "result", "pages")),
+        node("merge", "extract", name="merge"),
+    )
+    run = works.run(*spec)
+    runner = works.home.runner(
+        work=works.work, page=lambda job: f"{job.data['index']}:{job.data['item']}:{job.data['node']}", merge=merge
+    )
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert seen == [["0:one:extract", "1:two:extract", "2:three:extract"]]
+    assert works.state(run) is RunState.COMPLETED
+    view = get_run(works.home.ports, ADMIN, run.id)
+    assert [job.node for job in view.jobs] == ["split", "extract[0]", "extract[1]", "extract[2]", "extract", "merge"]
+    assert run_progress(works.home.ports, ADMIN, run.id).progress.total_jobs == 6
+
+
+@pytest.mark.parametrize(
+    ("result", "states"),
+    [
+        ({"pages": []}, {"split": "COMPLETED", "extract": "COMPLETED", "merge": "COMPLETED"}),
+        ({"pages": "none"}, {"split": "COMPLETED", "extract": "FAILED", "merge": "SKIPPED"}),
+        ({}, {"split": "COMPLETED", "extract": "FAILED", "merge": "SKIPPED"}),
+    ],
+)
+def test_a_list_that_is_empty_or_none(works: Works, result: Any, states: dict[str, str]) -> None:
+    works.results["split"] = result
+    run = works.run(
+        node("split"),
+        node("extract", "split", for_each=("split", "result", "pages")),
+        node("merge", "extract"),
+        failure_policy=FailurePolicy.CONTINUE,
+    )
+    works.quiet()
+    assert works.states(run) == states
+
+
+def test_a_failing_entry_fails_the_run_and_is_run_again_alone(works: Works) -> None:
+    works.results["split"] = {"pages": [1, 2]}
+    failing = {1}
+    ran: list[int] = []
+
+    def page(job: JobContext) -> int:
+        ran.append(job.data["index"])
+        if job.data["index"] in failing:
+            raise PermanentError("torn")
+        return int(job.data["item"])
+
+    run = works.run(
+        node("split"),
+        node("extract", "split", name="page", for_each=("split", "result", "pages")),
+        failure_policy=FailurePolicy.CONTINUE,
+    )
+    runner = works.home.runner(work=works.work, page=page)
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert works.state(run) is RunState.FAILED
+    failing.clear()
+    ran.clear()
+    resume_run(works.home.ports, ADMIN, run.id)
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert ran == [1]
+    assert works.state(run) is RunState.COMPLETED
+    assert works.home.job(node_job_id(run.id, "extract")).result == [1, 2]
+
+
+def test_upstream_results_reach_the_handler(works: Works) -> None:
+    found: list[Any] = []
+    works.results["a"] = {"big": "x" * 200_000}
+    run = works.run(node("a"), node("b", "a", name="look"))
+    runner = works.home.runner(work=works.work, look=lambda job: found.append(job.upstream["a"]))
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert works.state(run) is RunState.COMPLETED
+    assert (found[0].state, found[0].result) == (State.COMPLETED, works.results["a"])
+
+
 def expected(nodes: tuple[NodeSpec, ...], broken: set[str]) -> dict[str, str]:
     """The model: nodes in order, each decided from how its parents ended."""
     ends: dict[str, End] = {}

@@ -277,6 +277,12 @@ def unblock(job: Job, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, guard, values, spot_of(free))
 
 
+def fan_out_if_blocked(job: Job, data: Json, now: Ms) -> GuardedWrite:
+    """Note into how many entries a node was fanned out; its job goes on waiting, for them."""
+    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    return GuardedWrite(job.tenant, job.id, guard, {"data": data, "updated_at": now})
+
+
 def skip_if_blocked(job: Job, reason: str, now: Ms, *, broken: bool) -> GuardedWrite:
     """End a job that is not to run: its branch was not taken, or (`broken`) something before it failed."""
     values, spot = _ended(job, State.SKIPPED, now)

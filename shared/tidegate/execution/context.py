@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job, Json, Progress
+from tidegate.service.upstream import Upstream
 
 
 class PermanentError(Exception):
@@ -32,9 +33,13 @@ class Snooze:
 class JobContext:
     """The running job, as its handler sees it."""
 
-    def __init__(self, job: Job, beat: Callable[[], None]) -> None:
+    def __init__(
+        self, job: Job, beat: Callable[[], None], upstream: Callable[[], Mapping[str, Upstream]] = dict
+    ) -> None:
         self._job = job
         self._beat = beat
+        self._load_upstream = upstream
+        self._upstream: Mapping[str, Upstream] | None = None
         self._stop = False
         self._stop_seen = False
         self._progress: Progress | None = None
@@ -54,6 +59,13 @@ class JobContext:
     def data(self) -> Json:
         """The payload, as submitted."""
         return self._job.data
+
+    @property
+    def upstream(self) -> Mapping[str, Upstream]:
+        """The nodes of its run that the job depends on: `job.upstream["extract"].result`. Read when first used."""
+        if self._upstream is None:
+            self._upstream = self._load_upstream()
+        return self._upstream
 
     @property
     def attempt(self) -> int:
@@ -117,6 +129,11 @@ class JobContext:
     def ask_to_stop(self) -> None:
         """Make `cancelled` true. Called by the worker."""
         self._stop = True
+
+    @property
+    def record(self) -> Job:
+        """The job as the scheduler keeps it."""
+        return self._job
 
     @property
     def stop_was_seen(self) -> bool:

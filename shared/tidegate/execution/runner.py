@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge, Unavailable
+from tidegate.domain.dag.run import GATHER
+from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, Unavailable
 from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
@@ -22,6 +23,7 @@ from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
 from tidegate.service.payloads import with_payloads
 from tidegate.service.settle import Settled
+from tidegate.service.upstream import gather, upstream_of
 
 from .context import JobContext, PermanentError, Skip, Snooze
 from .pulse import AttemptTimeout, Pulse
@@ -78,6 +80,7 @@ class Runner:
     ) -> None:
         self._ports = ports
         self._executors = executors
+        self._gather = Executor(GATHER, self._gathered)
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._extend_tickets = extend_tickets
@@ -123,7 +126,7 @@ class Runner:
 
     def _run(self, job: Job, seconds_left: float) -> Any:
         """Call the handler; answers its value or what it raised."""
-        executor = self._executors.get(job.name)
+        executor = self._gather if job.name == GATHER else self._executors.get(job.name)
         if executor is None:
             known = ", ".join(sorted(self._executors)) or "none"
             message = f"no handler named '{job.name}' is served by this worker (it serves: {known})"
@@ -133,7 +136,7 @@ class Runner:
             full = with_payloads(self._ports.blobs, job)
         except NotFound:
             return _Raised(ErrorType.SYSTEM, "the job's data is missing from the blob store", permanent=True)
-        context = JobContext(full, lambda: self._pulse.beat_now(running))
+        context = JobContext(full, lambda: self._pulse.beat_now(running), lambda: upstream_of(self._ports, full))
         running = self._pulse.watch(full, context, timeout)
         try:
             try:
@@ -152,6 +155,12 @@ class Runner:
             _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
             return _Raised(ErrorType.AGENT, _described(error))
         return _Stopped() if context.stop_was_seen else value
+
+    def _gathered(self, context: JobContext) -> Any:
+        try:
+            return gather(self._ports, context.record)
+        except Conflict as error:
+            raise PermanentError(error.message) from error
 
     def _settle(self, job: Job, outcome: Any, reach: Ms) -> Settled:
         ports = self._ports

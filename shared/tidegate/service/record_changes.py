@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.job import Ms, State
 from tidegate.ports import Addition, Ports, Timer
 
@@ -40,9 +41,9 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
         ports.figures.add_once(batch, additions)
 
 
-def run_series(dag_id: str) -> str:
-    """The name of the series that counts a run's jobs by state."""
-    return f"dag#{dag_id}"
+def run_series(dag_id: str, *, items: bool = False) -> str:
+    """The name of the series that counts a run's nodes by state, or the entries of its fanned-out nodes."""
+    return f"dag#{dag_id}#items" if items else f"dag#{dag_id}"
 
 
 def _move(states: Counter[str], change: Change) -> None:
@@ -71,8 +72,8 @@ def _totals(changes: Iterable[Change]) -> Mapping[tuple[str, str], Mapping[str, 
     for change in changes:
         if change.old_state is change.state:
             continue
-        if change.dag_id is not None:
-            _move(totals[change.tenant, run_series(change.dag_id)], change)
+        if change.dag_id is not None and change.node is not None:
+            _move(totals[change.tenant, run_series(change.dag_id, items=node_of_item(change.node) is not None)], change)
         states = totals[change.tenant, "states"]
         _move(states, change)
         if change.state is not None:

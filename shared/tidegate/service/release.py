@@ -15,17 +15,27 @@ from typing import Any
 from zlib import crc32
 
 from tidegate.domain import guarded
-from tidegate.domain.dag.conditions import holds, nodes_in
+from tidegate.domain.dag.conditions import found_at, holds, nodes_in
 from tidegate.domain.dag.graph import Graph, Vertex
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait, decide
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, end_of, node_job_id, outcome_of
-from tidegate.domain.dag.spec import FailurePolicy, Join
+from tidegate.domain.dag.run import (
+    GATHER,
+    OPEN_RUNS,
+    Run,
+    RunState,
+    end_of,
+    item_node,
+    node_job_id,
+    node_of_item,
+    outcome_of,
+)
+from tidegate.domain.dag.spec import MAX_ITEMS, FailurePolicy, Join
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import TERMINAL, WAITING, Job, State
 from tidegate.ports import JobKey, Ports
 
 from .announce import announce
-from .payloads import with_payloads
+from .payloads import blob_key, offloaded, with_payloads
 from .record_changes import Change, run_series
 
 _log = logging.getLogger("tidegate.dag")
@@ -91,7 +101,7 @@ class Engine:
         graph = self.graph(run)
         if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST and self._any_broke(run, ended):
             run = self.stop(run, RunState.FAILED, "a node failed")
-        children = dict.fromkeys(child for node in ended for child in graph.children(node))
+        children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
         self.evaluate(run, list(children))
         self.close_if_done(run)
 
@@ -112,6 +122,7 @@ class Engine:
         for start in range(0, len(nodes), _CHUNK):
             jobs = self._jobs(run, nodes[start : start + _CHUNK])
             blocked = [job for job in jobs if job.blocked and job.state is State.CREATED]
+            blocked = [self._fanned_out(run, graph, job) for job in blocked]
             writes = [write for job in blocked if (write := self._write_for(run, graph, job)) is not None]
             outcomes = self._ports.jobs.apply(writes) if writes else []
             started = [each.job for each in outcomes if each.applied and each.job and each.job.state in WAITING]
@@ -160,17 +171,80 @@ class Engine:
             return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
         parents = self._parents(run, vertex)
         decision = self._decision(run, vertex, parents)
+        if isinstance(decision, Release) and (entries := entries_of(job)) is not None:
+            decision = decide(Join.ALL_DONE, None, self._ends_of_entries(run, job, entries))
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Pass):
             why = "failed" if decision.broken else "skipped"
             reason = f"upstream {why}: {', '.join(decision.because[:5])}"
             return guarded.skip_if_blocked(job, reason, now, broken=decision.broken)
-        if vertex.when is not None:
+        if vertex.when is not None and entries_of(job) is None:
             upstream = self._results(parents, nodes_in(vertex.when))
             if not holds(vertex.when, upstream):
                 return guarded.skip_if_blocked(job, f"condition not met: {_told(upstream)}", now, broken=False)
         return guarded.unblock(job, now)
+
+    def _fanned_out(self, run: Run, graph: Graph, job: Job) -> Job:
+        """A node with `for_each` whose time has come gets a job for every entry; itself it waits for those.
+
+        The entries' ids are made from their numbers, so that it may be done again; the first to note their
+        number decides it. A list that is none, or too long, fails the node's own job with the reason.
+        """
+        vertex = graph.vertex(job.node or "")
+        if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
+            return job
+        parents = self._parents(run, vertex)
+        if not isinstance(self._decision(run, vertex, parents), Release):
+            return job
+        upstream = self._results(parents, {str(vertex.for_each[0]), *(nodes_in(vertex.when) if vertex.when else ())})
+        if vertex.when is not None and not holds(vertex.when, upstream):
+            return job
+        full = with_payloads(self._ports.blobs, job)
+        entries = found_at(vertex.for_each, upstream)
+        count = len(entries) if isinstance(entries, list) and len(entries) <= MAX_ITEMS else -1
+        for start in range(0, max(count, 0), _CHUNK):
+            numbered = list(enumerate(entries[start : start + _CHUNK], start))
+            made = [self._entry_job(run, full, number, entry) for number, entry in numbered]
+            existing = self._ports.jobs.create(made)
+            announce(self._ports, [new for new, old in zip(made, existing, strict=True) if old is None])
+        now = self._ports.now()
+        noted = {**full.data, "entries": count}
+        (outcome,) = self._ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, now)])
+        return outcome.job or job
+
+    def _entry_job(self, run: Run, node_job: Job, number: int, entry: Any) -> Job:
+        now = self._ports.now()
+        node = item_node(node_job.node or "", number)
+        template = node_job.data["job"]
+        given = template["data"] if isinstance(template["data"], dict) else {"data": template["data"]}
+        made = replace(
+            node_job,
+            id=node_job_id(run.id, node),
+            node=node,
+            name=template["name"],
+            data={**given, "item": entry, "index": number},
+            data_ref=None,
+            blocked=False,
+            created_at=now,
+            updated_at=now,
+            rank=node_job.rank,
+            dependencies=node_job.dependencies,
+        )
+        data, ref = offloaded(self._ports.blobs, "data", lambda: blob_key(made, "data"), made.data)
+        return replace(made, data=data, data_ref=ref)
+
+    def _ends_of_entries(self, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
+        """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
+        ends: dict[str, End | None] = {}
+        for start in range(0, count, _CHUNK):
+            nodes = [item_node(job.node or "", number) for number in range(start, min(start + _CHUNK, count))]
+            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
+            found = self._ports.jobs.get(keys)
+            ends |= {node: None if each is None else end_of(each) for node, each in zip(nodes, found, strict=True)}
+            if None in ends.values():
+                break
+        return ends
 
     def _decision(self, run: Run, vertex: Vertex, parents: Mapping[str, Job | None]) -> Decision:
         ends: dict[str, End | None] = {name: None if job is None else end_of(job) for name, job in parents.items()}
@@ -209,6 +283,17 @@ class Engine:
             writes += [guarded.request_cancel_if_active(job, reason, now) for job in jobs if job.state is State.ACTIVE]
             if writes:
                 self._ports.jobs.apply(writes)
+            self._stop_entries(run, jobs)
+
+    def _stop_entries(self, run: Run, jobs: Sequence[Job]) -> None:
+        now, reason = self._ports.now(), run.reason or "the run was stopped"
+        for job in jobs:
+            names = [item_node(job.node or "", number) for number in range(entries_of(job) or 0)]
+            entries = self._jobs(run, names)
+            writes = [guarded.cancel_if_waiting(each, reason, now) for each in entries if each.state in WAITING]
+            writes += [guarded.request_cancel_if_active(e, reason, now) for e in entries if e.state is State.ACTIVE]
+            if writes:
+                self._ports.jobs.apply(writes)
 
     def _jobs(self, run: Run, nodes: Sequence[str]) -> list[Job]:
         found: list[Job] = []
@@ -222,6 +307,19 @@ class Engine:
         for job in self._jobs(run, list(self.graph(run).nodes())):
             states[job.state] += 1
         return states
+
+
+def _behind(graph: Graph, name: str) -> Sequence[str]:
+    """What may go on when this job has ended: the nodes behind its node, or the node whose entry it is."""
+    owner = node_of_item(name)
+    return graph.children(name) if owner is None else (owner,)
+
+
+def entries_of(job: Job) -> int | None:
+    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
+    if job.name != GATHER or not isinstance(job.data, dict):
+        return None
+    return max(0, found) if (found := job.data.get("entries")) is not None else None
 
 
 def _told(upstream: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.graph import Graph
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunProgress, RunState, node_job_id, progress_of
+from tidegate.domain.dag.run import (
+    GATHER,
+    OPEN_RUNS,
+    Run,
+    RunProgress,
+    RunState,
+    item_node,
+    node_job_id,
+    node_of_item,
+    progress_of,
+)
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.dag.validate import check_dag
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, WrongState
@@ -17,10 +28,11 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, S
 from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
 
+from .announce import announce
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .record_changes import run_series
-from .release import Engine
+from .release import Engine, entries_of
 
 _CHUNK = 100
 _TRIES = 5
@@ -84,17 +96,15 @@ def get_run(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     caller.require(Scope.READ)
     run = _visible(ports, caller, dag_id)
     jobs = list(jobs_of(ports, run, Engine(ports).graph(run)))
-    states: dict[str, int] = {}
-    for job in jobs:
-        states[job.state] = states.get(job.state, 0) + 1
-    return RunView(run, progress_of(run.total, states), jobs)
+    states = Counter(job.state.value for job in jobs)
+    return RunView(run, progress_of(len(jobs), states), jobs)
 
 
 def run_progress(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     """A run with its figures as the change feed counted them: one read, whatever its size. Raises NotFound."""
     caller.require(Scope.READ)
     run = _visible(ports, caller, dag_id)
-    return RunView(run, progress_of(run.total, ports.figures.read(run.tenant, run_series(run.id))))
+    return RunView(run, _counted(ports, run))
 
 
 def graph_of(ports: Ports, caller: Caller, dag_id: str) -> tuple[RunView, Sequence[tuple[str, str]]]:
@@ -111,10 +121,7 @@ def list_runs(
     caller.require(Scope.READ)
     page: RunPage = ports.dags.page(caller.tenant, states, limit, cursor)
     shown = [run for run in page.runs if run.owner == caller.user or caller.sees_all_users()]
-    figures = [ports.figures.read(run.tenant, run_series(run.id)) for run in shown]
-    return [RunView(run, progress_of(run.total, states)) for run, states in zip(shown, figures, strict=True)], (
-        page.next_cursor
-    )
+    return [RunView(run, _counted(ports, run)) for run in shown], page.next_cursor
 
 
 def next_job(ports: Ports, caller: Caller, dag_id: str) -> Job | None:
@@ -152,19 +159,39 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     graph = engine.graph(run)
     opened = replace(run, state=RunState.ACTIVE, stopping=None, reason=None, completed_at=None, updated_at=now)
     again = [job for job in jobs_of(ports, run, graph) if _runs_again(job, graph)]
-    for chunk in _chunks(again):
+    entries = [job for job in again if node_of_item(job.node or "") is not None]
+    nodes = [job for job in again if node_of_item(job.node or "") is None]
+    for chunk in _chunks(nodes):
         ports.jobs.apply([guarded.block_again_if_ended(job, now) for job in chunk])
+    for chunk in _chunks(entries):
+        outcomes = ports.jobs.apply([guarded.restart_if_ended(job, now) for job in chunk])
+        announce(ports, [each.job for each in outcomes if each.applied and each.job is not None])
     if not ports.dags.put_if_unchanged(opened, run):
         raise Conflict(f"run '{dag_id}' is being changed by someone else", dag_id=dag_id)
-    engine.evaluate(opened, [job.node for job in again if job.node is not None])
+    engine.evaluate(opened, [job.node for job in nodes if job.node is not None])
     return opened
 
 
 def jobs_of(ports: Ports, run: Run, graph: Graph) -> Iterator[Job]:
-    """The stored jobs of a run, in the order of its nodes."""
+    """The stored jobs of a run, in the order of its nodes; those of a node's entries stand before it."""
     for nodes in _chunks(list(graph.nodes())):
-        found = ports.jobs.get([JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes])
-        yield from (job for job in found if job is not None)
+        for job in _stored(ports, run, nodes):
+            entries = [item_node(job.node or "", number) for number in range(entries_of(job) or 0)]
+            for chunk in _chunks(entries):
+                yield from _stored(ports, run, chunk)
+            yield job
+
+
+def _stored(ports: Ports, run: Run, nodes: Sequence[str]) -> list[Job]:
+    found = ports.jobs.get([JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes])
+    return [job for job in found if job is not None]
+
+
+def _counted(ports: Ports, run: Run) -> RunProgress:
+    """The figures of nodes and entries together, as the change feed counted them."""
+    nodes = Counter(ports.figures.read(run.tenant, run_series(run.id)))
+    entries = Counter(ports.figures.read(run.tenant, run_series(run.id, items=True)))
+    return progress_of(run.total + sum(entries.values()), nodes + entries)
 
 
 def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
@@ -201,7 +228,11 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
     except NotFound as error:
         raise InvalidInput.field("queue", error.message) from error
     job = new_job(asked, queue, job_id=node_job_id(run_id, node.id), owner=caller.user, now=now)
-    data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), asked.data)
+    payload = asked.data
+    if node.for_each is not None:
+        job = replace(job, name=GATHER)
+        payload = {"job": {"name": asked.name, "data": asked.data}}
+    data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), payload)
     return replace(
         job,
         data=data,
@@ -216,14 +247,23 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
 
 def _runs_again(job: Job, graph: Graph) -> bool:
     """Whether a resumed run needs the job once more: it did not succeed, or hung on one that did not."""
-    cleanup = job.node is not None and graph.vertex(job.node).cleanup
+    cleanup = job.node is not None and node_of_item(job.node) is None and graph.vertex(job.node).cleanup
     return job.state in TERMINAL and (cleanup or job.state in RESTARTABLE or job.broken)
 
 
 def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
     asked = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name not in {"nodes", "dag_id"}}
     nodes = [
-        [node.id, dict(node.job), node.depends_on, node.join, node.join_count, conditions.get(node.id), node.cleanup]
+        [
+            node.id,
+            dict(node.job),
+            node.depends_on,
+            node.join,
+            node.join_count,
+            conditions.get(node.id),
+            node.for_each,
+            node.cleanup,
+        ]
         for node in spec.nodes
     ]
     return {**asked, "metadata": dict(spec.metadata), "nodes": nodes}

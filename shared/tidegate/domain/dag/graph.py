@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.domain.job import Json
 
-from .conditions import Condition, parse_condition
+from .conditions import Condition, Steps, parse_condition
 from .spec import DagSpec, Join
 from .validate import children_of
 
@@ -23,6 +23,7 @@ class Vertex:
     join: Join
     join_count: int | None
     when: Condition | None
+    for_each: Steps | None
     cleanup: bool
 
 
@@ -41,6 +42,7 @@ class Graph:
                 "join": node.join.value,
                 "join_count": node.join_count,
                 "when": conditions.get(node.id),
+                "for_each": None if node.for_each is None else list(node.for_each),
                 "cleanup": node.cleanup,
             }
             for node in spec.nodes
@@ -71,6 +73,7 @@ class Graph:
                 join=Join(stored["join"]),
                 join_count=stored["join_count"],
                 when=None if stored["when"] is None else parse_condition(stored["when"]),
+                for_each=None if stored["for_each"] is None else tuple(stored["for_each"]),
                 cleanup=stored["cleanup"],
             )
         return found

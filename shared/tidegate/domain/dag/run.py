@@ -104,6 +104,21 @@ def end_of(job: Job) -> End | None:
     return End.PASSED if job.state is State.SKIPPED and not job.broken else End.BROKEN
 
 
+def item_node(node: str, index: int) -> str:
+    """What the job of one entry of a fanned-out node is called. No node can have such an id."""
+    return f"{node}[{index}]"
+
+
+def node_of_item(name: str) -> str | None:
+    """The node that an entry's job belongs to; None for the job of a node itself."""
+    node, bracket, _ = name.partition("[")
+    return node if bracket else None
+
+
+GATHER = "tidegate.gather"
+"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+
+
 def node_job_id(dag_id: str, node: str) -> str:
     """The id of a node's job, known without a look-up: a UUIDv7 with the run's time, the rest a digest."""
     digest = hashlib.sha256(f"{dag_id} {node}".encode()).hexdigest()

@@ -10,10 +10,11 @@ from typing import Any
 
 from tidegate.domain.job import Json, Ms
 
-from .conditions import Condition
+from .conditions import Condition, Steps
 
 MAX_NODES = 10_000
 MAX_EDGES = 50_000
+MAX_ITEMS = 10_000
 MAX_FAULTS_TOLD = 50
 
 NODE_ID_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
@@ -55,6 +56,9 @@ class NodeSpec:
     join: Join = Join.ALL_ACTIVE
     join_count: int | None = None
     when: Condition | None = None
+    for_each: Steps | None = None
+    """Path to a list in an upstream result: the job runs once for each entry, and the node's result is the list of
+    their results, in order."""
     cleanup: bool = False
     """Runs also when the run failed or was cancelled, after all that it depends on has ended."""
 

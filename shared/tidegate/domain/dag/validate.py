@@ -94,9 +94,13 @@ def _node_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tu
         elif parent not in known:
             yield f"{place}.depends_on", f"there is no node '{parent}'"
     yield from _join_faults(place, node)
-    if node.when is not None:
-        for named in sorted(nodes_in(node.when) - set(node.depends_on)):
-            yield f"{place}.when", f"'{named}' is not among the nodes it depends on"
+    looked_at = {
+        "when": nodes_in(node.when) if node.when is not None else set(),
+        "for_each": {str(step) for step in (node.for_each or ())[:1]},
+    }
+    for field, names in looked_at.items():
+        for named in sorted(names - set(node.depends_on)):
+            yield f"{place}.{field}", f"'{named}' is not among the nodes it depends on"
 
 
 def _join_faults(place: str, node: NodeSpec) -> Iterator[tuple[str, str]]:
