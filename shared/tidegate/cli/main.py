@@ -12,6 +12,7 @@ import typer
 from tidegate.domain.errors import TidegateError
 
 from . import home, jobs
+from .dags import dag_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
@@ -83,6 +84,7 @@ app.command("show")(jobs.show)
 app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
 app.command("stats")(jobs.stats)
+app.add_typer(dag_app, name="dag")
 app.add_typer(queue_app, name="queue")
 app.add_typer(token_app, name="token")
 app.command("version")(show_version)

@@ -10,9 +10,10 @@ Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of
 """
 
 from .asynchronous import AsyncClient
+from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
-from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
 from .retries import Retries
 from .synchronous import Client
 
@@ -20,14 +21,18 @@ __all__ = [
     "AsyncClient",
     "Batch",
     "Client",
+    "Dag",
+    "DagRun",
     "Health",
     "Job",
     "JobFields",
     "JobFilters",
     "NewJob",
+    "Node",
     "Page",
     "Progress",
     "Queue",
+    "Ref",
     "Rejected",
     "Retries",
     "ServerError",

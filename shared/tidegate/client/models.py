@@ -116,6 +116,38 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DagRun:
+    """A run of a DAG. `nodes` only where the server answered them."""
+
+    id: str
+    name: str
+    state: str
+    reason: str | None = None
+    failure_policy: str = "fail_fast"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    soft_sla: datetime | None = None
+    hard_sla: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended."""
+        return self.state not in {"CREATED", "ACTIVE"}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> DagRun:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        nodes = tuple(wire.get("nodes") or ())
+        return _build(cls, wire, id=_text(wire["id"]), tags=tuple(wire.get("tags") or ()), nodes=nodes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """How many jobs stand where: coarse, and by `states`. Counted from the change feed, seconds late at most."""
 
