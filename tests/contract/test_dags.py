@@ -13,6 +13,7 @@ from support.homes import Home
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.errors import InvalidInput
+from tidegate.ports import JobKey
 from tidegate.runtime import App, Settings
 from tidegate.service.record_changes import Change
 from tidegate.service.release import release_after
@@ -82,7 +83,7 @@ def test_runs_are_listed_newest_first_in_pages(home: Home) -> None:
 
 def test_a_diamond_runs_to_its_end(home: Home) -> None:
     """The services over the ports of either home, the change feed told by hand."""
-    services = Services(App(home.ports, Settings(pools=dict.fromkeys(home.ports.pools, {}))), home.clock)
+    services = Services(App(home.ports, Settings(pools={name: {} for name in home.ports.pools})), home.clock)
     nodes = tuple(
         NodeSpec(id=node, job={"name": "work"}, depends_on=parents)
         for node, parents in (("a", ()), ("b", ("a",)), ("c", ("a",)), ("d", ("b", "c")))
@@ -102,5 +103,7 @@ def test_a_diamond_runs_to_its_end(home: Home) -> None:
                 for job in done
             ],
         )
-    assert [home.ports.jobs.get([("main", job_id)])[0].node for job_id in order][0] == "a"  # type: ignore[list-item,union-attr]
+    (first,) = home.ports.jobs.get([JobKey("main", order[0])])
+    assert first is not None
+    assert first.node == "a"
     assert len(order) == len(set(order)) == 4
