@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from cloud import EMULATOR, Cloud
+from cloud import EMULATOR, Cloud, token
+
+from tidegate import runtime
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def app(cloud: Cloud) -> runtime.App:
+    """The deployed home as the adapters see it, with the emulator's credentials."""
+    patch = pytest.MonkeyPatch()
+    for name, value in cloud.environ.items():
+        if name.startswith("AWS_"):
+            patch.setenv(name, value)
+    return runtime.build(runtime.settings_of_stack("tidegate"))
+
+
+@pytest.fixture(scope="session")
+def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
+    """An admin's HTTP client."""
+    with httpx.Client(base_url=cloud.url, headers={"authorization": f"Bearer {token(app)}"}, timeout=30) as client:
+        yield client

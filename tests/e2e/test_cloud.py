@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from cloud import Cloud, eventually
+from cloud import Cloud, eventually, token
 
 from tidegate import runtime
 from tidegate.domain.caller import Caller
@@ -22,36 +22,10 @@ from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Ticket, encode, ticket_for
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Delivery, JobKey, Ports, Tickets, Token
+from tidegate.ports import Delivery, JobKey, Ports, Tickets
 from tidegate.service.submit import submit_one
-from tidegate.service.tokens import new_token
 
 CALLER = Caller("main", "tester", frozenset({"admin"}))
-
-
-@pytest.fixture(scope="session")
-def app(cloud: Cloud) -> runtime.App:
-    """The deployed home as the adapters see it, with the emulator's credentials."""
-    patch = pytest.MonkeyPatch()
-    for name, value in cloud.environ.items():
-        if name.startswith("AWS_"):
-            patch.setenv(name, value)
-    return runtime.build(runtime.settings_of_stack("tidegate"))
-
-
-def token(app: runtime.App, **fields: Any) -> str:
-    asked = {"tenant": "main", "user": "tester", "scopes": ["admin"], **fields}
-    clear, record = new_token(app.ports.now(), **asked)
-    app.ports.tokens.put(record)
-    assert isinstance(record, Token)
-    return clear
-
-
-@pytest.fixture(scope="session")
-def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
-    """An admin's HTTP client."""
-    with httpx.Client(base_url=cloud.url, headers={"authorization": f"Bearer {token(app)}"}, timeout=30) as client:
-        yield client
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ ALLOWED: dict[str, list[Permission]] = {
     "worker-default": worker("default"),
     "worker-slow": worker("slow"),
     "clock": [
-        ((*READ, UPDATE, DELETE), (JOBS,)),
+        ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
         INDEX,
         ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,
@@ -77,7 +77,10 @@ ALLOWED: dict[str, list[Permission]] = {
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
         (SEND, ("<ChangesDead.Arn>",)),
-        ((GET, PUT, UPDATE, WRITE_MANY), (REGISTRY,)),
+        ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
+        ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
+        *BLOBS,
+        (SEND, ALL_TICKETS),
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
