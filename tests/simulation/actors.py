@@ -203,7 +203,8 @@ class VirtualRunner(Runner):
         finally:
             self._cast.watch.lets_go(self._process)
 
-    def _run(self, job: Job, seconds_left: float) -> Any:
+    def _run(self, attempt: execution._Attempt) -> Any:
+        job, seconds_left = attempt.job, attempt.seconds_left
         try:
             full = with_payloads(self._ports.blobs, job)
         except NotFound:

@@ -11,13 +11,17 @@ from typing import Any, TypeVar
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
+from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.tickets import SqliteTickets
 from tidegate.domain.errors import NotFound, Unavailable
+from tidegate.domain.events import Event
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
+from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
@@ -33,7 +37,7 @@ B = TypeVar("B")
 MAX_LAG_MS = 60_000
 MAX_RECEIVES = 25
 """As in the deployed stack: then a ticket is a dead letter."""
-_TABLES = ("jobs", "changes", "tickets", "queues", "lanes", "timers", "figures", "batches", "tokens")
+_TABLES = ("jobs", "changes", "tickets", "queues", "lanes", "timers", "figures", "batches", "tokens", "logs", "events")
 
 
 def open_store() -> Database:
@@ -358,6 +362,26 @@ class Blobs:
         self._wire.call("blobs.delete", lambda: self._blobs.pop(key, None))
 
 
+class Logs:
+    """`Logs`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteLogs(wire.store.database)
+
+    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
+        self._wire.call("logs.append", lambda: self._real.append(log, chunk, keep_until))
+
+    def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
+        return self._wire.call("logs.read", lambda: self._real.read(log, after, limit))
+
+    def last(self, log: LogOf) -> LogChunk | None:
+        return self._wire.call("logs.last", lambda: self._real.last(log))
+
+    def erase(self, tenant: str, job_id: str) -> None:
+        self._wire.call("logs.erase", lambda: self._real.erase(tenant, job_id))
+
+
 class Queues:
     """`Queues`."""
 
@@ -423,6 +447,17 @@ class Figures:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
 
+class Events:
+    """`EventBus`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteEvents(wire.store.database)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self._wire.call("events.publish", lambda: self._real.publish(events))
+
+
 class Feed:
     """`Feed`."""
 
@@ -447,11 +482,13 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         jobs=Jobs(wire),
         tickets=Tickets(wire),
         blobs=Blobs(wire),
+        logs=Logs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
         lanes=Lanes(wire),
         timers=Timers(wire),
         figures=Figures(wire),
         tokens=SqliteTokens(wire.store.database),
+        events=Events(wire),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),

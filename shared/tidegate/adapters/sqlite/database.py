@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,12 @@ from typing import Any
 
 from tidegate.domain.errors import Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_UPGRADES: Mapping[int, str] = {
+    1: "ALTER TABLE changes ADD COLUMN details TEXT;\n"
+    "DROP TRIGGER jobs_created;\nDROP TRIGGER jobs_changed;\nDROP TRIGGER jobs_erased;\n",
+}
+"""By the version found: what makes room for the schema, which then adds all that is not there."""
 _BUSY_SECONDS = 10.0
 
 
@@ -83,13 +88,30 @@ class Database:
     def _migrate(self) -> None:
         connection = self._connection()
         connection.execute("PRAGMA journal_mode = WAL")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found > SCHEMA_VERSION:
-            raise Unavailable(f"{self.path} was written by a newer Tidegate (schema {found})")
-        if found == SCHEMA_VERSION:
+        if _version(connection) == SCHEMA_VERSION:
             return
-        schema = files(__package__).joinpath("schema.sql").read_text()
-        connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        with self.transaction():
+            found = _version(connection)
+            if found > SCHEMA_VERSION:
+                raise Unavailable(f"{self.path} was written by a newer Tidegate (schema {found})")
+            schema = files(__package__).joinpath("schema.sql").read_text()
+            for statement in (*_statements(_UPGRADES.get(found, "")), *_statements(schema)):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one, so that they can share a transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
 from .database import Database
+from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
 
@@ -40,11 +42,13 @@ def open_ports(
         jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
+        logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),
         tokens=SqliteTokens(database),
+        events=SqliteEvents(database),
         now=now,
         new_id=new_id,
         rng=rng,

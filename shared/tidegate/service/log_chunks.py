@@ -1,0 +1,48 @@
+"""The chunks of a job's log as they lie in the stores: walked through, read, and deleted with their job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tidegate.domain.errors import NotFound
+from tidegate.domain.job import Job
+from tidegate.domain.logs import Level, LogChunk, LogLine, LogOf, LogPlace, log_of
+from tidegate.ports import Blobs, Ports
+
+_READ = 20
+
+
+def chunks_after(ports: Ports, log: LogOf, after: LogPlace | None) -> Iterator[tuple[LogChunk, bool]]:
+    """The chunks after a place, oldest first, each with whether it is the last for now."""
+    while True:
+        found = ports.logs.read(log, after, _READ + 1)
+        for index, chunk in enumerate(found[:_READ]):
+            yield chunk, index + 1 == len(found)
+            after = chunk.place
+        if len(found) <= _READ:
+            return
+
+
+def lines_of(blobs: Blobs, chunk: LogChunk) -> Sequence[LogLine]:
+    """The lines of a chunk, wherever they are; none when the job was erased meanwhile."""
+    if chunk.blob is None:
+        return chunk.lines
+    try:
+        found = json.loads(blobs.get(chunk.blob))
+    except NotFound:
+        return []
+    return [LogLine(at, Level(level), message) for at, level, message in found]
+
+
+def erase_log(ports: Ports, job: Job) -> None:
+    """Delete the log of a job that is gone; doing it again is harmless. Two queries where there is no log."""
+    for chunk, _ in chunks_after(ports, log_of(job), None):
+        if chunk.blob is not None:
+            ports.blobs.delete(chunk.blob)
+    ports.logs.erase(job.tenant, job.id)
+
+
+def chunk_blob_key(log: LogOf, at: LogPlace) -> str:
+    """Where the lines of a chunk are kept that is not in the table."""
+    return f"{log.tenant}/jobs/{log.job_id}/logs/{log.created_at}-{at.attempt}-{at.number}.json"
