@@ -55,12 +55,13 @@ class Changes(Construct):
 def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     return FunctionSpec(
         name="changes",
-        purpose="turns changes of jobs into counters and figures",
+        purpose="turns changes of jobs into counters, figures and events",
         memory=512,
         timeout=TIMEOUT,
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
             access.items(stores.tables.registry, access.GET, access.PUT, access.UPDATE, access.WRITE_MANY),
+            *access.announce(stores.bus),
         ],
     )

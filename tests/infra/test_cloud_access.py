@@ -57,7 +57,7 @@ ALLOWED: dict[str, list[Permission]] = {
     "api": [
         ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
         INDEX,
-        ((*READ, PUT, UPDATE, DELETE), (REGISTRY,)),
+        ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
@@ -78,6 +78,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (STREAM, ("<TablesJobs.StreamArn>",)),
         (SEND, ("<ChangesDead.Arn>",)),
         ((GET, PUT, UPDATE, WRITE_MANY), (REGISTRY,)),
+        (("events:PutEvents",), ("<Events.Arn>",)),
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
@@ -123,7 +124,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|s3|sqs)\.([a-z_]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|s3|sqs)\.([a-z_]+)")
 ACTIONS = {
     "batch_execute_statement": "PartiQLInsert",
     "send_message_batch": "SendMessage",

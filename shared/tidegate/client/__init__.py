@@ -13,17 +13,21 @@ from .asynchronous import AsyncClient
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .synchronous import Client
 
 __all__ = [
     "AsyncClient",
+    "Attempt",
     "Batch",
     "Client",
     "Health",
+    "History",
     "Job",
     "JobFields",
     "JobFilters",
+    "LogLine",
     "NewJob",
     "Page",
     "Progress",
@@ -31,6 +35,7 @@ __all__ = [
     "Rejected",
     "Retries",
     "ServerError",
+    "StateChange",
     "Stats",
     "UnexpectedAnswer",
     "Unreachable",

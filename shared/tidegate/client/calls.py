@@ -18,6 +18,7 @@ from .errors import UnexpectedAnswer, error_of
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
 from .models import Batch, Health, Job, Page, Queue, Stats
+from .records import History, LogPage
 
 T = TypeVar("T")
 
@@ -98,6 +99,18 @@ def set_priority(job_id: str, priority: int | str) -> Call[Job]:
 def delete(job_id: str) -> Call[str]:
     """Cancel a live job, erase an ended one. Twice would do both, so it is not repeated blindly."""
     return Call("DELETE", _path("jobs", job_id), lambda wire: str(wire["action"]), repeatable=False)
+
+
+def logs(job_id: str, after: str | None, limit: int, level: str | None) -> Call[LogPage]:
+    """A page of a job's log, oldest first."""
+    params = [("limit", str(limit))]
+    params += [(name, value) for name, value in (("after", after), ("level", level)) if value is not None]
+    return Call("GET", _path("jobs", job_id, "logs"), LogPage.from_wire, params=params)
+
+
+def history(job_id: str) -> Call[History]:
+    """A job's attempts and states."""
+    return Call("GET", _path("jobs", job_id, "history"), History.from_wire)
 
 
 def queues() -> Call[tuple[Queue, ...]]:
