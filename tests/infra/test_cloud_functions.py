@@ -128,7 +128,7 @@ def test_access_logs_carry_no_payload_query_or_token(template: Synthesised) -> N
 
 def test_the_stack_announces_what_clients_need(template: Synthesised) -> None:
     outputs = {name: template.text(output["Value"]) for name, output in template.outputs.items()}
-    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools"}
+    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools", "EventBus"}
     assert outputs["ApiUrl"] == "<ApiHttp.ApiEndpoint>"
 
 

@@ -14,7 +14,7 @@ from tidegate.domain.priority import rank_of
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
 from .announce import announce
-from .log_chunks import erase_log
+from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
 
@@ -99,12 +99,13 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
     caller.require(Scope.SUBMIT)
     job = visible_job(ports, caller, job_id)
+    erase_log = log_eraser(ports, job)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
         if ref is not None:
             ports.blobs.delete(ref)
-    erase_log(ports, job)
+    erase_log()
     return job
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import Job
@@ -35,12 +35,22 @@ def lines_of(blobs: Blobs, chunk: LogChunk) -> Sequence[LogLine]:
     return [LogLine(at, Level(level), message) for at, level, message in found]
 
 
-def erase_log(ports: Ports, job: Job) -> None:
-    """Delete the log of a job that is gone; doing it again is harmless. Two queries where there is no log."""
-    for chunk, _ in chunks_after(ports, log_of(job), None):
-        if chunk.blob is not None:
-            ports.blobs.delete(chunk.blob)
-    ports.logs.erase(job.tenant, job.id)
+def log_eraser(ports: Ports, job: Job) -> Callable[[], None]:
+    """What deletes a job's log, to be called once the job is gone; doing it again is harmless.
+
+    Made while the job is still there: its log may go with it (SQLite), and nothing would name the blobs then.
+    Costs one query where there is no log.
+    """
+    chunks = [chunk for chunk, _ in chunks_after(ports, log_of(job), None)]
+
+    def erase() -> None:
+        for chunk in chunks:
+            if chunk.blob is not None:
+                ports.blobs.delete(chunk.blob)
+        if chunks:
+            ports.logs.erase(job.tenant, job.id)
+
+    return erase
 
 
 def chunk_blob_key(log: LogOf, at: LogPlace) -> str:
