@@ -168,10 +168,7 @@ def told(home: Home, tmp_path: Path) -> Iterator[Any]:
     database = open_database(tmp_path) if home.kind == "sqlite" else None
 
     def read() -> list[dict[str, Any]]:
-        if database is not None:
-            records = list(SqliteFeed(database).read(1_000))
-        else:
-            records = _stream_records(home)
+        records = _stream_records(home) if database is None else SqliteFeed(database).read(1_000)
         return [body_of(each) for each in events_of(changes_in(records), home.ports.now())]
 
     yield read

@@ -97,7 +97,7 @@ def _show(job_id: str, found: History) -> None:
     else:
         say("No attempts")
     if found.forgotten:
-        say(f"{found.forgotten} attempts left no record: they snoozed, or others failed since")
+        say(f"Attempts without a record: {found.forgotten} (they snoozed, or others failed since)")
     say("")
     for change in found.changes:
         note = f": {clean(change.note)}" if change.note else ""

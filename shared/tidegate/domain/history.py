@@ -119,7 +119,7 @@ def _changes(job: Job, attempts: tuple[AttemptRecord, ...]) -> Iterator[StateCha
     if job.completed_at is not None:
         note = job.error_message if job.state is State.FAILED else job.reason
         yield StateChange(at=job.completed_at, state=job.state, attempt=job.attempt or None, note=note)
-    elif job.state in (State.RETRY, State.CREATED) and job.updated_at > job.created_at and job.attempt:
+    elif job.state in (State.RETRY, State.CREATED) and job.attempt:
         yield from _waiting_again(job, attempts)
 
 
