@@ -285,7 +285,7 @@ class Error(Answer):
     details: dict[str, Any] = Field(description="For an invalid request: `errors`, each with `field` and `rule`.")
 
 
-ANSWERS: dict[str, dict[int, type[Answer]]] = {
+ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
     "list_jobs": {200: JobPage},

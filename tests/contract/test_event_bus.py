@@ -178,7 +178,7 @@ def told(home: Home, tmp_path: Path) -> Iterator[Any]:
 
 def _stream_records(home: Home) -> list[dict[str, Any]]:
     """All records of the jobs table's stream, as Lambda gets them."""
-    import boto3
+    import boto3  # type: ignore[import-untyped]
 
     client = boto3.client("dynamodbstreams")
     (stream,) = [each for each in client.list_streams()["Streams"] if each["TableName"] == "tidegate-jobs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -258,6 +258,13 @@ class TestWriter:
         assert second.usage.lines == 1_200
         assert [told.attempt for told in page(ports, running, limit=2_000).lines] == [1] * 600 + [2] * 600
 
+    def test_a_writer_goes_on_where_another_of_the_same_attempt_ended(self, ports: Ports, running: Job) -> None:
+        for text in "abc":
+            writer = LogWriter(ports, running, resumed=True)
+            writer.add(Level.INFO, text)
+            writer.close()
+        assert messages(page(ports, running)) == ["a", "b", "c"]
+
     def test_over_the_hard_cap_lines_are_counted_and_a_last_line_says_so(
         self, ports: Ports, running: Job, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -274,7 +281,7 @@ class TestWriter:
 
     def test_a_chunk_that_failed_is_tried_again_unchanged(self, ports: Ports, running: Job) -> None:
         failing = Failing(ports.logs, 1)
-        writer = LogWriter(replace(ports, logs=failing), running)
+        writer = LogWriter(failing.among(ports), running)
         writer.add(Level.INFO, "a")
         assert not writer.flush()
         writer.add(Level.INFO, "b")
@@ -284,7 +291,7 @@ class TestWriter:
 
     def test_a_write_that_took_effect_unreported_doubles_nothing(self, ports: Ports, running: Job) -> None:
         failing = Failing(ports.logs, 1, after=True)
-        writer = LogWriter(replace(ports, logs=failing), running)
+        writer = LogWriter(failing.among(ports), running)
         writer.add(Level.INFO, "a")
         assert not writer.flush()
         writer.add(Level.INFO, "b")
@@ -295,7 +302,7 @@ class TestWriter:
         self, ports: Ports, running: Job
     ) -> None:
         failing = Failing(ports.logs, 1)
-        writer = LogWriter(replace(ports, logs=failing), running)
+        writer = LogWriter(failing.among(ports), running)
         for _ in range(200):
             writer.add(Level.INFO, "x" * 8_000)
         writer.close()
@@ -331,6 +338,10 @@ class Failing:
         self._after = after
         self.calls = 0
 
+    def among(self, ports: Ports) -> Ports:
+        """The ports with this one among them."""
+        return replace(ports, logs=cast("Any", self))
+
     def append(self, *arguments: Any) -> None:
         self.calls += 1
         if self._left and not self._after:
@@ -341,9 +352,8 @@ class Failing:
             self._left -= 1
             raise Unavailable
 
-    def last(self, log: LogOf) -> LogChunk | None:
-        found: LogChunk | None = self._logs.last(log)
-        return found
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logs, name)
 
 
 class TestReading:

@@ -104,7 +104,7 @@ def begun(listener: Listener) -> bool:
 def test_events_come_as_they_happen(app: Home, listener: Callable[..., Listener]) -> None:
     app.submit(job_id="before")
     app.pump()
-    happened = []
+    happened: list[Any] = []
 
     def until(found: Listener) -> bool:
         if begun(found) and not happened:

@@ -44,6 +44,7 @@ class Gateway:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        answer: Mapping[str, Any] | None
         try:
             body = await asyncio.wait_for(_read(receive), _BODY_SECONDS)
         except _TooLargeError:

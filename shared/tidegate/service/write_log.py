@@ -37,7 +37,10 @@ class LogWriter:
     Nothing it does can fail its job: what cannot be stored after all is counted, and said in the worker's own log.
     """
 
-    def __init__(self, ports: Ports, job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ports: Ports, job: Job, clock: Callable[[], float] = time.monotonic, *, resumed: bool = False
+    ) -> None:
+        """`resumed`: lines of this attempt were written before, by a process that is no more (one at a time)."""
         self._ports = ports
         self._job = job
         self._clock = clock
@@ -48,7 +51,7 @@ class LogWriter:
         self._writing = threading.Lock()
         self._pending: LogChunk | None = None
         self._pending_lines: tuple[LogLine, ...] = ()
-        self._usage: LogUsage | None = LogUsage() if job.attempt == 1 else None
+        self._usage: LogUsage | None = LogUsage() if job.attempt == 1 and not resumed else None
         self._number = 0
         self._due = 0.0
         self._troubled_until = 0.0
@@ -119,6 +122,7 @@ class LogWriter:
             if self._usage is None:
                 last = self._ports.logs.last(log_of(self._job))
                 self._usage = LogUsage() if last is None else last.usage
+                self._number = last.place.number if last is not None and last.place.attempt == self._job.attempt else 0
             with self._gathering:
                 lines, self._lines, self._size = self._lines, [], 0
                 self._pending_lines = self._within_limits(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 
 from tidegate.domain.events import Event
 from tidegate.domain.job import State
@@ -28,7 +28,7 @@ class SqliteEvents:
         """See `EventBus.publish`. An event that is known is left alone, so each is kept once."""
         if not events:
             return
-        rows = [(int(event.id), event.tenant, compact(asdict(event))) for event in events]
+        rows = [(int(event.id), event.tenant, _text(event)) for event in events]
         with self._database.transaction() as connection:
             connection.executemany("INSERT INTO events VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
             connection.execute(
@@ -46,6 +46,13 @@ class SqliteEvents:
         """See `EventStream.bounds`."""
         ((oldest, newest),) = self._database.rows("SELECT MIN(position), MAX(position) FROM events")
         return oldest or 0, newest or 0
+
+
+_FIELDS = tuple(each.name for each in fields(Event))
+
+
+def _text(event: Event) -> str:
+    return compact({name: getattr(event, name) for name in _FIELDS})
 
 
 def _event(text: str) -> Event:
