@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -72,3 +73,8 @@ def consume(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
 def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     """Allow the depth of the queues to be read, and nothing else."""
     return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
+
+
+def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:
+    """Allow events to be put on the bus, if there is one."""
+    return [iam.PolicyStatement(actions=["events:PutEvents"], resources=[bus.event_bus_arn])] if bus else []

@@ -56,7 +56,7 @@ class Changes(Construct):
 def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     return FunctionSpec(
         name="changes",
-        purpose="turns changes of jobs into counters and figures, and goes on with their runs",
+        purpose="turns changes of jobs into counters, figures and events, and goes on with their runs",
         memory=512,
         timeout=TIMEOUT,
         access=[
@@ -69,5 +69,6 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             access.items(stores.tables.jobs, *access.READ, access.PUT, access.UPDATE, access.INSERT_MANY),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
+            *access.announce(stores.bus),
         ],
     )

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tidegate.domain.events import EVENT_TYPES
+from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -31,6 +34,17 @@ class Progress(Answer):
 
     fraction: float = Field(ge=0, le=1)
     message: str
+
+
+class Failure(Answer):
+    """A failed attempt."""
+
+    attempt: int
+    worker_id: str
+    started_at: Time
+    ended_at: Time
+    error_type: ErrorType
+    error_message: str
 
 
 class Job(Answer):
@@ -65,6 +79,9 @@ class Job(Answer):
     hard_sla: Time | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
+    )
+    failures: list[Failure] = Field(
+        default=[], description="The last failed attempts, 20 at most; only GET /jobs/{job_id} shows them."
     )
 
 
@@ -112,6 +129,88 @@ class JobDeleted(Told):
 
     job_id: str
     action: Literal["cancelled", "cancel_requested", "erased"]
+
+
+class LogLine(Answer):
+    """What a handler told."""
+
+    time: Time
+    level: Level
+    attempt: int
+    message: str
+
+
+class LogPage(Told):
+    """Part of a job's log, oldest first."""
+
+    job_id: str
+    lines: list[LogLine]
+    next_after: str | None = Field(description="Goes on after the last line, also later. Null while there is none.")
+    more: bool = Field(description="Whether there is more already.")
+    ended: bool = Field(description="Whether the job had ended before this was read: then no more will come.")
+
+
+class Attempt(Answer):
+    """An attempt of a job, as far as it is known."""
+
+    attempt: int
+    worker_id: str | None
+    started_at: Time | None
+    ended_at: Time | None
+    outcome: Ending
+    error_type: ErrorType | None
+    error_message: str | None
+
+
+class StateChange(Answer):
+    """A state that a job came to."""
+
+    at: Time
+    state: State
+    attempt: int | None
+    note: str | None
+
+
+class JobHistory(Told):
+    """A job's past, oldest first."""
+
+    job_id: str
+    attempts: list[Attempt]
+    changes: list[StateChange]
+    forgotten: int = Field(description="Attempts that left no record: they snoozed, or are older than 20 failures.")
+
+
+class JobInEvent(BaseModel):
+    """The job that an event is about, after the change; what it does not have is left out from `priority` on."""
+
+    id: str
+    name: str
+    queue: str
+    owner: str
+    old_state: State | None
+    state: State | None
+    status: Status | None
+    attempt: int
+    priority: int | None = None
+    worker_id: str | None = None
+    started_at: Time | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+    reason: str | None = None
+    dag_id: str | None = None
+    node: str | None = None
+    tags: list[str] | None = None
+
+
+class Event(BaseModel):
+    """The `data` of one server-sent event, and the `detail` of one on EventBridge. New fields may come."""
+
+    version: Literal[1]
+    id: str = Field(description="The same however often the event is delivered.")
+    type: Literal[EVENT_TYPES]  # type: ignore[valid-type]
+    time: Time
+    tenant: str
+    job: JobInEvent
 
 
 class Queue(Answer):
@@ -186,12 +285,15 @@ class Error(Answer):
     details: dict[str, Any] = Field(description="For an invalid request: `errors`, each with `field` and `rule`.")
 
 
-ANSWERS: dict[str, dict[int, type[Answer]]] = {
+ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
     "list_jobs": {200: JobPage},
     "get_job": {200: JobAnswer},
     "delete_job": {200: JobDeleted},
+    "get_job_logs": {200: LogPage},
+    "get_job_history": {200: JobHistory},
+    "stream_events": {200: Event},
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},
     "reprioritise_job": {200: JobAnswer},

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Ms
+from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec
@@ -166,6 +167,34 @@ class ListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=MAX_LIMIT)
     cursor: Word | None = Field(None, description="`next_cursor` of the page before.")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Jobs to leave out first; a cursor is cheaper.")
+
+
+LEVEL_RULE = f"must be one of {', '.join(Level)}"
+MAX_LINES = 1_000
+
+
+class LogQuery(BaseModel):
+    """Which lines of a job's log."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    after: Word | None = Field(None, description="`next_after` of the page before.")
+    limit: int = Field(200, ge=1, le=MAX_LINES)
+    level: Annotated[Level, _by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})] = Field(
+        Level.DEBUG, description="Lines that matter at least so much."
+    )
+
+
+class EventQuery(BaseModel):
+    """Which events."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    job: Word | None = Field(None, description="Of this job alone, by its id.")
+    queue: Word | None = Field(None, description="Of jobs of this queue alone.")
+    after: int | None = Field(
+        None, ge=0, description="Events after this id; 0 for all that are kept. Else from now on."
+    )
 
 
 def _one_of(**given: Any) -> Any:

@@ -22,6 +22,17 @@ from .resolver import build
 from .wire import JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
+_QUERIES = {"/jobs": "ListQuery", "/jobs/{job_id}/logs": "LogQuery", "/events": "EventQuery"}
+"""The model of each query string."""
+_METADATA = {
+    "name": "metadata.KEY",
+    "in": "query",
+    "description": "Any number of these, KEY being a key of the job's `metadata`.",
+    "required": False,
+    "schema": {"type": "string"},
+}
+_STREAMS = {"stream_events": "text/event-stream"}
+"""Operations that answer otherwise than in JSON."""
 _EVERYWHERE = (401, 403, 429, 500, 503)
 _OF_QUERY = (422,)
 _OF_BODY = (400, 413, 422)
@@ -57,7 +68,11 @@ def document() -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     schemas = {**_of_requests(found["components"]["schemas"]), **_of_answers()}
-    found["paths"]["/jobs"]["get"]["parameters"] = list(_parameters(schemas.pop("ListQuery")))
+    for path, model in _QUERIES.items():
+        operation = found["paths"][path]["get"]
+        named = [each for each in operation["parameters"] if each["in"] == "path"]
+        operation["parameters"] = [*named, *_parameters(schemas.pop(model))]
+    found["paths"]["/jobs"]["get"]["parameters"].append(_METADATA)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
     found["paths"] = dict(sorted(found["paths"].items()))
     descriptions = app.descriptions()
@@ -75,12 +90,10 @@ def _of_requests(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parameters of a listing with their bounds, which Powertools leaves out."""
+    """The parameters of a query string with their bounds, which Powertools leaves out."""
     for name, schema in query["properties"].items():
         described = {"description": schema.pop("description")} if "description" in schema else {}
         yield {"name": name, "in": "query", **described, "required": False, "schema": schema}
-    described = {"description": "Any number of these, KEY being a key of the job's `metadata`."}
-    yield {"name": "metadata.KEY", "in": "query", **described, "required": False, "schema": {"type": "string"}}
 
 
 def _of_answers() -> dict[str, Any]:
@@ -100,7 +113,7 @@ def _operations(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def _responses(path: str, method: str, operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     name = operation["operationId"]
     for status, model in ANSWERS.get(name, {}).items():
-        yield _response(status, model.__name__)
+        yield _response(status, model.__name__, _STREAMS.get(name, JSON_TYPE))
     if name not in ANSWERS:
         yield "200", {"description": _MEANING[200], "content": {JSON_TYPE: {"schema": {"type": "object"}}}}
     for status in sorted(set(_failures(path, method, operation))):
@@ -117,13 +130,15 @@ def _failures(path: str, method: str, operation: dict[str, Any]) -> Iterable[int
         yield from _OF_QUERY
     if "{" in path:
         yield from _OF_NAMED
+    if operation["operationId"] in _STREAMS:
+        yield 501
     if method != "get":
         yield from _OF_CHANGE
 
 
-def _response(status: int, model: str) -> tuple[str, dict[str, Any]]:
+def _response(status: int, model: str, content: str = JSON_TYPE) -> tuple[str, dict[str, Any]]:
     schema = {"$ref": _REFERENCE.format(model=model)}
-    return str(status), {"description": _MEANING[status], "content": {JSON_TYPE: {"schema": schema}}}
+    return str(status), {"description": _MEANING[status], "content": {content: {"schema": schema}}}
 
 
 if __name__ == "__main__":

@@ -13,9 +13,17 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import dags, errors, health, jobs, queues, stats, wire
+from . import dags, errors, events, health, jobs, queues, records, stats, wire
 
-_ROUTERS = (jobs.router, dags.router, queues.router, stats.router, health.router)
+_ROUTERS = (
+    jobs.router,
+    records.router,
+    dags.router,
+    events.router,
+    queues.router,
+    stats.router,
+    health.router,
+)
 
 
 class Resolver(APIGatewayHttpResolver):

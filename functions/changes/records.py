@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tidegate.domain.events import DETAILS
 from tidegate.domain.job import State
 from tidegate.service.record_changes import Change
 
 _log = logging.getLogger("tidegate.changes")
-Image = Mapping[str, Mapping[str, str]]
+Image = Mapping[str, Mapping[str, Any]]
 
 
 def changes_in(records: Iterable[Mapping[str, Any]]) -> list[Change]:
@@ -47,14 +48,31 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
-        dag_id=_text(image, "dag_id"),
-        node=_text(image, "node"),
+        dag_id=_text_or_none(image, "dag_id"),
+        node=_text_or_none(image, "node"),
+        id=str(record.get("eventID", "")),
+        name=_text(image, "name"),
+        queue=_text(image, "queue"),
+        owner=_text(image, "owner"),
+        old_attempt=None if old is None else _number(old, "attempt"),
+        details={name: _value(image[name]) for name in DETAILS if name in image},
     )
 
 
-def _text(image: Image, name: str) -> str | None:
+def _text_or_none(image: Image, name: str) -> str | None:
     return image[name]["S"] if name in image else None
 
 
 def _number(image: Image, name: str) -> int | None:
     return int(image[name]["N"]) if name in image else None
+
+
+def _text(image: Image, name: str) -> str:
+    return str(image[name]["S"]) if name in image else ""
+
+
+def _value(attribute: Mapping[str, Any]) -> str | int | list[str]:
+    """A text, a whole number, or a list of texts."""
+    if "L" in attribute:
+        return [str(each["S"]) for each in attribute["L"]]
+    return int(attribute["N"]) if "N" in attribute else str(attribute["S"])

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.events import Event
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms, State
+from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
@@ -163,6 +165,22 @@ class Blobs(Protocol):
         """Delete; nothing happens when there is none."""
 
 
+class Logs(Protocol):
+    """What handlers told while they ran, in chunks. Only the holder of an attempt writes that attempt's chunks."""
+
+    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
+        """Store a chunk; the same chunk twice is one. It may be deleted after `keep_until`, if that is given."""
+
+    def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
+        """The oldest chunks after a place (None: from the beginning), at most `limit`, as last written."""
+
+    def last(self, log: LogOf) -> LogChunk | None:
+        """The chunk with the highest place."""
+
+    def erase(self, tenant: str, job_id: str) -> None:
+        """Delete every chunk of every log of that id. Blobs are left alone."""
+
+
 class Queues(Protocol):
     """Queue policies."""
 
@@ -278,6 +296,30 @@ class Tokens(Protocol):
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
 
 
+class EventBus(Protocol):
+    """Where transitions of jobs are announced."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Announce each, at least once; the same event keeps its `id`. Order is kept where the home can (SQLite)."""
+
+
+class Announced(NamedTuple):
+    """An event and its position in the stream: positions only grow."""
+
+    position: int
+    event: Event
+
+
+class EventStream(Protocol):
+    """The newest events of the embedded home, kept for those who listen. In the cloud they are on the bus alone."""
+
+    def read(self, tenant: str, after: int, limit: int) -> tuple[Sequence[Announced], int]:
+        """Up to `limit` of the tenant's events after a position, oldest first, and the position to go on from."""
+
+    def bounds(self) -> tuple[int, int]:
+        """The positions of the oldest and of the newest event, of any tenant, that is kept; 0 and 0 when none is."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -299,12 +341,14 @@ class Ports:
     jobs: JobStore
     tickets: Tickets
     blobs: Blobs
+    logs: Logs
     queues: Queues
     lanes: Lanes
     timers: Timers
     figures: Figures
     dags: Dags
     tokens: Tokens
+    events: EventBus
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random

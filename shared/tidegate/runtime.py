@@ -19,7 +19,7 @@ from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Feed, Ports
+from tidegate.ports import EventStream, Feed, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -38,6 +38,8 @@ class Settings:
     jobs_table: str = ""
     registry_table: str = ""
     bucket: str = ""
+    event_bus: str = ""
+    """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
 
@@ -58,6 +60,8 @@ class App:
     settings: Settings
     feed: Feed | None = None
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
+    stream: EventStream | None = None
+    """The embedded home's newest events; in the cloud they are on the event bus alone."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -72,6 +76,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
+        event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
     )
 
@@ -122,6 +127,7 @@ def build(settings: Settings) -> App:
         now=now_ms,
         new_id=uuid7,
         rng=random.SystemRandom(),
+        event_bus=settings.event_bus,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached), settings)
@@ -136,6 +142,7 @@ def embedded(
     rng: random.Random | None = None,
 ) -> App:
     """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    from tidegate.adapters.sqlite.events import SqliteEvents
     from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
 
@@ -150,7 +157,7 @@ def embedded(
     )
     cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(replace(ports, queues=cached), settings, SqliteFeed(database))
+    return App(replace(ports, queues=cached), settings, SqliteFeed(database), SqliteEvents(database))
 
 
 _current: list[App] = []

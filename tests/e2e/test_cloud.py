@@ -213,3 +213,50 @@ def promoted_early(app: runtime.App, job_id: str, wake_at: int) -> bool:
         "main", job_id, Guard(frozenset({State.CREATED})), {"wake_at": wake_at}, due_spot(wake_at, ticketed=False)
     )
     return app.ports.jobs.apply([write])[0].applied
+
+
+def test_a_result_of_5_mb_comes_back_over_http(http: httpx.Client, ended: Callable[..., Any]) -> None:
+    job = ended(submit(http, name="big", data={"size": 5_000_000}), 60)
+    assert (job["state"], job["result"]) == ("COMPLETED", "x" * 5_000_000)
+
+
+def test_logs_and_history_of_a_deployed_job(http: httpx.Client, ended: Callable[..., Any]) -> None:
+    job = ended(submit(http, name="talk", data={"lines": 1_500}))
+    lines: list[str] = []
+    query: dict[str, Any] = {"limit": 700}
+    while True:
+        page = http.get(f"/jobs/{job['id']}/logs", params=query).json()
+        lines += [line["message"] for line in page["lines"]]
+        query["after"] = page["next_after"]
+        if not page["more"]:
+            break
+    assert lines == [f"line {number}" for number in range(1_500)]
+    assert page["ended"] is True
+    history = http.get(f"/jobs/{job['id']}/history").json()
+    assert [(each["attempt"], each["outcome"]) for each in history["attempts"]] == [(1, "completed")]
+    assert http.delete(f"/jobs/{job['id']}").json()["action"] == "erased"
+    assert http.get(f"/jobs/{job['id']}/logs").status_code == 404
+
+
+def test_transitions_are_announced_on_the_bus(cloud: Cloud, http: httpx.Client, ended: Callable[..., Any]) -> None:
+    """A rule of the user's own hands them to a queue, as it would to a Lambda, an e-mail topic or Slack."""
+    refused = http.get("/events")
+    assert (refused.status_code, refused.json()["code"]) == (501, "NOT_SUPPORTED")
+    bus = refused.json()["details"]["event_bus"]
+    events, sqs = cloud.client("events"), cloud.client("sqs")
+    queue = sqs.create_queue(QueueName="listener")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = json.dumps({"source": ["tidegate"], "detail": {"job": {"name": ["echo"]}}})
+    events.put_rule(Name="echoes", EventBusName=bus, EventPattern=pattern)
+    events.put_targets(Rule="echoes", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    job = ended(submit(http, name="echo", data=1))
+    told: set[str] = set()
+
+    def all_told() -> bool:
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            body = json.loads(message["Body"])
+            if body["detail"]["job"]["id"] == job["id"]:
+                told.add(body["detail-type"])
+        return told == {"job.created", "job.started", "job.completed"}
+
+    eventually(all_told, 30)

@@ -65,6 +65,16 @@ def answered(operation: str, status: int = 200) -> Check:
     return check
 
 
+def refused(status: int, code: str) -> Check:
+    """The answer is this error."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert (answer.status, answer.body["code"]) == (status, code)
+
+    return check
+
+
 def equals(expected: Any) -> Check:
     def check(result: Any, home: Home) -> None:
         assert result == expected
@@ -117,6 +127,9 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-post-jobs-batch": ("api", nothing, batch_accepted_in_part),
     "api-get-jobs": ("api", submitted, answered("list_jobs")),
     "api-get-job": ("api", submitted, answered("get_job")),
+    "api-get-job-logs": ("api", submitted, answered("get_job_logs")),
+    "api-get-job-history": ("api", submitted, answered("get_job_history")),
+    "api-get-events": ("api", nothing, refused(501, "NOT_SUPPORTED")),
     "api-delete-job": ("api", submitted, answered("delete_job")),
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
     "api-post-job-retry": ("api", ended, answered("retry_job")),

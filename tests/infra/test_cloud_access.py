@@ -57,7 +57,7 @@ ALLOWED: dict[str, list[Permission]] = {
     "api": [
         ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
         INDEX,
-        ((*READ, PUT, UPDATE, DELETE), (REGISTRY,)),
+        ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
@@ -81,6 +81,7 @@ ALLOWED: dict[str, list[Permission]] = {
         ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
         *BLOBS,
         (SEND, ALL_TICKETS),
+        (("events:PutEvents",), ("<Events.Arn>",)),
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
@@ -126,7 +127,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|s3|sqs)\.([a-z_]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|s3|sqs)\.([a-z_]+)")
 ACTIONS = {
     "batch_execute_statement": "PartiQLInsert",
     "send_message_batch": "SendMessage",

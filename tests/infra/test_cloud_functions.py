@@ -15,6 +15,7 @@ COMMON = {
     "TIDEGATE_REGISTRY_TABLE",
     "TIDEGATE_BUCKET",
     "TIDEGATE_POOLS",
+    "TIDEGATE_EVENT_BUS",
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_LOG_LEVEL",
@@ -127,7 +128,7 @@ def test_access_logs_carry_no_payload_query_or_token(template: Synthesised) -> N
 
 def test_the_stack_announces_what_clients_need(template: Synthesised) -> None:
     outputs = {name: template.text(output["Value"]) for name, output in template.outputs.items()}
-    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools"}
+    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools", "EventBus"}
     assert outputs["ApiUrl"] == "<ApiHttp.ApiEndpoint>"
 
 

@@ -11,7 +11,7 @@ import typer
 
 from tidegate.domain.errors import TidegateError
 
-from . import home, jobs
+from . import home, jobs, records
 from .dags import dag_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
@@ -83,6 +83,8 @@ app.command("list")(jobs.list_jobs)
 app.command("show")(jobs.show)
 app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
+app.command("logs")(records.logs)
+app.command("history")(records.history)
 app.command("stats")(jobs.stats)
 app.add_typer(dag_app, name="dag")
 app.add_typer(queue_app, name="queue")

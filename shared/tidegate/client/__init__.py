@@ -14,19 +14,23 @@ from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .synchronous import Client
 
 __all__ = [
     "AsyncClient",
+    "Attempt",
     "Batch",
     "Client",
     "Dag",
     "DagRun",
     "Health",
+    "History",
     "Job",
     "JobFields",
     "JobFilters",
+    "LogLine",
     "NewJob",
     "Node",
     "Page",
@@ -36,6 +40,7 @@ __all__ = [
     "Rejected",
     "Retries",
     "ServerError",
+    "StateChange",
     "Stats",
     "UnexpectedAnswer",
     "Unreachable",

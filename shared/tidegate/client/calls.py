@@ -18,6 +18,7 @@ from .errors import UnexpectedAnswer, error_of
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .records import History, LogPage
 
 T = TypeVar("T")
 
@@ -135,6 +136,18 @@ def cancel_dag(dag_id: str, reason: str | None) -> Call[DagRun]:
 def resume_dag(dag_id: str) -> Call[DagRun]:
     """Go on with an ended run. Not repeatable: a second one would find the run open."""
     return replace(_post(_path("dags", dag_id, "resume"), _dag, {}), repeatable=False)
+
+
+def logs(job_id: str, after: str | None, limit: int, level: str | None) -> Call[LogPage]:
+    """A page of a job's log, oldest first."""
+    params = [("limit", str(limit))]
+    params += [(name, value) for name, value in (("after", after), ("level", level)) if value is not None]
+    return Call("GET", _path("jobs", job_id, "logs"), LogPage.from_wire, params=params)
+
+
+def history(job_id: str) -> Call[History]:
+    """A job's attempts and states."""
+    return Call("GET", _path("jobs", job_id, "history"), History.from_wire)
 
 
 def queues() -> Call[tuple[Queue, ...]]:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import COARSE, TERMINAL, Json, State
 
+from .records import Attempt
+
 _T = TypeVar("_T")
 
 
@@ -54,6 +56,8 @@ class Job:
     hard_sla: datetime | None = None
     omitted: tuple[str, ...] = ()
     """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
+    failures: tuple[Attempt, ...] = ()
+    """The last failed attempts, 20 at most; `get` and `watch` have them, listings do not."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The server's own words, added fields included."""
 
@@ -83,6 +87,7 @@ class Job:
             dependencies=tuple(wire.get("dependencies") or ()),
             omitted=tuple(wire.get("omitted") or ()),
             progress=_progress(wire.get("progress")),
+            failures=tuple(Attempt.from_wire(each) for each in wire.get("failures") or ()),
         )
 
 

@@ -19,12 +19,14 @@ from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .records import History, LogLine
 from .retries import Retries
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
 
 T = TypeVar("T")
 MAX_PAGE = 200
+MAX_LINES = 1_000
 
 
 class Client:
@@ -190,6 +192,28 @@ class Client:
                 raise WaitTimeout(f"run '{dag_id}' is still {run.state} after {timeout:g} seconds")
             self._sleep(min(0.05 * looks, 1.0))
         return run
+
+    def logs(self, job_id: str, *, level: str | None = None, follow: bool = False) -> Iterator[LogLine]:
+        """What a job's handler told, oldest first, of at least `level` (DEBUG, INFO, WARNING, ERROR).
+
+        With `follow`, waits for more until the job has ended. Raises NotFound.
+        """
+        after, quiet_since = None, self._clock()
+        while True:
+            page = self._run(calls.logs(job_id, after, MAX_LINES, level))
+            yield from page.lines
+            after = page.next_after
+            if page.more:
+                continue
+            if page.ended or not follow:
+                return
+            if page.lines:
+                quiet_since = self._clock()
+            self._sleep(next_look(self._clock() - quiet_since, None) or 0.0)
+
+    def history(self, job_id: str) -> History:
+        """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
+        return self._run(calls.history(job_id))
 
     def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""

@@ -114,6 +114,10 @@ class GuardedWrite:
     next_attempt: bool = False
     """Also raise `attempt` by one: the write is a claim."""
 
+    def telling(self, progress: Progress | None) -> GuardedWrite:
+        """The same write, which also says how far the attempt came; nothing is added for None."""
+        return self if progress is None else replace(self, values={**self.values, "progress": progress})
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -158,8 +162,10 @@ def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
 
 
 def cancel_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
-    """End a job that was to stop and whose holder vanished."""
-    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), *_ended(job, State.CANCELLED, now))
+    """End a job that was to stop and whose holder vanished; the lost attempt is put on record."""
+    values, spot = _ended(job, State.CANCELLED, now)
+    values["failures"] = _with_failure(job, _lost(job, now))
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, spot)
 
 
 def extend_if_held(job: Job, until: Ms, now: Ms, progress: Progress | None) -> GuardedWrite:
@@ -198,7 +204,7 @@ def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed:
 
 def snooze_if_held(job: Job, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
     """Wait again, at the handler's wish; the attempt does not count against the retries."""
-    values = {**_waiting(State.RETRY, wake_at, now), "attempts_allowed": job.attempts_allowed + 1}
+    values = {**_waiting(State.RETRY, wake_at, now), **_NO_ERROR, "attempts_allowed": job.attempts_allowed + 1}
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
     return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
 
@@ -208,9 +214,14 @@ def fail_if_held(job: Job, failure: Failure, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, _held(job), *_failed(job, failure, now))
 
 
-def cancel_if_held(job: Job, now: Ms) -> GuardedWrite:
-    """End an attempt that stopped because it was asked to."""
-    return GuardedWrite(job.tenant, job.id, _held(job), *_ended(job, State.CANCELLED, now))
+def cancel_if_held(job: Job, now: Ms, failure: Failure | None = None) -> GuardedWrite:
+    """End an attempt that stopped because it was asked to; what went wrong while it stopped is put on record."""
+    values, spot = _ended(job, State.CANCELLED, now)
+    if failure is not None:
+        values["failures"] = _with_failure(job, failure)
+        values["error_type"] = failure.error_type
+        values["error_message"] = failure.error_message
+    return GuardedWrite(job.tenant, job.id, _held(job), values, spot)
 
 
 def cancel_if_waiting(job: Job, reason: str, now: Ms) -> GuardedWrite:

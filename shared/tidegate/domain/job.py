@@ -80,6 +80,8 @@ class ErrorType(StrEnum):
 
     AGENT = "agent"
     """The handler raised."""
+    DATABASE = "database"
+    """The handler said that its database failed it."""
     VALIDATION = "validation"
     """The job cannot be run as it is: no retry."""
     TIMEOUT = "timeout"

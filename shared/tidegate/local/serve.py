@@ -17,7 +17,7 @@ from tidegate import runtime
 from tidegate.domain.caller import Scope
 from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.execution.registry import load_executors
-from tidegate.ports import Ports
+from tidegate.ports import EventStream, Ports
 from tidegate.service.tokens import DEFAULT_TENANT, new_token
 
 from .background import changes_pump, ticker
@@ -63,7 +63,7 @@ def serve(options: ServeOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _drain_instead_of_dying)
     try:
-        asyncio.run(_serve_http(listener, options.host))
+        asyncio.run(_serve_http(listener, options.host, app.stream))
     finally:
         workers.drain(_DRAIN_SECONDS)
         for each in background:
@@ -105,9 +105,9 @@ def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
     _log.info("stopping", extra={"action": "stopping"})
 
 
-async def _serve_http(listener: socket.socket, host: str) -> None:
+async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None) -> None:
     config = uvicorn.Config(
-        Gateway(),
+        Gateway(stream, lambda: server.should_exit),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.job import Ms, State
@@ -26,6 +27,14 @@ class Change:
     lease_until: Ms | None = None
     dag_id: str | None = None
     node: str | None = None
+    id: str = ""
+    """Names this change, the same however often it arrives."""
+    name: str = ""
+    queue: str = ""
+    owner: str = ""
+    old_attempt: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More of the job, for events: see `tidegate.domain.events.DETAILS`."""
 
 
 def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:

@@ -12,7 +12,9 @@ from .clients import Clients
 from .dynamodb_dags import DynamoDags
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
+from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -28,11 +30,13 @@ def open_ports(
     new_id: Callable[[], str],
     rng: random.Random,
     clients: Clients | None = None,
+    event_bus: str = "",
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
+    `event_bus` is the bus that transitions are announced on; none if empty.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -41,12 +45,14 @@ def open_ports(
         jobs=DynamoJobs(Table(clients, jobs_table), now),
         tickets=SqsTickets(clients, pools),
         blobs=S3Blobs(clients, bucket),
+        logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
         figures=DynamoFigures(registry, now),
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
+        events=bus_named(clients, event_bus),
         now=now,
         new_id=new_id,
         rng=rng,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ class SqliteFeed:
     def read(self, limit: int) -> Sequence[dict[str, Any]]:
         """The oldest records that were not dropped, at most `limit`."""
         sql = (
-            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, dag_id, node "
-            "FROM changes ORDER BY seq LIMIT ?"
+            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, "
+            "details FROM changes ORDER BY seq LIMIT ?"
         )
         return [_record(*row) for row in self._database.rows(sql, (limit,))]
 
@@ -32,14 +33,15 @@ class SqliteFeed:
 
 def _record(
     seq: int, tenant: str, job_id: str, old_state: str | None, state: str | None, attempt: int, name: str, queue: str,
-    at: Ms, started_at: Ms | None, lease_until: Ms | None, dag_id: str | None, node: str | None,
+    at: Ms, started_at: Ms | None, lease_until: Ms | None, details: str | None,
 ) -> dict[str, Any]:  # fmt: skip
+    known = json.loads(details or "{}")
+    old_attempt = {"N": str(known.pop("old_attempt", attempt))}
     common = {"tenant": {"S": tenant}, "id": {"S": job_id}, "name": {"S": name}, "queue": {"S": queue}}
-    if dag_id is not None and node is not None:
-        common |= {"dag_id": {"S": dag_id}, "node": {"S": node}}
+    common |= {field: _attribute(value) for field, value in known.items() if value is not None}
     images: dict[str, Any] = {}
     if old_state is not None:
-        images["OldImage"] = {**common, "state": {"S": old_state}}
+        images["OldImage"] = {**common, "state": {"S": old_state}, "attempt": old_attempt, "updated_at": {"N": str(at)}}
     if state is not None:
         numbers = {"attempt": attempt, "updated_at": at, "started_at": started_at, "lease_until": lease_until}
         present = {field: {"N": str(value)} for field, value in numbers.items() if value is not None}
@@ -51,3 +53,10 @@ def _record(
         "eventSource": "tidegate:sqlite",
         "dynamodb": {**images, "SequenceNumber": str(seq), "StreamViewType": "NEW_AND_OLD_IMAGES"},
     }
+
+
+def _attribute(value: str | int | list[str]) -> dict[str, Any]:
+    """A value as DynamoDB writes it."""
+    if isinstance(value, list):
+        return {"L": [{"S": each} for each in value]}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}

@@ -13,7 +13,9 @@ from tidegate.ports import Ports
 from .blobs import FolderBlobs
 from .dags import SqliteDags
 from .database import Database
+from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
 
@@ -45,12 +47,14 @@ def open_ports(
         jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
+        logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),
         dags=SqliteDags(database),
         tokens=SqliteTokens(database),
+        events=SqliteEvents(database),
         now=now,
         new_id=new_id,
         rng=rng,

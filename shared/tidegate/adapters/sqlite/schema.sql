@@ -26,22 +26,40 @@ CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id I
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
-    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER, dag_id TEXT, node TEXT
+    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER,
+    details TEXT
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, dag_id, node)
-    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.dag_id, new.node);
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, details)
+    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at,
+            json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
+            'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags)));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt ON jobs
 WHEN old.state <> new.state OR old.attempt <> new.attempt BEGIN
-    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, dag_id, node)
+    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, details)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
-            new.updated_at, new.started_at, new.lease_until, new.dag_id, new.node);
+            new.updated_at, new.started_at, new.lease_until,
+            json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
+            'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'old_attempt', old.attempt));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
-    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at, dag_id, node)
-    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at, old.dag_id, old.node);
+    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at, details)
+    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at,
+            json_object('owner', old.owner, 'priority', old.priority));
+    DELETE FROM logs WHERE tenant = old.tenant AND job_id = old.id;
 END;
+
+CREATE TABLE IF NOT EXISTS logs (
+    tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,
+    total_lines INTEGER NOT NULL, total_size INTEGER NOT NULL, overflows INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, created_at, attempt, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, event TEXT NOT NULL) STRICT;
 
 CREATE TABLE IF NOT EXISTS tickets (
     seq INTEGER PRIMARY KEY,
@@ -75,3 +93,10 @@ CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
+CREATE TABLE IF NOT EXISTS logs (
+    tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,
+    total_lines INTEGER NOT NULL, total_size INTEGER NOT NULL, overflows INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, created_at, attempt, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, event TEXT NOT NULL) STRICT;
