@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tidegate.domain.dag.run import RunState
+from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, State
@@ -247,6 +249,92 @@ class QueueList(Told):
     queues: list[Queue]
 
 
+class DagProgress(Answer):
+    """The figures of a run: `progress_pct` counts every job that ended."""
+
+    total_jobs: int
+    completed: int = Field(description="COMPLETED and SKIPPED jobs.")
+    active: int
+    failed: int
+    progress_pct: float
+
+
+class DagNode(BaseModel):
+    """One job of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    job_id: str
+    state: State
+    depends_on: list[str]
+    reason: str | None = None
+
+
+class Dag(Answer):
+    """A run of a DAG."""
+
+    id: str
+    name: str
+    state: RunState
+    reason: str | None
+    failure_policy: FailurePolicy
+    tags: list[str]
+    metadata: dict[str, str]
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+    soft_sla: Time | None
+    hard_sla: Time | None
+    progress: DagProgress
+    nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
+
+
+class DagSubmitted(Told):
+    """An accepted run."""
+
+    dag_id: str
+    dag: Dag
+
+
+class DagAnswer(Told):
+    """One run."""
+
+    dag: Dag
+
+
+class DagList(Told):
+    """A page of runs."""
+
+    dags: list[Dag]
+    next_cursor: str | None
+
+
+class DagFigures(DagProgress):
+    """The figures of one run."""
+
+    dag_id: str
+
+
+class DagProgressAnswer(Told):
+    """How far a run is."""
+
+    progress: DagFigures
+
+
+class DagNext(Told):
+    """The next ready job of a run."""
+
+    job: Job | None
+
+
+class DagGraph(Told):
+    """A run as a picture."""
+
+    format: Literal["json", "mermaid", "dot"]
+    graph: dict[str, Any] | str = Field(description="Nodes and edges, or text for a drawing program.")
+
+
 class Stats(Answer):
     """How many jobs stand where."""
 
@@ -297,6 +385,14 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},
     "reprioritise_job": {200: JobAnswer},
+    "submit_dag": {201: DagSubmitted, 200: DagSubmitted},
+    "list_dags": {200: DagList},
+    "get_dag": {200: DagAnswer},
+    "get_dag_progress": {200: DagProgressAnswer},
+    "get_dag_next": {200: DagNext},
+    "get_dag_graph": {200: DagGraph},
+    "cancel_dag": {200: DagAnswer},
+    "resume_dag": {200: DagAnswer},
     "list_queues": {200: QueueList},
     "get_queue": {200: QueueAnswer},
     "put_queue": {200: QueueAnswer},

@@ -94,28 +94,35 @@ def list_dags(request: Request, query: Annotated[RunsQuery, Query()]) -> Respons
     check_query(query_pairs(request), RunsQuery, repeatable="state")
     states = _states(query.state)
     found, cursor = runs.list_runs(runtime.current().ports, caller_of(request), states, query.limit, query.cursor)
-    return answer({"success": True, "dags": [run_view(view) for view in found], "next_cursor": cursor})
+    return answer(
+        {
+            "success": True,
+            "message": "Runs retrieved successfully",
+            "dags": [run_view(view) for view in found],
+            "next_cursor": cursor,
+        }
+    )
 
 
 @router.get("/dags/<dag_id>", tags=["dags"], operation_id="get_dag", summary="One run, with its nodes")
 def get_dag(request: Request, dag_id: str) -> Response[Any]:
     """Another tenant's run, and another user's without the scope `operate`, is not found."""
     view = runs.get_run(runtime.current().ports, caller_of(request), dag_id)
-    return answer({"success": True, "dag": run_view(view)})
+    return answer({"success": True, "message": "Run retrieved successfully", "dag": run_view(view)})
 
 
 @router.get("/dags/<dag_id>/progress", tags=["dags"], operation_id="get_dag_progress", summary="How far a run is")
 def get_progress(request: Request, dag_id: str) -> Response[Any]:
     """As the change feed counted it, seconds late at most."""
     view = runs.run_progress(runtime.current().ports, caller_of(request), dag_id)
-    return answer({"success": True, "progress": {"dag_id": dag_id, **_progress(view)}})
+    return answer({"success": True, "message": "Progress retrieved", "progress": {"dag_id": dag_id, **_progress(view)}})
 
 
 @router.get("/dags/<dag_id>/next", tags=["dags"], operation_id="get_dag_next", summary="The run's next ready job")
 def get_next(request: Request, dag_id: str) -> Response[Any]:
     """Of the jobs that wait for nothing but a worker: highest priority, then oldest; null if there is none."""
     job = runs.next_job(runtime.current().ports, caller_of(request), dag_id)
-    return answer({"success": True, "job": None if job is None else job_view(job)})
+    return answer({"success": True, "message": "Next job retrieved", "job": None if job is None else job_view(job)})
 
 
 @router.get("/dags/<dag_id>/graph", tags=["dags"], operation_id="get_dag_graph", summary="The run as a picture")
@@ -127,9 +134,10 @@ def get_graph(request: Request, dag_id: str, query: Annotated[GraphQuery, Query(
     if query.format != "json":
         draw = mermaid if query.format == "mermaid" else dot
         text = draw({job.node or "": job.state for job in view.jobs}, edges)
-        return answer({"success": True, "format": query.format, "graph": text})
+        return answer({"success": True, "message": "Graph retrieved", "format": query.format, "graph": text})
     nodes = [{"id": job.node, **_node_times(job)} for job in view.jobs]
-    return answer({"success": True, "graph": {"nodes": nodes, "edges": [list(edge) for edge in edges]}})
+    picture = {"nodes": nodes, "edges": [list(edge) for edge in edges]}
+    return answer({"success": True, "message": "Graph retrieved", "format": "json", "graph": picture})
 
 
 @router.post("/dags/<dag_id>/cancel", tags=["dags"], operation_id="cancel_dag", summary="Stop a run")

@@ -22,7 +22,13 @@ from .resolver import build
 from .wire import JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
-_QUERIES = {"/jobs": "ListQuery", "/jobs/{job_id}/logs": "LogQuery", "/events": "EventQuery"}
+_QUERIES = {
+    "/jobs": "ListQuery",
+    "/jobs/{job_id}/logs": "LogQuery",
+    "/events": "EventQuery",
+    "/dags": "RunsQuery",
+    "/dags/{dag_id}/graph": "GraphQuery",
+}
 """The model of each query string."""
 _METADATA = {
     "name": "metadata.KEY",

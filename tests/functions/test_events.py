@@ -134,6 +134,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
     "api-post-job-retry": ("api", ended, answered("retry_job")),
     "api-post-job-priority": ("api", submitted, answered("reprioritise_job")),
+    "api-post-dags": ("api", nothing, answered("submit_dag", 201)),
     "api-get-queues": ("api", queue_made, answered("list_queues")),
     "api-put-queue": ("api", nothing, answered("put_queue")),
     "api-get-queue": ("api", queue_made, answered("get_queue")),
