@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegate.domain.job import State
+from tidegate.domain.job import State, retries_used
 from tidegate.service.record_changes import Change
 
 _log = logging.getLogger("tidegate.changes")
@@ -41,13 +41,35 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     return Change(
         tenant=image["tenant"]["S"],
         job_id=image["id"]["S"],
+        queue=_text(image, "queue"),
+        name=_text(image, "name"),
         old_state=None if old is None else State(old["state"]["S"]),
         state=None if new is None else State(new["state"]["S"]),
         attempt=_number(image, "attempt") or 0,
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
+        old_retries=0 if old is None else _retries(old),
+        retries=0 if new is None else _retries(new),
+        was_delayed=old is not None and _is_delayed(old),
+        is_delayed=new is not None and _is_delayed(new),
+        blobs=() if new is not None else tuple(image[name]["S"] for name in ("data_ref", "result_ref") if name in image),
     )
+
+
+def _retries(image: Image) -> int:
+    numbers = [_number(image, name) for name in ("attempt", "attempts_allowed", "retry_limit")]
+    attempt, allowed, limit = (number or 0 for number in numbers)
+    return retries_used(attempt, allowed, limit) if "attempts_allowed" in image else 0
+
+
+def _is_delayed(image: Image) -> bool:
+    """A first start that is put off; a retry that waits for its time is not scheduled, it waits."""
+    return image["state"]["S"] == State.CREATED and "wake_at" in image
+
+
+def _text(image: Image, name: str) -> str:
+    return image[name]["S"] if name in image else ""
 
 
 def _number(image: Image, name: str) -> int | None:

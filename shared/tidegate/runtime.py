@@ -40,6 +40,8 @@ class Settings:
     bucket: str = ""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    slots: int = 0
+    """How many jobs may run at once, over all pools; 0 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +68,15 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         synchronous = environ.get("TIDEGATE_SYNCHRONOUS", "NORMAL").upper()
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
-        return Settings(data=Path(data), synchronous=synchronous, pools={DEFAULT_POOL: {}})
+        pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
+        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        slots=_slots(environ),
     )
 
 
@@ -111,7 +115,8 @@ def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]
 def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
-        return embedded(settings.data, synchronous=settings.synchronous)
+        home = embedded(settings.data, synchronous=settings.synchronous)
+        return replace(home, settings=settings)
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -200,6 +205,13 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    text = environ.get("TIDEGATE_SLOTS", "0")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput.field("TIDEGATE_SLOTS", "must be a whole number")
+    return int(text)
 
 
 def _pools(text: str) -> Mapping[str, Mapping[str, str]]:

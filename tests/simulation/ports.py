@@ -15,6 +15,7 @@ from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.tickets import SqliteTickets
+from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
@@ -357,6 +358,10 @@ class Blobs:
     def delete(self, key: str) -> None:
         self._wire.call("blobs.delete", lambda: self._blobs.pop(key, None))
 
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        keys = (key for key in sorted(self._blobs) if key.startswith(prefix) and key > after)
+        return self._wire.call("blobs.list", lambda: list(keys)[:limit])
+
 
 class Queues:
     """`Queues`."""
@@ -422,6 +427,44 @@ class Figures:
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        return self._wire.call("figures.between", lambda: self._real.between(tenant, first, last))
+
+
+class Upkeep:
+    """`Upkeep`: the watch sees what is erased."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._store = wire.store
+        self._real = SqliteUpkeep(wire.store.database, lambda: wire.world.now)
+
+    def count(self, query: JobQuery) -> int | None:
+        return self._wire.call("upkeep.count", lambda: self._real.count(query))
+
+    def erase_unchanged(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        return self._wire.many("upkeep.erase", jobs, self._erase)
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Job]:
+        return self._wire.call("upkeep.outlived", lambda: self._real.outlived(by, limit))
+
+    def running(self, tenant: str, started_before: Ms, limit: int) -> Sequence[Job]:
+        return self._wire.call("upkeep.running", lambda: self._real.running(tenant, started_before, limit))
+
+    def forget(self, keys: Sequence[JobKey]) -> None:
+        self._wire.call("upkeep.forget", lambda: self._real.forget(keys))
+
+    def walk(self, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
+        return self._wire.call("upkeep.walk", lambda: self._real.walk(after, limit))
+
+    def _erase(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        erased = self._real.erase_unchanged(jobs)
+        for job, gone in zip(jobs, erased, strict=True):
+            if gone:
+                self._store.watch.was_erased(JobKey(job.tenant, job.id))
+        self._store.stir("change", self._wire.world.now + 500)
+        return erased
+
 
 class Feed:
     """`Feed`."""
@@ -452,6 +495,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         timers=Timers(wire),
         figures=Figures(wire),
         tokens=SqliteTokens(wire.store.database),
+        upkeep=Upkeep(wire),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),

@@ -14,6 +14,7 @@ from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
+from .retention import retire
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -32,6 +33,7 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    retired: int = 0
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -42,7 +44,7 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     """
     now = ports.now()
     done = wake_due(ports, now, now + round(period_seconds * 1000))
-    done = replace(done, recovered=check_leases(ports, now))
+    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         done = replace(done, reticketed=reticketed, expired=done.expired + expired)
