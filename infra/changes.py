@@ -35,6 +35,7 @@ class Changes(Construct):
             self, "Dead", queue_name=f"tidegate-{common.stage.name}-changes-dead", key=common.key
         )
         self.function = python_function(self, common, _spec(stores, self.dead))
+        nag.acknowledge_objects(self, stores.bucket)
         # A failing batch is not bisected: it must come again as it was, for the counters know it by its records.
         # The construct of the CDK for this would widen the role by wildcard actions on the stage's key.
         lambda_.CfnEventSourceMapping(
@@ -62,5 +63,8 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             access.stream(stores.tables.jobs),
             access.send([dead]),
             access.items(stores.tables.registry, access.GET, access.PUT, access.UPDATE, access.WRITE_MANY),
+            # What a deleted job leaves behind: the pointer of its id, and its large values.
+            access.items(stores.tables.jobs, access.GET, access.GET_MANY, access.DELETE),
+            access.erase_objects(stores.bucket),
         ],
     )

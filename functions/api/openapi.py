@@ -29,6 +29,8 @@ _OF_NAMED = (404,)
 _OF_CHANGE = (409,)
 _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
+_LISTINGS = ("/jobs", "/api/jobs", "/api/jobs/{key}")
+"""Where jobs are listed, with the same parameters."""
 _MEANING = {200: "Done.", 201: "Accepted for the first time.", INTERNAL: "Something went wrong."} | {
     status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
 }
@@ -57,7 +59,10 @@ def document() -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     schemas = {**_of_requests(found["components"]["schemas"]), **_of_answers()}
-    found["paths"]["/jobs"]["get"]["parameters"] = list(_parameters(schemas.pop("ListQuery")))
+    parameters = list(_parameters(schemas.pop("ListQuery")))
+    for path in _LISTINGS:
+        own = [each for each in found["paths"][path]["get"].get("parameters", []) if each["in"] == "path"]
+        found["paths"][path]["get"]["parameters"] = [*own, *parameters]
     found["components"]["schemas"] = dict(sorted(schemas.items()))
     found["paths"] = dict(sorted(found["paths"].items()))
     descriptions = app.descriptions()

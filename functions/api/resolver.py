@@ -13,9 +13,17 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import errors, health, jobs, queues, stats, wire
+from . import aliases, errors, health, jobs, maintenance, pipeline, queues, stats, wire
 
-_ROUTERS = (jobs.router, queues.router, stats.router, health.router)
+_ROUTERS = (
+    jobs.router,
+    queues.router,
+    stats.router,
+    pipeline.router,
+    maintenance.router,
+    aliases.router,
+    health.router,
+)
 
 
 class Resolver(APIGatewayHttpResolver):
