@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra import access
+from infra import access, nag
 from infra.functions import Common, FunctionSpec, python_function
 from infra.queues import dead_letter_queue
 from infra.stores import Stores
