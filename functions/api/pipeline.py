@@ -35,9 +35,7 @@ def pipeline_metrics(request: Request) -> Response[Any]:
     status = _status(request)
     counts = {"completed_jobs": status.metrics.completed_jobs, "failed_jobs": status.metrics.failed_jobs}
     info = {name: getattr(status, name) for name in ("is_running", "worker_count", "max_concurrent_jobs")}
-    return _told(
-        "Pipeline metrics retrieved", metrics={**counts, **_rates(status.metrics)}, pipeline_info=info
-    )
+    return _told("Pipeline metrics retrieved", metrics={**counts, **_rates(status.metrics)}, pipeline_info=info)
 
 
 _STATUS = ("is_running", "queue_size", "scheduled_jobs", "active_jobs", "max_concurrent_jobs", "worker_count")

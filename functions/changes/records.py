@@ -53,8 +53,12 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         retries=0 if new is None else _retries(new),
         was_delayed=old is not None and _is_delayed(old),
         is_delayed=new is not None and _is_delayed(new),
-        blobs=() if new is not None else tuple(image[name]["S"] for name in ("data_ref", "result_ref") if name in image),
+        blobs=() if new is not None else _blobs(image),
     )
+
+
+def _blobs(image: Image) -> tuple[str, ...]:
+    return tuple(image[name]["S"] for name in ("data_ref", "result_ref") if name in image)
 
 
 def _retries(image: Image) -> int:

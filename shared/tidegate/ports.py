@@ -245,7 +245,7 @@ class Upkeep(Protocol):
         """
 
     def outlived(self, by: Ms, limit: int) -> Sequence[Job]:
-        """Some ended jobs whose `keep_until` is not after `by`: all of them sooner or later, at most `limit` at once."""
+        """Up to `limit` ended jobs whose `keep_until` is not after `by`; asked again and again, all of them."""
 
     def running(self, tenant: str, started_before: Ms, limit: int) -> Sequence[Job]:
         """ACTIVE jobs whose current attempt started before a time, the longest running first."""
@@ -254,7 +254,7 @@ class Upkeep(Protocol):
         """Take away what deleted jobs left behind in the store. Guard: no job has the id again."""
 
     def walk(self, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
-        """Every job of every tenant, part by part, outlived ones left out; the text to go on after, None at the end.
+        """Every stored job of every tenant, part by part, outlived ones too; the text to go on after, None at the end.
 
         A part may be empty before the end. Jobs made meanwhile may be left out. Raises InvalidInput for another's text.
         """

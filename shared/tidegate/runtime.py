@@ -158,6 +158,21 @@ def embedded(
     return App(replace(ports, queues=cached), settings, SqliteFeed(database))
 
 
+def back_up(settings: Settings, target: str) -> list[str]:
+    """Back up a home: into the folder `target`, or in the cloud under that name; answers where, in words.
+
+    Raises what the home's adapter raises.
+    """
+    if settings.data is not None:
+        from tidegate.adapters.sqlite.backup import back_up as copy_folder
+
+        size = copy_folder(settings.data, Path(target))
+        return [f"{target} ({size} bytes)"]
+    from tidegate.adapters.aws.backup import back_up as back_up_tables
+
+    return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
+
+
 _current: list[App] = []
 
 

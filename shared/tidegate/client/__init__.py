@@ -13,6 +13,7 @@ from .asynchronous import AsyncClient
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .operations import Maintained
 from .retries import Retries
 from .synchronous import Client
 
@@ -24,6 +25,7 @@ __all__ = [
     "Job",
     "JobFields",
     "JobFilters",
+    "Maintained",
     "NewJob",
     "Page",
     "Progress",

@@ -7,6 +7,7 @@ retried. A batch has up to 500 changes, so the cost of a job falls with the load
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ QUEUE = "queue#"
 """Before a queue's name: how many of its jobs stand in each state now."""
 NAME = "name#"
 """Before a job's name: what became of its jobs, and how many stored ones have used how many retries (`r1`, `r2`, …)."""
+RETRIES = re.compile(r"r(\d+)")
 RUN_MS = "run_ms"
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 

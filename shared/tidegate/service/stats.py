@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,12 +10,11 @@ from tidegate.domain.fingerprint import fold
 from tidegate.domain.job import COARSE, TERMINAL, WAITING, Job, Ms, State
 from tidegate.ports import JobQuery, Ports
 
-from .record_changes import NAME, QUEUE, RUN_MS, STATES, hour_series
+from .record_changes import NAME, QUEUE, RETRIES, RUN_MS, STATES, hour_series
 
 HOUR_MS = 3_600_000
 _LAST = "~"
 """Sorts after every character of a name."""
-_RETRIES = re.compile(r"r(\d+)")
 _PAGE = 200
 
 
@@ -149,7 +147,7 @@ def _by_state(totals: Mapping[str, int]) -> dict[str, int]:
 
 
 def _histogram(totals: Mapping[str, int]) -> dict[int, int]:
-    found = ((_RETRIES.fullmatch(field), jobs) for field, jobs in totals.items())
+    found = ((RETRIES.fullmatch(field), jobs) for field, jobs in totals.items())
     return {int(field[1]): jobs for field, jobs in found if field is not None and jobs > 0}
 
 

@@ -1,7 +1,7 @@
 """What maintenance asks of the jobs, on DynamoDB.
 
-    item       pk         sk             in the registry
-    progress   upkeep     retention      where the walk over outlived jobs is, and when the next one begins
+item       pk         sk             in the registry
+progress   upkeep     retention      where the walk over outlived jobs is, and when the next one begins
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .dynamodb_feed import TIMER_SHARDS, timer_of
 from .expressions import Placeholders, equal_or_absent, unchanged
 from .keys import Key, is_key, job_key, pointer_key
 from .parallel import Parallel
-from .records import TTL, job_of, live_job
+from .records import TTL, job_of
 from .tables import Table, place
 
 _SLICE = 1_000
@@ -95,8 +95,7 @@ class DynamoUpkeep:
     def walk(self, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
         """See `Upkeep.walk`."""
         part = self._jobs.scan(limit, after=None if after is None else _decoded(after), ConsistentRead=True)
-        now = self._now()
-        jobs = [job for item in part.items if "state" in item and (job := live_job(item, now)) is not None]
+        jobs = [job_of(item) for item in part.items if "state" in item]
         return jobs, None if part.last is None else _encoded(part.last)
 
     def _erase(self, job: Job, sort_key: str | None) -> bool:

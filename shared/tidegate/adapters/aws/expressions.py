@@ -119,7 +119,8 @@ def matches(query: JobQuery, job: Job) -> bool:
 
 def is_unfiltered(query: JobQuery) -> bool:
     """Whether a listing passes no job over."""
-    return query.ended_before is None and not (query.states or query.tag is not None or query.metadata or _equalities(query))
+    given = (query.states, query.tag, query.metadata, query.ended_before, _equalities(query))
+    return not any(part is not None and part != frozenset() and part != {} for part in given)
 
 
 def was_made_by(write: GuardedWrite, job: Job) -> bool:

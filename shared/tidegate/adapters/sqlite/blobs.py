@@ -49,7 +49,8 @@ class FolderBlobs:
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         """See `Blobs.list`."""
         try:
-            return heapq.nsmallest(limit, (key for key in self._keys(prefix) if key.encode() > after.encode()), key=str.encode)
+            found = (key for key in self._keys(prefix) if key.encode() > after.encode())
+            return heapq.nsmallest(limit, found, key=str.encode)
         except OSError as error:
             raise Unavailable(f"the blobs cannot be listed: {error.strerror}") from error
 

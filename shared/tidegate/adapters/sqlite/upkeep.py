@@ -64,9 +64,6 @@ class SqliteUpkeep:
         """See `Upkeep.walk`."""
         if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
             raise InvalidInput.field("after", "must be one that `walk` answered")
-        sql = (
-            f"SELECT seq, {COLUMNS} FROM jobs WHERE seq > ? "
-            "AND (keep_until IS NULL OR keep_until > ? OR completed_at IS NULL) ORDER BY seq LIMIT ?"
-        )
-        rows = self._database.rows(sql, (int(after or 0), self._now(), limit))
+        sql = f"SELECT seq, {COLUMNS} FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
+        rows = self._database.rows(sql, (int(after or 0), limit))
         return [job_of(row[1:]) for row in rows], str(rows[-1][0]) if len(rows) == limit else None
