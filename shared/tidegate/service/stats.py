@@ -192,5 +192,5 @@ def _with(seen: CommonError | None, message: str, job: Job) -> CommonError:
         kind = None if job.error_type is None else job.error_type.value
         return CommonError(message, 1, kind, (job.name,), ended, job.id)
     names = seen.names if job.name in seen.names else (*seen.names, job.name)
-    newest = {"last_at": ended, "job_id": job.id} if ended > seen.last_at else {}
-    return replace(seen, count=seen.count + 1, names=names, **newest)
+    at, job_id = max((seen.last_at, seen.job_id), (ended, job.id))
+    return replace(seen, count=seen.count + 1, names=names, last_at=at, job_id=job_id)
