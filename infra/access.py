@@ -17,10 +17,13 @@ GET = "dynamodb:GetItem"
 PUT = "dynamodb:PutItem"
 UPDATE = "dynamodb:UpdateItem"
 DELETE = "dynamodb:DeleteItem"
-READ = (GET, "dynamodb:BatchGetItem", "dynamodb:Query")
+GET_MANY = "dynamodb:BatchGetItem"
+READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+# All items of a table, a slice at a time: for the walk over what has outlived its time.
+SCAN = "dynamodb:Scan"
 
 
 def items(table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
@@ -55,6 +58,11 @@ def objects(bucket: s3.IBucket) -> list[iam.PolicyStatement]:
 def put_objects(bucket: s3.IBucket) -> iam.PolicyStatement:
     """Allow payloads to be written, and nothing else."""
     return iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("*")])
+
+
+def erase_objects(bucket: s3.IBucket) -> iam.PolicyStatement:
+    """Allow payloads to be erased, and nothing else."""
+    return iam.PolicyStatement(actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects("*")])
 
 
 def send(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:

@@ -66,9 +66,12 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
                 stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
             ),
             # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out.
-            access.items(stores.tables.jobs, *access.READ, access.PUT, access.UPDATE, access.INSERT_MANY),
+            access.items(
+                stores.tables.jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY
+            ),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),
+            # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )

@@ -68,7 +68,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         memory=1024,
         timeout=TIMEOUT,
         access=[
-            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY, access.SCAN),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),

@@ -373,6 +373,221 @@ class Error(Answer):
     details: dict[str, Any] = Field(description="For an invalid request: `errors`, each with `field` and `rule`.")
 
 
+class Metrics(Answer):
+    """What became of the jobs since the counters began."""
+
+    active_jobs: int
+    completed_jobs: int
+    failed_jobs: int
+    retried_jobs: int = Field(description="Jobs that needed retries, however many.")
+    total_processed: int = Field(description="Completed and failed jobs.")
+    success_rate: float = Field(description="Percent of the processed jobs that completed.")
+    uptime_seconds: int = Field(description="Since the first change was counted.")
+    jobs_per_minute: float = Field(description="Processed jobs per minute of uptime.")
+
+
+class PipelineStatus(Answer):
+    """The pipeline now."""
+
+    is_running: bool = Field(description="Whether any queue is not paused.")
+    queue_size: int = Field(description="Jobs that wait to be started, those between two attempts included.")
+    scheduled_jobs: int = Field(description="Jobs that wait for a time of their own.")
+    active_jobs: int
+    max_concurrent_jobs: int
+    worker_count: int
+    metrics: Metrics
+
+
+class PipelineStatusAnswer(Told):
+    """How the pipeline is doing."""
+
+    status: PipelineStatus
+    timestamp: Time
+
+
+class ShortMetrics(Answer):
+    """What became of the jobs, in short."""
+
+    completed_jobs: int
+    failed_jobs: int
+    success_rate: float
+    jobs_per_minute: float
+
+
+class PipelineInfo(Answer):
+    """The pipeline, in short."""
+
+    is_running: bool
+    worker_count: int
+    max_concurrent_jobs: int
+
+
+class PipelineMetricsAnswer(Told):
+    """How the pipeline is doing, in short."""
+
+    metrics: ShortMetrics
+    pipeline_info: PipelineInfo
+    timestamp: Time
+
+
+class Retried(Answer):
+    """Stored jobs of one name that have used retries."""
+
+    name: str
+    avg_retries: float
+    max_retries: int
+    total_jobs: int
+
+
+class RetryAnalysis(Told):
+    """Retries by name."""
+
+    retries: list[Retried]
+
+
+class Hour(Answer):
+    """One hour."""
+
+    hour: Time
+    completed_jobs: int
+    avg_run_seconds: float | None = Field(description="How long their last attempts took; null if there were none.")
+
+
+class Throughput(Told):
+    """Jobs completed by hour."""
+
+    throughput: list[Hour]
+
+
+class CommonError(Answer):
+    """Error messages that differ in numbers and ids only."""
+
+    message: str
+    count: int
+    error_type: ErrorType | None
+    names: list[str]
+    last_at: Time
+    job_id: str = Field(description="The newest job that ended with it.")
+
+
+class CommonErrors(Told):
+    """The most common error messages."""
+
+    errors: list[CommonError]
+    jobs_looked_at: int
+
+
+class StuckJobs(Told):
+    """Jobs that run for too long."""
+
+    jobs: list[Job]
+
+
+class QueueFigures(Answer):
+    """One queue."""
+
+    queue: str
+    depth: int = Field(description="Jobs that wait.")
+    running: int
+    ended: int = Field(description="Ended jobs that are still stored.")
+    states: dict[State, int]
+
+
+class QueueFiguresAnswer(Told):
+    """Jobs by queue."""
+
+    queues: list[QueueFigures]
+
+
+class Maintained(Told):
+    """What one request did, or would do."""
+
+    action: Literal["purge", "archive", "retry"]
+    dry_run: bool
+    matched: int = Field(description="Jobs found.")
+    done: int = Field(description="Jobs acted on; the others changed meanwhile.")
+    archives: list[str] = Field(description="Keys of the files written.")
+    continuation: str | None = Field(description="Null at the end.")
+
+
+class Reset(Told):
+    """What became of stuck jobs."""
+
+    dry_run: bool
+    matched: int
+    done: int
+    job_ids: list[str]
+
+
+class DeadLetter(Answer):
+    """A message that was no ticket."""
+
+    id: str
+    body: str
+    source: str = Field(description="The queue that gave it up.")
+    reason: str
+    at: Time
+
+
+class DeadLetters(Told):
+    """Dead letters that were put aside."""
+
+    dead_letters: list[DeadLetter]
+
+
+class Redriven(Answer):
+    """What became of one dead letter."""
+
+    id: str
+    result: Literal["renewed", "spent", "unreadable", "dropped"] | None = Field(description="Null in a dry run.")
+
+
+class RedriveAnswer(Told):
+    """What became of dead letters."""
+
+    dry_run: bool
+    results: list[Redriven]
+
+
+class InvokedParameters(Answer):
+    """The accepted job."""
+
+    job_id: str
+    status: Literal["submitted"]
+
+
+class Invoked(Answer):
+    """An accepted job, in the words of Marie's gateway."""
+
+    header: dict[str, Any]
+    parameters: InvokedParameters
+    data: None
+
+
+class JobsOrJob(Told):
+    """A page of jobs where the path names a state, else one job."""
+
+    jobs: list[Job] = []
+    total_count: int | None = None
+    next_cursor: str | None = None
+    job: Job | None = None
+
+
+class Capacity(Answer):
+    """Slots of all pools."""
+
+    slots: int
+    used: int
+    available: int
+    queued: int
+
+
+class CapacityAnswer(Told):
+    """How many slots are taken."""
+
+    capacity: Capacity
+
+
 ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
@@ -401,5 +616,23 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "resume_queue": {200: QueueAnswer},
     "get_stats": {200: StatsAnswer},
     "health": {200: Health},
+    "pipeline_status": {200: PipelineStatusAnswer},
+    "pipeline_metrics": {200: PipelineMetricsAnswer},
+    "retry_analysis": {200: RetryAnalysis},
+    "throughput": {200: Throughput},
+    "common_errors": {200: CommonErrors},
+    "stuck_jobs": {200: StuckJobs},
+    "queue_figures": {200: QueueFiguresAnswer},
+    "purge": {200: Maintained},
+    "archive": {200: Maintained},
+    "retry_jobs": {200: Maintained},
+    "reset_stuck": {200: Reset},
+    "dead_letters": {200: DeadLetters},
+    "redrive": {200: RedriveAnswer},
+    "invoke": {200: Invoked},
+    "marie_list_jobs": {200: JobPage},
+    "marie_jobs": {200: JobsOrJob},
+    "marie_stop_job": {200: JobAnswer},
+    "capacity": {200: CapacityAnswer},
 }
 """By the `operation_id` of a route: the statuses of success and what each carries."""

@@ -46,6 +46,8 @@ _OF_NAMED = (404,)
 _OF_CHANGE = (409,)
 _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
+_LISTINGS = ("/jobs", "/api/jobs", "/api/jobs/{key}")
+"""Where jobs are listed, with the same parameters."""
 _MEANING = {200: "Done.", 201: "Accepted for the first time.", INTERNAL: "Something went wrong."} | {
     status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
 }
@@ -76,9 +78,12 @@ def document() -> dict[str, Any]:
     schemas = {**_of_requests(found["components"]["schemas"]), **_of_answers()}
     for path, model in _QUERIES.items():
         operation = found["paths"][path]["get"]
-        named = [each for each in operation["parameters"] if each["in"] == "path"]
-        operation["parameters"] = [*named, *_parameters(schemas.pop(model))]
-    found["paths"]["/jobs"]["get"]["parameters"].append(_METADATA)
+        named = [each for each in operation.get("parameters", []) if each["in"] == "path"]
+        operation["parameters"] = [*named, *_parameters(schemas[model])]
+    for model in set(_QUERIES.values()):
+        schemas.pop(model)
+    for path in _LISTINGS:
+        found["paths"][path]["get"]["parameters"].append(_METADATA)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
     found["paths"] = dict(sorted(found["paths"].items()))
     descriptions = app.descriptions()

@@ -13,7 +13,20 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import dags, errors, events, health, jobs, queues, records, stats, wire
+from . import (
+    aliases,
+    dags,
+    errors,
+    events,
+    health,
+    jobs,
+    maintenance,
+    pipeline,
+    queues,
+    records,
+    stats,
+    wire,
+)
 
 _ROUTERS = (
     jobs.router,
@@ -22,6 +35,9 @@ _ROUTERS = (
     events.router,
     queues.router,
     stats.router,
+    pipeline.router,
+    maintenance.router,
+    aliases.router,
     health.router,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from typing import Any
 
@@ -45,6 +46,13 @@ def job_view(job: Job) -> dict[str, Any]:
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view
+
+
+def with_result_as(form: str, view: dict[str, Any]) -> dict[str, Any]:
+    """The view of a job, its result as a JSON text if `form` is `string`."""
+    if form != "string" or view["result"] is None:
+        return view
+    return {**view, "result": json.dumps(view["result"], ensure_ascii=False)}
 
 
 def fitting_view(job: Job) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.dag.run import Run, RunState
@@ -50,6 +51,7 @@ class JobQuery:
     metadata: Mapping[str, str] = field(default_factory=dict)
     created_from: Ms | None = None
     created_to: Ms | None = None
+    ended_before: Ms | None = None
     limit: int = 50
     cursor: str | None = None
 
@@ -164,6 +166,9 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Delete; nothing happens when there is none."""
 
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Up to `limit` (1–1000) keys that begin with `prefix` and sort after `after`, in the order of their bytes."""
+
 
 class Logs(Protocol):
     """What handlers told while they ran, in chunks. Only the holder of an attempt writes that attempt's chunks."""
@@ -237,6 +242,8 @@ class Addition(NamedTuple):
     series: str
     """`states`, or `hour#2026-01-31T15` in UTC."""
     amounts: Mapping[str, int]
+    first: Mapping[str, int] = MappingProxyType({})
+    """Fields that are set where they are absent, and left alone ever after."""
 
 
 class Dags(Protocol):
@@ -266,6 +273,37 @@ class Figures(Protocol):
 
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         """The totals of a series; absent fields are 0 and left out."""
+
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        """The totals of every series from `first` to `last`, both included, by name, in the order of their bytes."""
+
+
+class Upkeep(Protocol):
+    """What maintenance asks of the jobs beyond `JobStore`."""
+
+    def count(self, query: JobQuery) -> int | None:
+        """How many jobs fit the query in all its pages; None where only reading them all could tell."""
+
+    def erase_unchanged(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        """Delete each job. Guard, each for itself: it has ended, and is as it was read (`attempt`, `updated_at`).
+
+        Answers which were deleted. Large values are left to `forget` and the change feed.
+        """
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Job]:
+        """Up to `limit` ended jobs whose `keep_until` is not after `by`; asked again and again, all of them."""
+
+    def running(self, tenant: str, started_before: Ms, limit: int) -> Sequence[Job]:
+        """ACTIVE jobs whose current attempt started before a time, the longest running first."""
+
+    def forget(self, keys: Sequence[JobKey]) -> None:
+        """Take away what deleted jobs left behind in the store. Guard: no job has the id again."""
+
+    def walk(self, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
+        """Every stored job of every tenant, part by part, outlived ones too; the text to go on after, None at the end.
+
+        A part may be empty before the end. Jobs made meanwhile may be left out. Raises InvalidInput for another's text.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +387,7 @@ class Ports:
     dags: Dags
     tokens: Tokens
     events: EventBus
+    upkeep: Upkeep
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random

@@ -42,6 +42,8 @@ class Settings:
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    slots: int = 0
+    """How many jobs may run at once, over all pools; 0 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,8 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         synchronous = environ.get("TIDEGATE_SYNCHRONOUS", "NORMAL").upper()
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
-        return Settings(data=Path(data), synchronous=synchronous, pools={DEFAULT_POOL: {}})
+        pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
+        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
@@ -78,6 +81,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        slots=_slots(environ),
     )
 
 
@@ -116,7 +120,8 @@ def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]
 def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
-        return embedded(settings.data, synchronous=settings.synchronous)
+        home = embedded(settings.data, synchronous=settings.synchronous)
+        return replace(home, settings=settings)
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -158,6 +163,21 @@ def embedded(
     cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
     return App(replace(ports, queues=cached), settings, SqliteFeed(database), SqliteEvents(database))
+
+
+def back_up(settings: Settings, target: str) -> list[str]:
+    """Back up a home: into the folder `target`, or in the cloud under that name; answers where, in words.
+
+    Raises what the home's adapter raises.
+    """
+    if settings.data is not None:
+        from tidegate.adapters.sqlite.backup import back_up as copy_folder
+
+        size = copy_folder(settings.data, Path(target))
+        return [f"{target} ({size} bytes)"]
+    from tidegate.adapters.aws.backup import back_up as back_up_tables
+
+    return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
 _current: list[App] = []
@@ -207,6 +227,13 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    text = environ.get("TIDEGATE_SLOTS", "0")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput.field("TIDEGATE_SLOTS", "must be a whole number")
+    return int(text)
 
 
 def _pools(text: str) -> Mapping[str, Mapping[str, str]]:

@@ -38,7 +38,8 @@ def references(node: Any) -> Iterator[str]:
 
 def test_the_committed_description_is_current() -> None:
     """Otherwise: python -m tidegate_functions.api.openapi > docs/openapi.json"""
-    assert COMMITTED.read_text() == document_text()
+    current = COMMITTED.read_text() == document_text()
+    assert current  # a comparison of the texts would be explained line by line, for minutes and gigabytes
 
 
 def test_it_is_served(api: Api) -> None:
@@ -68,7 +69,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
 
 def test_every_operation_is_named_once_and_described() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
-    assert len(names) == len(set(names)) == 28
+    assert len(names) == len(set(names)) == 46
     assert set(ANSWERS) == set(names) - {"openapi"}
     for _, _, operation in operations():
         assert operation["summary"]

@@ -50,6 +50,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "complete_if_held": guarded.complete_if_held(held, {}, None, now),
         "skip_if_held": guarded.skip_if_held(held, "nothing", now),
         "retry_if_held": guarded.retry_if_held(held, FAILURE, now + 1, now, ticketed=True),
+        "reset_if_held": guarded.reset_if_held(held, "stuck", now),
         "snooze_if_held": guarded.snooze_if_held(held, now + 1, now, ticketed=True),
         "fail_if_held": guarded.fail_if_held(held, FAILURE, now),
         "cancel_if_held": guarded.cancel_if_held(held, now),

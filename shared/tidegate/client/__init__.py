@@ -14,6 +14,7 @@ from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .operations import Maintained
 from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .synchronous import Client
@@ -31,6 +32,7 @@ __all__ = [
     "JobFields",
     "JobFilters",
     "LogLine",
+    "Maintained",
     "NewJob",
     "Node",
     "Page",

@@ -20,6 +20,7 @@ from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
 from .transport import request_of, settings_of, trouble
@@ -30,7 +31,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient:
+class AsyncClient(AsyncOperations):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

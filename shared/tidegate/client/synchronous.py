@@ -19,6 +19,7 @@ from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .operations import Operations
 from .records import History, LogLine
 from .retries import Retries
 from .transport import request_of, settings_of, trouble
@@ -29,7 +30,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client:
+class Client(Operations):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

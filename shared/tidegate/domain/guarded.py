@@ -168,6 +168,23 @@ def cancel_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, spot)
 
 
+def reset_if_held(job: Job, why: str, now: Ms) -> GuardedWrite:
+    """Take a running attempt from its holder, at a person's wish: the job waits again, the holder is locked out.
+
+    The attempt goes on record and does not count against the retries.
+    """
+    failure = failure_of(job, ErrorType.SYSTEM, why, now)
+    values = {
+        **_waiting(State.RETRY, None, now),
+        "failures": _with_failure(job, failure),
+        "error_type": failure.error_type,
+        "error_message": failure.error_message,
+        "attempts_allowed": job.attempts_allowed + 1,
+    }
+    guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
+
+
 def extend_if_held(job: Job, until: Ms, now: Ms, progress: Progress | None) -> GuardedWrite:
     """Heartbeat: keep the lease, and tell how far the attempt is."""
     values: dict[str, Any] = {"lease_until": until, "updated_at": now}
@@ -341,8 +358,9 @@ def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
     values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
     if job.blocked:
         values["blocked"] = False
-    if job.keep_until is not None:
-        values["keep_until"] = job.keep_until
+    keep_until = job.keep_until if job.keep_seconds is None else now + round(job.keep_seconds * 1000)
+    if keep_until is not None:
+        values["keep_until"] = keep_until
     shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)
     return values, OFF if state is State.COMPLETED else shelved
 

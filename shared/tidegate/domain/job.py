@@ -90,6 +90,11 @@ class ErrorType(StrEnum):
     """The worker vanished, or the platform failed."""
 
 
+def retries_used(attempt: int, attempts_allowed: int, retry_limit: int) -> int:
+    """Retries used of `retry_limit` by a job whose newest attempt is `attempt`."""
+    return max(0, retry_limit - (attempts_allowed - attempt)) if attempt else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt, as kept in a job's history."""
@@ -140,6 +145,8 @@ class Job:
     """A job still waiting at this time is EXPIRED."""
     keep_until: Ms | None = None
     """An ended job may be deleted after this time."""
+    keep_seconds: float | None = None
+    """How long it is kept once it has ended; None where `keep_until` was asked for, or nothing was."""
     soft_sla: Ms | None = None
     hard_sla: Ms | None = None
     timeout: float
@@ -178,7 +185,7 @@ class Job:
     @property
     def retry_count(self) -> int:
         """Retries used of `retry_limit`; snoozes and explicit retries do not count."""
-        return max(0, self.retry_limit - (self.attempts_allowed - self.attempt)) if self.attempt else 0
+        return retries_used(self.attempt, self.attempts_allowed, self.retry_limit)
 
     @property
     def is_last_attempt(self) -> bool:

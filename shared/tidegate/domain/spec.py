@@ -151,6 +151,7 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         wake_at=wake_at,
         expires_at=None if expires_in is None else (wake_at or now) + round(expires_in * 1000),
         keep_until=spec.keep_until,
+        keep_seconds=queue.keep_seconds if spec.keep_until is None else None,
         soft_sla=spec.soft_sla,
         hard_sla=spec.hard_sla,
         timeout=_or(spec.timeout, queue.timeout),

@@ -49,6 +49,7 @@ def serve(options: ServeOptions) -> None:
     """
     data = options.data.resolve()
     os.environ["TIDEGATE_DATA"] = str(data)
+    os.environ["TIDEGATE_SLOTS"] = str(options.workers)
     load_executors(options.handlers)
     app = runtime.current()
     listener = _listen(options.host, options.port)

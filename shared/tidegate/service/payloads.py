@@ -38,5 +38,5 @@ def with_payloads(blobs: Blobs, job: Job) -> Job:
 
 
 def blob_key(job: Job, part: str) -> str:
-    """Where a job's large `part` is kept."""
-    return f"{job.tenant}/jobs/{job.id}/{part}.json"
+    """Where a job's large `part` is kept: never where that of an earlier job with the same id was."""
+    return f"{job.tenant}/jobs/{job.id}/{job.created_at}-{part}.json"

@@ -15,6 +15,7 @@ from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
 from .release import check_runs
+from .retention import retire
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -33,6 +34,7 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    retired: int = 0
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -43,7 +45,7 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     """
     now = ports.now()
     done = wake_due(ports, now, now + round(period_seconds * 1000))
-    done = replace(done, recovered=check_leases(ports, now))
+    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         check_runs(ports)

@@ -14,6 +14,7 @@ from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_upkeep import DynamoUpkeep
 from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
@@ -53,6 +54,7 @@ def open_ports(
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
         events=bus_named(clients, event_bus),
+        upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         now=now,
         new_id=new_id,
         rng=rng,

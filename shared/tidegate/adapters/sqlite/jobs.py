@@ -89,6 +89,13 @@ class SqliteJobs:
         return bool(self._database.rows(sql, (*key, *TERMINAL)))
 
 
+def counting(query: JobQuery, now: Ms, most: int) -> tuple[str, list[Any]]:
+    """The statement that counts the jobs of a query, up to `most`, and its values."""
+    where, values = _where(query, now)
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM jobs INDEXED BY {_index_for(query)} WHERE {where} LIMIT ?)"
+    return sql, [*values, most]
+
+
 def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     spot = spot_of(job)
     row = [*row_of(job), spot.place, spot.order]
@@ -151,6 +158,7 @@ def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
         ("dag_id = ?", query.dag_id),
         ("created_at >= ?", query.created_from),
         ("created_at < ?", query.created_to),
+        ("completed_at < ?", query.ended_before),
         ("EXISTS (SELECT 1 FROM json_each(jobs.tags) WHERE value = ?)", query.tag),
         ("seq < ?", None if query.cursor is None else position_of(query.cursor)),
     ):

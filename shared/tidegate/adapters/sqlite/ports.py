@@ -18,6 +18,7 @@ from .jobs import SqliteJobs
 from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
+from .upkeep import SqliteUpkeep
 
 FILE_NAME = "tidegate.db"
 
@@ -55,6 +56,7 @@ def open_ports(
         dags=SqliteDags(database),
         tokens=SqliteTokens(database),
         events=SqliteEvents(database),
+        upkeep=SqliteUpkeep(database, now),
         now=now,
         new_id=new_id,
         rng=rng,
