@@ -14,6 +14,7 @@ from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
+from .fire_schedules import fire_schedules
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -32,6 +33,8 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    fired: int = 0
+    """Jobs made by schedules."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -41,7 +44,8 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
     """
     now = ports.now()
-    done = wake_due(ports, now, now + round(period_seconds * 1000))
+    fired = fire_schedules(ports, now + round(period_seconds * 1000))
+    done = replace(wake_due(ports, now, now + round(period_seconds * 1000)), fired=len(fired))
     done = replace(done, recovered=check_leases(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)

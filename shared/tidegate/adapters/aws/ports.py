@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
@@ -12,6 +13,7 @@ from .clients import Clients
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_schedules import DynamoSchedules
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -43,10 +45,13 @@ def open_ports(
         queues=DynamoQueues(registry),
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
+        schedules=DynamoSchedules(registry),
+        cron=ZonedCron(),
         figures=DynamoFigures(registry, now),
         tokens=DynamoTokens(registry),
         now=now,
         new_id=new_id,
         rng=rng,
         pools=frozenset(pools),
+        clock_seconds=60.0,
     )

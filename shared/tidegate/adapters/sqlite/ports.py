@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
@@ -13,6 +14,7 @@ from .blobs import FolderBlobs
 from .database import Database
 from .jobs import SqliteJobs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
 
 FILE_NAME = "tidegate.db"
@@ -43,6 +45,8 @@ def open_ports(
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
+        schedules=SqliteSchedules(database),
+        cron=ZonedCron(),
         figures=SqliteFigures(database),
         tokens=SqliteTokens(database),
         now=now,
