@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from tidegate import __version__
 
+from . import schedule_answers  # noqa: F401 - adds to ANSWERS
 from .answers import ANSWERS, Error
 from .errors import INTERNAL, STATUS
 from .resolver import build
@@ -29,8 +30,17 @@ _OF_NAMED = (404,)
 _OF_CHANGE = (409,)
 _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
-_MEANING = {200: "Done.", 201: "Accepted for the first time.", INTERNAL: "Something went wrong."} | {
+_MEANING = {200: "Done.", 201: "Accepted for the first time.", 202: "Accepted; it goes on by itself.", INTERNAL: "Something went wrong."} | {
     status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
+}
+_QUERIES = {"/jobs": "ListQuery", "/schedules": "ScheduleQuery", "/schedules/{ref}/next": "NextQuery"}
+"""By path: the model of what its GET may be asked with."""
+_METADATA = {
+    "name": "metadata.KEY",
+    "in": "query",
+    "description": "Any number of these, KEY being a key of the job's `metadata`.",
+    "required": False,
+    "schema": {"type": "string"},
 }
 _DESCRIPTION = (
     "A serverless job scheduler. Every answer is JSON; every error has `success` false, a `code` for programs, "
@@ -57,7 +67,11 @@ def document() -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     schemas = {**_of_requests(found["components"]["schemas"]), **_of_answers()}
-    found["paths"]["/jobs"]["get"]["parameters"] = list(_parameters(schemas.pop("ListQuery")))
+    for path, model in _QUERIES.items():
+        operation = found["paths"][path]["get"]
+        of_path = [each for each in operation["parameters"] if each["in"] == "path"]
+        operation["parameters"] = [*of_path, *_parameters(schemas.pop(model))]
+    found["paths"]["/jobs"]["get"]["parameters"].append(_METADATA)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
     found["paths"] = dict(sorted(found["paths"].items()))
     descriptions = app.descriptions()
@@ -79,8 +93,6 @@ def _parameters(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name, schema in query["properties"].items():
         described = {"description": schema.pop("description")} if "description" in schema else {}
         yield {"name": name, "in": "query", **described, "required": False, "schema": schema}
-    described = {"description": "Any number of these, KEY being a key of the job's `metadata`."}
-    yield {"name": "metadata.KEY", "in": "query", **described, "required": False, "schema": {"type": "string"}}
 
 
 def _of_answers() -> dict[str, Any]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.database import Database
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.tickets import SqliteTickets
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
@@ -450,6 +452,8 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         queues=CachedQueues(Queues(wire), process.now, remembers),
         lanes=Lanes(wire),
         timers=Timers(wire),
+        schedules=SqliteSchedules(wire.store.database),
+        cron=ZonedCron(),
         figures=Figures(wire),
         tokens=SqliteTokens(wire.store.database),
         now=process.now,

@@ -198,7 +198,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
-        if _UUID.fullmatch(self.name):
+        if is_uuid(self.name):
             raise InvalidInput.field("name", "must not look like an id")
         parse_rule(self.expression)
         if not 0 <= self.jitter_seconds <= 3600:
@@ -212,6 +212,11 @@ class Schedule:
     def rule(self) -> Rule:
         """When it runs."""
         return parse_rule(self.expression)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` has the shape of a UUID: ids have it, and names must not."""
+    return _UUID.fullmatch(text) is not None
 
 
 def parse_rule(text: str) -> Rule:

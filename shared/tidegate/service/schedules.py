@@ -15,6 +15,7 @@ from tidegate.domain.schedule import (
     Firing,
     JobTemplate,
     Schedule,
+    is_uuid,
     next_time,
     run_id,
     spec_for,
@@ -58,6 +59,8 @@ def create_schedule(
     `options` are fields of `Schedule`. Raises InvalidInput, Conflict when the name is taken.
     """
     caller.require(Scope.SUBMIT)
+    if schedule_id is not None and not is_uuid(schedule_id):
+        raise InvalidInput.field("schedule_id", "must be a UUID")
     now = ports.now()
     fresh = Schedule(
         id=schedule_id or ports.new_id(), tenant=caller.tenant, name=name, owner=caller.user,
@@ -97,10 +100,12 @@ def list_schedules(ports: Ports, caller: Caller, after: str, limit: int, *, enab
             return found, None
 
 
-def change_schedule(ports: Ports, caller: Caller, ref: str, changes: Mapping[str, Any]) -> Schedule:
-    """Change the given fields; the next run is counted anew from now. Raises NotFound, InvalidInput."""
+def change_schedule(
+    ports: Ports, caller: Caller, ref: str, changes: Callable[[Schedule], Mapping[str, Any]]
+) -> Schedule:
+    """Change the fields that `changes` makes of the schedule as it is; the next run is counted anew from now. Raises NotFound, InvalidInput."""
     caller.require(Scope.SUBMIT)
-    return _change(ports, caller, ref, lambda seen: _restarted(ports, _checked_change(ports, seen, changes)))
+    return _change(ports, caller, ref, lambda seen: _restarted(ports, _checked_change(ports, seen, changes(seen))))
 
 
 def enable_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
