@@ -30,9 +30,12 @@ _OF_NAMED = (404,)
 _OF_CHANGE = (409,)
 _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
-_MEANING = {200: "Done.", 201: "Accepted for the first time.", 202: "Accepted; it goes on by itself.", INTERNAL: "Something went wrong."} | {
-    status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
-}
+_MEANING = {
+    200: "Done.",
+    201: "Accepted for the first time.",
+    202: "Accepted; it goes on by itself.",
+    INTERNAL: "Something went wrong.",
+} | {status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))}
 _QUERIES = {"/jobs": "ListQuery", "/schedules": "ScheduleQuery", "/schedules/{ref}/next": "NextQuery"}
 """By path: the model of what its GET may be asked with."""
 _METADATA = {

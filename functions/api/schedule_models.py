@@ -90,14 +90,15 @@ class _Settings(Body):
         """The expression, however it was said. Raises InvalidInput when it was said twice, differently."""
         every = None if self.every is None else f"every {self.every}"
         at = None if self.at is None else f"at {_time_text(self.at)}"
-        return _one_of(expression=self.expression, schedule_expr=self.schedule_expr, every=every, at=at)
+        said: str | None = _one_of(expression=self.expression, schedule_expr=self.schedule_expr, every=every, at=at)
+        return said
 
     def template(self) -> JobTemplate | None:
         """The job, if the request says anything about it."""
         if self.job is None and self.job_type is None:
             return None
         beside = {"job_type": self.job_type, "config": self.config, "priority": self.priority}
-        return (self.job or ScheduledJob()).template(**beside)
+        return (self.job or ScheduledJob.model_validate({})).template(**beside)
 
 
 class ScheduleRequest(_Settings):

@@ -352,7 +352,7 @@ class Ports:
     rng: random.Random
     pools: frozenset[str] = frozenset({"default"})
     clock_seconds: float = 1.0
-    """How far apart the ticks of this home's clock are: whoever changes a schedule releases what comes before the next."""
+    """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     close: Callable[[], object] = _nothing

@@ -239,7 +239,9 @@ def test_what_the_clock_reads_when_nothing_is_due_does_not_grow(aws: Cloud) -> N
     """A minute with nothing due costs one query of a due shard each, whatever is stored."""
     ports = aws.reset()
     for number in range(50):
-        ports.schedules.create(make_schedule(f"s{number}", id=SCHEDULE_ID[:-2] + f"{number:02d}", look_at=START_MS + 10**9))
+        ports.schedules.create(
+            make_schedule(f"s{number}", id=SCHEDULE_ID[:-2] + f"{number:02d}", look_at=START_MS + 10**9)
+        )
     requests: list[str] = []
 
     def note(model: Any, **_: Any) -> None:

@@ -66,7 +66,7 @@ ALLOWED: dict[str, list[Permission]] = {
     "worker-default": worker("default"),
     "worker-slow": worker("slow"),
     "clock": [
-        ((*READ, UPDATE, DELETE), (JOBS,)),
+        ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
         INDEX,
         ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,

@@ -16,11 +16,10 @@ import pytest
 from support.clock import Clock
 from support.schedules import SCHEDULE_ID, make_schedule
 from tidegate.adapters.cron import ZonedCron
-from tidegate.domain.errors import Unavailable
 from tidegate.domain.firing import GRACE_MS
 from tidegate.domain.job import Job, Ms, State
-from tidegate.domain.schedule import Fate, Misfire, Overlap, Schedule, next_time, run_id, started
-from tidegate.ports import Ports, ScheduleKey
+from tidegate.domain.schedule import Misfire, Overlap, Schedule, next_time, run_id, started
+from tidegate.ports import Ports
 from tidegate.runtime import embedded
 from tidegate.service.fire_schedules import fire_schedules
 
@@ -184,9 +183,9 @@ def test_a_year_of_ticks_loses_and_doubles_nothing(
     twice = sum(puts > 1 for puts in made.puts.values())
     seconds = time.perf_counter() - begin
     with capsys.disabled():
-        print(
-            f"\n  a virtual year: {count} ticks ({doubled} doubled, {len(outages)} outages), {len(schedules)} schedules, "
-            f"{len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s"
+        print(  # noqa: T201
+            f"\n  a virtual year: {count} ticks ({doubled} doubled, {len(outages)} outages), "
+            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s"
         )
     assert len(outages) > 3
     assert expected_total > 5_000

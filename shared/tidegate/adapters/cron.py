@@ -12,16 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tidegate.domain.cron import CronRule
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Ms
-
-if TYPE_CHECKING:
-    from croniter import croniter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -80,12 +75,15 @@ def _first_after(wall: datetime, zone: ZoneInfo, after: datetime) -> datetime:
 
 
 def _walk(text: str, wall: datetime) -> Callable[[], datetime | None]:
-    """Gives the matching wall-clock times after `wall`, one a call; None once there are none."""
-    iterator = _croniter()(text, wall, max_years_between_matches=_YEARS_AHEAD)
+    """Gives the matching wall-clock times after `wall`, one a call; None once there are none.
+
+    croniter is imported when a cron rule is first met: most invocations meet none.
+    """
+    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
+
+    iterator = croniter(text, wall, max_years_between_matches=_YEARS_AHEAD)
 
     def step() -> datetime | None:
-        from croniter import CroniterBadDateError
-
         try:
             found: datetime = iterator.get_next(datetime)
         except CroniterBadDateError:
@@ -128,14 +126,6 @@ def _change_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime
         else:
             high = middle
     return (early + high * _SECOND).replace(microsecond=0)
-
-
-@lru_cache(maxsize=1)
-def _croniter() -> type[croniter]:
-    """croniter, imported when a cron rule is first met: most invocations meet none."""
-    from croniter import croniter
-
-    return croniter
 
 
 def _zone(name: str) -> ZoneInfo:

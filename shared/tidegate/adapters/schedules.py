@@ -14,7 +14,8 @@ from tidegate.domain.schedule import Backfill, Fate, Firing, JobTemplate, Misfir
 from tidegate.ports import Hold
 
 _STATE = (
-    "next_run", "look_at", "queued", "releasing", "last_run", "last_job_id", "last_error", "fired", "recent", "backfill",
+    "next_run", "look_at", "queued", "releasing", "last_run", "last_job_id", "last_error", "fired", "recent",
+    "backfill",
 )  # fmt: skip
 _BESIDE = ("version",)
 _DEFINITION = tuple(each.name for each in fields(Schedule) if each.name not in (*_STATE, *_BESIDE))

@@ -15,6 +15,7 @@ from . import home, jobs
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
+from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
@@ -84,5 +85,6 @@ app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
 app.command("stats")(jobs.stats)
 app.add_typer(queue_app, name="queue")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
 app.command("version")(show_version)

@@ -14,6 +14,7 @@ from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
 from .retries import Retries
+from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 
 __all__ = [
@@ -25,11 +26,15 @@ __all__ = [
     "JobFields",
     "JobFilters",
     "NewJob",
+    "NextRun",
     "Page",
     "Progress",
     "Queue",
     "Rejected",
     "Retries",
+    "Schedule",
+    "SchedulePage",
+    "ScheduleRun",
     "ServerError",
     "Stats",
     "UnexpectedAnswer",

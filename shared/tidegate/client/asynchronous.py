@@ -20,6 +20,7 @@ from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, Health, Job, Page, Queue, Stats
 from .retries import Retries
+from .schedules import AsyncScheduleMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 MAX_PAGE = 200
 
 
-class AsyncClient:
+class AsyncClient(AsyncScheduleMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

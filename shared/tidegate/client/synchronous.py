@@ -19,6 +19,7 @@ from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, Health, Job, Page, Queue, Stats
 from .retries import Retries
+from .schedules import ScheduleMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 MAX_PAGE = 200
 
 
-class Client:
+class Client(ScheduleMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

@@ -85,7 +85,9 @@ def _without_overlap(overlap: Overlap, due: _Due, now: Ms, previous: Job | None)
     return _one(released, passed, cancel, next_run=due.next_run)
 
 
-def _one(released: Ms | None, passed: list[Firing], cancel: bool, *, next_run: Ms | None, waits: bool = False) -> Decision:
+def _one(
+    released: Ms | None, passed: list[Firing], cancel: bool, *, next_run: Ms | None, waits: bool = False
+) -> Decision:
     release = () if released is None else (released,)
     return Decision(release, tuple(passed), next_run, waits=waits, cancel_previous=cancel, certain=False)
 

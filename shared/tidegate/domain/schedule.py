@@ -277,14 +277,17 @@ def _next_step(schedule: Schedule, step: Ms, after: Ms) -> Ms:
 
 
 def started(schedule: Schedule, now: Ms, next_match: NextMatch) -> Schedule:
-    """The schedule with `next_run` and `look_at` from `now` on; neither when it is disabled. Clears what was planned."""
+    """The schedule with `next_run` and `look_at` from `now` on; neither when it is disabled."""
     after = max(now, schedule.last_run or 0)
     next_run = next_time(schedule, after, next_match) if schedule.enabled else None
     return watched(replace(schedule, next_run=next_run, queued=False))
 
 
 def watched(schedule: Schedule, *, undecided_until: Ms | None = None) -> Schedule:
-    """The schedule with the `look_at` that its plans ask for; about `next_run` nothing is known before `undecided_until`."""
+    """The schedule with the `look_at` that its plans ask for.
+
+    About `next_run` nothing can be decided before `undecided_until`.
+    """
     run = schedule.next_run if undecided_until is None else undecided_until
     due = [run, schedule.backfill.due if schedule.backfill is not None else None]
     return replace(schedule, look_at=min((at for at in due if at is not None), default=None))

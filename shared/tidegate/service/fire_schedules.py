@@ -106,9 +106,7 @@ def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms) -> tuple[list[str]
 def _steps(ports: Ports, schedules: Sequence[Schedule], now: Ms, by: Ms) -> list[_Step]:
     previous = _previous_jobs(ports, schedules)
     held = {tenant: ports.schedules.hold_of(tenant) is not None for tenant in {each.tenant for each in schedules}}
-    return [
-        _step_or_put_off(ports, each, now, by, previous.get(each.id), held=held[each.tenant]) for each in schedules
-    ]
+    return [_step_or_put_off(ports, each, now, by, previous.get(each.id), held=held[each.tenant]) for each in schedules]
 
 
 def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[str, Job]:
@@ -122,9 +120,7 @@ def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[str, 
     return {schedule_id: job for (schedule_id, _), job in zip(asked, jobs, strict=True) if job is not None}
 
 
-def _step_or_put_off(
-    ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool
-) -> _Step:
+def _step_or_put_off(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
     """One that cannot be decided about, its zone being gone for example, is looked at again later."""
     try:
         return _step(ports, schedule, now, by, previous, held=held)
@@ -214,9 +210,13 @@ def _outcome(result: Submitted | TidegateError) -> bool | TidegateError:
 
 def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     """The schedule as it stands once its jobs are made."""
-    refused = {at: error for at, spec in step.runs.items() if isinstance(error := outcomes[str(spec.job_id)], TidegateError)}
+    refused = {
+        at: error for at, spec in step.runs.items() if isinstance(error := outcomes[str(spec.job_id)], TidegateError)
+    }
     fired = [at for at in step.runs if at not in refused]
-    done = with_firings(step.after, tuple(Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs))
+    done = with_firings(
+        step.after, tuple(Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs)
+    )
     if fired:
         last = fired[-1]
         done = replace(done, last_run=last, last_job_id=step.runs[last].job_id, fired=done.fired + len(fired))

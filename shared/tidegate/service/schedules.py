@@ -52,7 +52,14 @@ class Run:
 
 
 def create_schedule(
-    ports: Ports, caller: Caller, *, name: str, expression: str, job: JobTemplate, schedule_id: str | None = None, **options: Any
+    ports: Ports,
+    caller: Caller,
+    *,
+    name: str,
+    expression: str,
+    job: JobTemplate,
+    schedule_id: str | None = None,
+    **options: Any,
 ) -> tuple[Schedule, bool]:
     """Make a schedule; answers it, and whether it is new: asking again with the same id makes no second one.
 
@@ -66,7 +73,8 @@ def create_schedule(
         id=schedule_id or ports.new_id(), tenant=caller.tenant, name=name, owner=caller.user,
         expression=expression, job=job, created_at=now, updated_at=now, **options,
     )  # fmt: skip
-    schedule = started(fresh, now, _checked(ports, fresh).cron.next_match)
+    _check_surroundings(ports, fresh)
+    schedule = started(fresh, now, ports.cron.next_match)
     if schedule.enabled and schedule.next_run is None:
         raise InvalidInput.field("expression", "has no time to come")
     if not ports.schedules.create(schedule):
@@ -84,7 +92,9 @@ def get_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
     return _visible(ports, caller, ref)
 
 
-def list_schedules(ports: Ports, caller: Caller, after: str, limit: int, *, enabled_only: bool = False) -> tuple[Sequence[Schedule], str | None]:
+def list_schedules(
+    ports: Ports, caller: Caller, after: str, limit: int, *, enabled_only: bool = False
+) -> tuple[Sequence[Schedule], str | None]:
     """Schedules that the caller may see, by name after `after`, and where the next page begins (None: at the end)."""
     caller.require(Scope.READ)
     found: list[Schedule] = []
@@ -103,23 +113,40 @@ def list_schedules(ports: Ports, caller: Caller, after: str, limit: int, *, enab
 def change_schedule(
     ports: Ports, caller: Caller, ref: str, changes: Callable[[Schedule], Mapping[str, Any]]
 ) -> Schedule:
-    """Change the fields that `changes` makes of the schedule as it is; the next run is counted anew from now. Raises NotFound, InvalidInput."""
+    """Change the fields that `changes` makes of the schedule as it is; the next run is counted anew from now.
+
+    Raises NotFound, InvalidInput.
+    """
     caller.require(Scope.SUBMIT)
-    return _change(ports, caller, ref, lambda seen: _restarted(ports, _checked_change(ports, seen, changes(seen))))
+
+    def change(seen: Schedule) -> Schedule:
+        changed = replace(seen, **changes(seen))
+        _check_surroundings(ports, changed)
+        return _restarted(ports, changed)
+
+    return _change(ports, caller, ref, change)
 
 
 def enable_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
     """Let it run again, from now on: times that passed meanwhile are no missed runs."""
     caller.require(Scope.SUBMIT)
-    enabled = {"enabled": True, "paused_by": None, "paused_reason": None}
-    return _change(ports, caller, ref, lambda seen: _restarted(ports, replace(seen, **enabled)))
+    return _change(
+        ports,
+        caller,
+        ref,
+        lambda seen: _restarted(ports, replace(seen, enabled=True, paused_by=None, paused_reason=None)),
+    )
 
 
 def disable_schedule(ports: Ports, caller: Caller, ref: str, reason: str | None = None) -> Schedule:
     """Make no more jobs, and end its backfill. Jobs made already, up to a tick ahead, still run."""
     caller.require(Scope.SUBMIT)
-    disabled = {"enabled": False, "paused_by": caller.user, "paused_reason": reason, "backfill": None}
-    return _change(ports, caller, ref, lambda seen: _restarted(ports, replace(seen, **disabled)))
+
+    def disabled(seen: Schedule) -> Schedule:
+        stopped = replace(seen, enabled=False, paused_by=caller.user, paused_reason=reason, backfill=None)
+        return _restarted(ports, stopped)
+
+    return _change(ports, caller, ref, disabled)
 
 
 def delete_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
@@ -141,7 +168,9 @@ def trigger_schedule(ports: Ports, caller: Caller, ref: str, job_id: str | None 
     return submit_one(ports, owner, spec).job
 
 
-def backfill_schedule(ports: Ports, caller: Caller, ref: str, first: Ms, until: Ms, per_minute: int) -> tuple[Schedule, int]:
+def backfill_schedule(
+    ports: Ports, caller: Caller, ref: str, first: Ms, until: Ms, per_minute: int
+) -> tuple[Schedule, int]:
     """Run the past times from `first` to `until`, both included, at a rate; answers how many there are.
 
     Times whose job is still kept are passed over. Raises Conflict while another backfill goes on, InvalidInput.
@@ -181,7 +210,9 @@ def next_runs(ports: Ports, schedule: Schedule, count: int) -> list[Moment]:
 def history(ports: Ports, schedule: Schedule) -> list[Run]:
     """What became of its latest times, newest first, with the jobs that are still kept."""
     firings = list(reversed(schedule.recent))
-    jobs = ports.jobs.get([JobKey(schedule.tenant, run_id(schedule.id, each.at)) for each in firings]) if firings else []
+    jobs = (
+        ports.jobs.get([JobKey(schedule.tenant, run_id(schedule.id, each.at)) for each in firings]) if firings else []
+    )
     return [Run(each, job if each.fate is Fate.FIRED else None) for each, job in zip(firings, jobs, strict=True)]
 
 
@@ -209,20 +240,13 @@ def _upcoming(ports: Ports, schedule: Schedule, after: Ms) -> Ms | None:
     return next_time(schedule, after, ports.cron.next_match)
 
 
-def _checked(ports: Ports, schedule: Schedule) -> Ports:
+def _check_surroundings(ports: Ports, schedule: Schedule) -> None:
     """Raises InvalidInput for a zone or a queue that there is not."""
     ports.cron.check_zone(schedule.timezone)
     try:
         queue_named(ports, schedule.tenant, schedule.job.queue)
     except NotFound as error:
         raise InvalidInput.field("job.queue", error.message) from error
-    return ports
-
-
-def _checked_change(ports: Ports, seen: Schedule, changes: Mapping[str, Any]) -> Schedule:
-    changed = replace(seen, **changes)
-    _checked(ports, changed)
-    return changed
 
 
 def _restarted(ports: Ports, schedule: Schedule) -> Schedule:
