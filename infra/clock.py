@@ -64,7 +64,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="clock",
-        purpose="each minute: due jobs, lapsed leases, lost tickets",
+        purpose="each minute: schedules, due jobs, lapsed leases, lost tickets",
         memory=1024,
         timeout=TIMEOUT,
         access=[

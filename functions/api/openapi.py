@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from tidegate import __version__
 
+from . import schedule_answers  # noqa: F401 - adds to ANSWERS
 from .answers import ANSWERS, Error
 from .errors import INTERNAL, STATUS
 from .resolver import build
@@ -28,6 +29,8 @@ _QUERIES = {
     "/events": "EventQuery",
     "/dags": "RunsQuery",
     "/dags/{dag_id}/graph": "GraphQuery",
+    "/schedules": "ScheduleQuery",
+    "/schedules/{ref}/next": "NextQuery",
 }
 """The model of each query string."""
 _METADATA = {
@@ -48,9 +51,12 @@ _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
 _LISTINGS = ("/jobs", "/api/jobs", "/api/jobs/{key}")
 """Where jobs are listed, with the same parameters."""
-_MEANING = {200: "Done.", 201: "Accepted for the first time.", INTERNAL: "Something went wrong."} | {
-    status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
-}
+_MEANING = {
+    200: "Done.",
+    201: "Accepted for the first time.",
+    202: "Accepted; it goes on by itself.",
+    INTERNAL: "Something went wrong.",
+} | {status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))}
 _DESCRIPTION = (
     "A serverless job scheduler. Every answer is JSON; every error has `success` false, a `code` for programs, "
     "a `message` for people and `details`. Times are RFC 3339 with an offset, durations are seconds."

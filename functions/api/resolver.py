@@ -24,6 +24,7 @@ from . import (
     pipeline,
     queues,
     records,
+    schedules,
     stats,
     wire,
 )
@@ -34,6 +35,7 @@ _ROUTERS = (
     dags.router,
     events.router,
     queues.router,
+    schedules.router,
     stats.router,
     pipeline.router,
     maintenance.router,

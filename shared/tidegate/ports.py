@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.events import Event
 from tidegate.domain.guarded import GuardedWrite, Outcome
@@ -20,6 +21,7 @@ from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
+from tidegate.domain.schedule import Schedule
 from tidegate.domain.ticket import Lane, Ticket
 
 
@@ -235,6 +237,73 @@ class Timers(Protocol):
         """Forget each."""
 
 
+class ScheduleKey(NamedTuple):
+    """What names a schedule in the whole deployment."""
+
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """All schedules of a tenant are paused: who did it, when and why."""
+
+    by: str
+    at: Ms
+    reason: str | None = None
+
+
+class Schedules(Protocol):
+    """Schedules, and the index of those that the clock must look at."""
+
+    def create(self, schedule: Schedule) -> bool:
+        """Store a new schedule. Guard: the tenant has none of that name. Answers whether it was stored."""
+
+    def get(self, keys: Sequence[ScheduleKey]) -> Sequence[Schedule | None]:
+        """The schedules as last written, in the order asked for; None where there is none."""
+
+    def name_of(self, tenant: str, schedule_id: str) -> str | None:
+        """The name of the tenant's schedule with that id."""
+
+    def list(self, tenant: str, after: str, limit: int) -> Sequence[Schedule]:
+        """Schedules of the tenant by name, from the first name after `after` ("" comes before all)."""
+
+    def replace_if_unchanged(self, changes: Sequence[tuple[Schedule, Schedule]]) -> Sequence[bool]:
+        """Store each (new, seen), each for itself; name and id stay the same.
+
+        Guard: the stored version is that of `seen`; the new one is one higher. Answers which were stored.
+        """
+
+    def delete_if_unchanged(self, seen: Schedule) -> bool:
+        """Delete a schedule. Guard: the stored version is that of `seen`. Answers whether it was deleted."""
+
+    def due(self, by: Ms, limit: int) -> Sequence[ScheduleKey]:
+        """Schedules whose `look_at` is not after `by`, soonest first. Costs nothing for those that are not due."""
+
+    def hold_of(self, tenant: str) -> Hold | None:
+        """The pause of all the tenant's schedules, if there is one."""
+
+    def set_hold(self, tenant: str, hold: Hold | None) -> None:
+        """Pause all schedules of the tenant, or end the pause."""
+
+
+class Cron(Protocol):
+    """When cron rules match on the clocks of real places."""
+
+    def check_zone(self, timezone: str) -> None:
+        """Raises InvalidInput unless it is an IANA time zone."""
+
+    def next_match(self, rule: CronRule, timezone: str, after: Ms) -> Ms | None:
+        """The first time after `after` at which the rule matches; None if that is more than nine years away.
+
+        A rule that names hours runs each wall-clock time once: one that does not exist at the jump, one that
+        comes twice the first time. A rule for every hour follows the hours that really pass.
+        """
+
+    def local(self, timezone: str, at: Ms) -> str:
+        """The time on the clocks of a zone, as RFC 3339 with its offset."""
+
+
 class Addition(NamedTuple):
     """Numbers to add to the fields of one series of one tenant."""
 
@@ -383,6 +452,8 @@ class Ports:
     queues: Queues
     lanes: Lanes
     timers: Timers
+    schedules: Schedules
+    cron: Cron
     figures: Figures
     dags: Dags
     tokens: Tokens
@@ -392,6 +463,8 @@ class Ports:
     new_id: Callable[[], str]
     rng: random.Random
     pools: frozenset[str] = frozenset({"default"})
+    clock_seconds: float = 1.0
+    """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     close: Callable[[], object] = _nothing

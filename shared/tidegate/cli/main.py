@@ -16,6 +16,7 @@ from .dags import dag_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
+from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
@@ -100,5 +101,6 @@ app.command("backup")(care.backup)
 app.command("doctor")(care.doctor)
 app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
 app.command("version")(show_version)

@@ -17,6 +17,7 @@ from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected,
 from .operations import Maintained
 from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
+from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "LogLine",
     "Maintained",
     "NewJob",
+    "NextRun",
     "Node",
     "Page",
     "Progress",
@@ -41,6 +43,9 @@ __all__ = [
     "Ref",
     "Rejected",
     "Retries",
+    "Schedule",
+    "SchedulePage",
+    "ScheduleRun",
     "ServerError",
     "StateChange",
     "Stats",

@@ -23,6 +23,7 @@ from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
+from .schedules import AsyncScheduleMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
 
@@ -31,7 +32,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

@@ -14,6 +14,7 @@ from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
+from .fire_schedules import fire_schedules
 from .release import check_runs
 from .retention import retire
 
@@ -35,6 +36,8 @@ class Ticked:
     recovered: int = 0
     expired: int = 0
     retired: int = 0
+    fired: int = 0
+    """Jobs made by schedules."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -44,7 +47,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
     """
     now = ports.now()
-    done = wake_due(ports, now, now + round(period_seconds * 1000))
+    until = now + round(period_seconds * 1000)
+    fired = fire_schedules(ports, until)
+    done = replace(wake_due(ports, now, until), fired=len(fired))
     done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)

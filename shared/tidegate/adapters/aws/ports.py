@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
@@ -14,6 +15,7 @@ from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
 from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
@@ -50,6 +52,8 @@ def open_ports(
         queues=DynamoQueues(registry),
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
+        schedules=DynamoSchedules(registry),
+        cron=ZonedCron(),
         figures=DynamoFigures(registry, now),
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
@@ -59,4 +63,5 @@ def open_ports(
         new_id=new_id,
         rng=rng,
         pools=frozenset(pools),
+        clock_seconds=60.0,
     )

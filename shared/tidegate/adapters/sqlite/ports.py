@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
@@ -17,6 +18,7 @@ from .events import SqliteEvents
 from .jobs import SqliteJobs
 from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
 from .upkeep import SqliteUpkeep
 
@@ -52,6 +54,8 @@ def open_ports(
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
+        schedules=SqliteSchedules(database),
+        cron=ZonedCron(),
         figures=SqliteFigures(database),
         dags=SqliteDags(database),
         tokens=SqliteTokens(database),

@@ -100,3 +100,10 @@ CREATE TABLE IF NOT EXISTS logs (
     PRIMARY KEY (tenant, job_id, created_at, attempt, number)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, event TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS schedules (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, look_at INTEGER,
+    definition TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS schedules_id ON schedules (tenant, id);
+CREATE INDEX IF NOT EXISTS schedules_due ON schedules (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS schedule_holds (tenant TEXT PRIMARY KEY, hold TEXT NOT NULL) STRICT, WITHOUT ROWID;
