@@ -29,11 +29,11 @@ CRON = ZonedCron()
 RULES = (
     ("0 2 * * *", "Europe/Berlin"),
     ("30 1,2 * * *", "America/New_York"),
-    ("0 */6 * * *", "Australia/Lord_Howe"),
-    ("15 * * * *", "Africa/Casablanca"),
+    ("45 1,13 * * *", "Australia/Lord_Howe"),
+    ("15 3 * * *", "Africa/Casablanca"),
     ("0 0 1 * *", "Asia/Gaza"),
     ("0 9 * * MON-FRI", "UTC"),
-    ("every 7h", "UTC"),
+    ("every 17h", "UTC"),
 )
 
 
@@ -110,7 +110,7 @@ def all_times(schedule: Schedule, until: Ms) -> list[Ms]:
 
 
 def ticks(rng: random.Random, start: Ms, end: Ms) -> Iterator[tuple[Ms, int]]:
-    """When the clock ticks, and how often at that moment: some ticks are lost, some doubled, some hours are all lost."""
+    """When the clock ticks, and how often at that moment: some are lost, some doubled, of some hours all are lost."""
     at = start
     while at < end:
         at += PERIOD_MS
@@ -142,19 +142,30 @@ def store(ports: Ports, clock: Clock, **fields: Any) -> list[Schedule]:
     return made
 
 
+def next_look(ports: Ports) -> Ms:
+    """When something is due next."""
+    (key,) = ports.schedules.due(2**50, 1)
+    (schedule,) = ports.schedules.get([key])
+    assert schedule is not None
+    assert schedule.look_at is not None
+    return schedule.look_at
+
+
 def run_until(ports: Ports, clock: Clock, end: Ms, rng: random.Random) -> tuple[int, int, list[tuple[Ms, Ms]]]:
     """Tick until `end`; answers ticks done, ticks doubled, and the gaps between ticks."""
     count = doubled = 0
-    gaps, last = [], clock.now()
+    gaps, last, soonest = [], clock.now(), 0
     for at, times in ticks(rng, clock.now(), end):
         if at < last:
             continue
         gaps.append((last, at))
         last = at
-        # what is not due is not looked at: the year passes as fast as the index says so
         clock.advance((at - clock.now()) / 1000)
-        for _ in range(times):
-            fire_schedules(ports, clock.now() + PERIOD_MS)
+        # a tick with nothing due does no more than look: only each hundredth of these is made
+        if at + PERIOD_MS >= soonest or count % 100 == 0:
+            for _ in range(times):
+                fire_schedules(ports, clock.now() + PERIOD_MS)
+            soonest = next_look(ports)
         count, doubled = count + times, doubled + (times > 1)
     return count, doubled, gaps
 
@@ -164,8 +175,8 @@ def test_a_year_of_ticks_loses_and_doubles_nothing(
 ) -> None:
     """Overlap allowed: every time that was not missed by downtime has exactly one job; run_all leaves out none."""
     ports, made, clock = world
-    rng, begin = random.Random(4), time.perf_counter()
-    schedules = [each for each in store(ports, clock, misfire_window_seconds=30 * 86_400.0)]
+    rng, begin = random.Random(4), time.process_time()
+    schedules = store(ports, clock, misfire_window_seconds=30 * 86_400.0)
     end = clock.now() + YEAR_MS
     count, doubled, gaps = run_until(ports, clock, end, rng)
     outages = [(low, high) for low, high in gaps if high - low > GRACE_MS]
@@ -181,11 +192,11 @@ def test_a_year_of_ticks_loses_and_doubles_nothing(
         else:
             extra += len(fired - set(times))
     twice = sum(puts > 1 for puts in made.puts.values())
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     with capsys.disabled():
         print(  # noqa: T201
             f"\n  a virtual year: {count} ticks ({doubled} doubled, {len(outages)} outages), "
-            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s"
+            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s of processor time"
         )
     assert len(outages) > 3
     assert expected_total > 5_000
