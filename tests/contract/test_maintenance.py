@@ -178,7 +178,7 @@ class Mortal:
 def mortal(ports: Ports, calls: int, *, after: bool) -> Ports:
     fuse = [calls]
     names = ("jobs", "blobs", "upkeep", "tickets", "lanes")
-    return replace(ports, **{name: Mortal(getattr(ports, name), fuse, after=after) for name in names})
+    return replace(ports, **{name: Mortal(getattr(ports, name), fuse, after=after) for name in names})  # type: ignore[arg-type]
 
 
 def deaths(home: Home, act: Callable[[Ports], object], *, after: bool) -> Iterator[int]:

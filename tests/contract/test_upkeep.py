@@ -33,7 +33,7 @@ def there(ports: Ports, job: Job) -> bool:
 
 
 def walked(ports: Ports, limit: int) -> list[Job]:
-    found, after = [], None
+    found, after = [], None  # type: ignore[var-annotated]
     while True:
         part, after = ports.upkeep.walk(after, limit)
         found += part

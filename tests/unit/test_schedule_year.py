@@ -95,7 +95,7 @@ def world(tmp_path: Path, clock: Clock) -> Iterator[tuple[Ports, Made, Clock]]:
     made = Made(clock)
     app = embedded(tmp_path / "home", now=clock.now, new_id=clock.new_id, synchronous="NORMAL")
     app.ports.close()
-    ports: Any = replace(app.ports, jobs=made, tickets=Silent(), clock_seconds=60.0)
+    ports: Any = replace(app.ports, jobs=made, tickets=Silent(), clock_seconds=60.0)  # type: ignore[arg-type]
     yield ports, made, clock
     ports.close()
 
@@ -196,7 +196,8 @@ def test_a_year_of_ticks_loses_and_doubles_nothing(
     with capsys.disabled():
         print(  # noqa: T201
             f"\n  a virtual year: {count} ticks ({doubled} doubled, {len(outages)} outages), "
-            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s of processor time"
+            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, "
+            f"{extra} unasked for, in {seconds:.1f} s of processor time"
         )
     assert len(outages) > 3
     assert expected_total > 5_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -278,7 +280,7 @@ class TestOverlap:
     def test_never_two_at_once_and_none_more_than_needed(self, home: Home, overlap: Overlap) -> None:
         spans = sorted(self.run(home, overlap, 200, each=13))
         ended = [span for span in spans if span[1] > 0]
-        assert all(one[1] <= other[0] for one, other in zip(ended, ended[1:], strict=False))
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(ended))
         assert len(ended) >= 8
 
 
@@ -435,7 +437,7 @@ class TestChanges:
         assert (again, created) == (first, False)
         for fields in ({}, {"schedule_id": SCHEDULE_ID.replace("a", "b")}, {"name": "t", "schedule_id": SCHEDULE_ID}):
             with pytest.raises(Conflict):
-                create(home, **fields)
+                create(home, **fields)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         "fields",
@@ -503,7 +505,7 @@ class Meter:
 
     def around(self, ports: Ports) -> Ports:
         names = ("jobs", "tickets", "queues", "lanes", "schedules", "timers", "figures")
-        return replace(ports, **{name: _Metered(getattr(ports, name), self) for name in names})
+        return replace(ports, **{name: _Metered(getattr(ports, name), self) for name in names})  # type: ignore[arg-type]
 
 
 class _Metered:
@@ -580,10 +582,8 @@ def played(folder: Path, scene: Callable[[Home], None], meter: Meter) -> dict[st
     try:
         scene(home)
         metered = replace(home.app, ports=meter.around(home.ports))
-        try:
+        with contextlib.suppress(Died):
             fire_schedules(metered.ports, home.clock.now() + 1_000)
-        except Died:
-            pass
         for _ in range(2):
             fire_schedules(home.ports, home.clock.now() + 1_000)
         assert all(not stored_one.releasing for stored_one in home.ports.schedules.list("main", "", 100))
