@@ -97,10 +97,11 @@ def test_a_fast_stream_of_progress_costs_two_writes_a_second(ports: Ports) -> No
             told += 1
             context.progress(min(1.0, told / 1e6), str(told))
 
+    begin = time.monotonic()
     serve(watched, worker(watched, work=work))
-    assert told > 1_000
+    most = (time.monotonic() - begin) / 0.5 + 1
     progress = [write for write in counting.writes if "progress" in write.values and "state" not in write.values]
-    assert 3 <= len(progress) <= 5
+    assert 1 <= len(progress) <= most < told
     assert stored(ports, job).progress == Progress(told / 1e6, str(told))
 
 

@@ -6,7 +6,7 @@ Three ways to stop it: the process dies (before the call, after it, in the middl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,16 +14,16 @@ from functools import cache
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Ms
 
-from . import actors
-from .actors import Cast, Home
+from . import machinery
+from .cast import EMBEDDED, PULL, Cast, Home
 from .ending import check_end, database, on_stage, recovery_bound, supervise
 from .faults import Faults, Kind
-from .ports import Store
+from .store import Store
 from .use_cases import USE_CASES, VISITS, Scene, Step, UseCase
 from .watch import Broken, Watch
 from .world import Crash, Process, World
 
-HOMES = (actors.EMBEDDED, actors.PULL)
+HOMES = (EMBEDDED, PULL)
 DEATHS = (Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.TORN)
 FAILURES = (Kind.REFUSED, Kind.UNREPORTED, Kind.PARTIAL)
 
@@ -67,6 +67,33 @@ class Point:
     recovery: Ms
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Many points."""
+
+    count: int
+    bad: tuple[Point, ...]
+    recovery: Ms
+
+    def told(self, what: str) -> str:
+        """One line."""
+        lost, double = (sum(_breaks(point, rule) for point in self.bad) for rule in (Broken.LOST, Broken.DOUBLED))
+        others = sum(not _breaks(point, Broken.LOST) and not _breaks(point, Broken.DOUBLED) for point in self.bad)
+        worst = f"worst recovery {self.recovery / 1000:.0f} s"
+        return f"{self.count} {what}, {lost} lost, {double} double, {others} otherwise wrong; {worst}"
+
+
+def summed_up(points: Iterable[Point]) -> Summary:
+    """Count the points, and keep those where a rule broke."""
+    seen = list(points)
+    bad = tuple(point for point in seen if point.broken)
+    return Summary(len(seen), bad, max(point.recovery for point in seen))
+
+
+def _breaks(point: Point, rule: Broken) -> bool:
+    return any(broken is rule for broken, _ in point.broken)
+
+
 def crash_points(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
     """Die before, after and within every call of every use case."""
     return (
@@ -83,13 +110,13 @@ def failed_calls(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
 
 def visits(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
     """Before every call of every use case, let somebody else do something with the same jobs."""
-    return (
-        point
-        for home in homes
-        for case in USE_CASES
-        for name, visit in VISITS.items()
-        for point in _visited(case, home, name, visit)
-    )
+    return (point for home in homes for case in USE_CASES for point in visits_of(case.name, home))
+
+
+def visits_of(use_case: str, home: Home) -> Iterator[Point]:
+    """The same for one use case."""
+    (case,) = (case for case in USE_CASES if case.name == use_case)
+    return (point for name, visit in VISITS.items() for point in _visited(case, home, name, visit))
 
 
 def _at_every_call(case: UseCase, home: Home, kind: Kind) -> Iterator[Point]:
@@ -134,7 +161,7 @@ def perform(case: UseCase, home: Home, faults: AtCall) -> Watch:
         if case.asks_again and faults.struck:
             scene.process, scene.ports = (process, ports) if process.alive else cast.start(case.role)
             case.act(scene)
-        everybody(cast)
+        machinery.everybody(cast, workers=2, clock_after=1_000)
         supervise(cast, world.now)
 
     with on_stage(cast):
@@ -142,12 +169,3 @@ def perform(case: UseCase, home: Home, faults: AtCall) -> Watch:
         world.run()
     check_end(cast)
     return watch
-
-
-def everybody(cast: Cast) -> None:
-    """Workers, clock, change feed and the reader of dead letters begin."""
-    for _ in range(2):
-        cast.forever("worker", actors.puller(cast))
-    cast.forever("feed", actors.pump(cast) if cast.home is actors.EMBEDDED else actors.stream(cast))
-    cast.forever("digger", actors.grave_digger(cast))
-    cast.world.spawn(lambda: actors.clock(cast), 1_000)

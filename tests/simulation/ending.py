@@ -13,9 +13,9 @@ from tidegate.adapters.sqlite.database import Database
 from tidegate.adapters.sqlite.registry import SqliteFigures
 from tidegate.domain.job import Ms
 
-from . import actors
-from .actors import Cast, Home
-from .ports import open_store
+from .cast import Cast, Home, on_virtual_time
+from .machinery import quiet_until
+from .store import open_store
 from .watch import Broken
 from .world import World
 
@@ -48,9 +48,9 @@ def on_stage(cast: Cast) -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        with actors.on_virtual_time(cast):
+        with on_virtual_time(cast):
             yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, it should not have come this far
+    except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         cast.watch.breaks(Broken.RAISED, f"{error!r} in {where.name}")
     finally:
@@ -70,7 +70,7 @@ def supervise(cast: Cast, end: Ms) -> None:
     litter_at: Ms | None = None
     while not world.over:
         watch.check_stalls()
-        waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
+        waits = max(5_000, min(quiet_until(cast) - world.now, HOUR))
         if cast.clients or any(watch.open()):
             litter_at = None
         else:
@@ -120,3 +120,12 @@ def check_end(cast: Cast) -> None:
     entered = {state.value: n for state, n in watch.entered.items()}
     if dict(store.database.rows(hours)) != entered:
         watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")
+    announced = dict(store.database.rows(_ANNOUNCED))
+    if announced != entered:
+        watch.breaks(Broken.MISCOUNTED, f"events: {announced}, in truth {entered}")
+
+
+_ANNOUNCED = """
+    SELECT json_extract(event, '$.state') AS state, COUNT(*) FROM events
+    WHERE state IS NOT NULL AND state IS NOT json_extract(event, '$.old_state') GROUP BY state
+"""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
 from tidegate.domain import guarded
@@ -18,7 +19,7 @@ from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey
 from tidegate.service import bury, claim, record_changes, tick
 
-from . import history
+from . import crash_points, history
 from .watch import Broken
 
 Patch = pytest.MonkeyPatch
@@ -36,13 +37,15 @@ class Mutant:
     caught_by: frozenset[Broken]
     style: str | None = None
     """Which histories to try; None: any."""
+    use_case: str | None = None
+    """The use case that shows it when somebody comes between its calls; None: histories show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """The first history that caught a mutant."""
+    """What caught a mutant first."""
 
-    seed: int
+    where: str
     rule: Broken
     text: str
 
@@ -56,13 +59,20 @@ def mutated(mutant: Mutant) -> Iterator[None]:
 
 
 def hunt(mutant: Mutant, seeds: int = _SEEDS) -> Killed | None:
-    """Play histories until one catches the mutant."""
+    """Go on until the mutant is caught, or give up."""
     with mutated(mutant):
-        for seed in range(seeds):
-            for rule, text in history.play(seed, style=mutant.style).broken:
+        for where, broken in _findings(mutant, seeds):
+            for rule, text in broken:
                 if rule in mutant.caught_by:
-                    return Killed(seed, rule, text)
+                    return Killed(where, rule, text)
     return None
+
+
+def _findings(mutant: Mutant, seeds: int) -> Iterator[tuple[str, Iterable[tuple[Broken, str]]]]:
+    if mutant.use_case is None:
+        return ((f"seed {seed}", history.play(seed, style=mutant.style).broken) for seed in range(seeds))
+    points = crash_points.visits_of(mutant.use_case, crash_points.HOMES[0])
+    return ((f"{point.use_case}, {point.how} call {point.number}", point.broken) for point in points)
 
 
 def _guard(patch: Patch, name: str, guard: Callable[[GuardedWrite], Guard]) -> None:
@@ -152,11 +162,9 @@ def _finished_before_settled(patch: Patch) -> None:
             acknowledge(Done())
             return outcome
 
-        self._run = run_and_finish  # type: ignore[method-assign]
-        try:
+        with pytest.MonkeyPatch.context() as ahead:
+            ahead.setattr(self, "_run", run_and_finish)
             return real(self, job, ticket, lambda verdict: None, seconds_left)
-        finally:
-            del self._run  # type: ignore[method-assign]
 
     patch.setattr(Runner, "_attempt", hasty)
 
@@ -251,7 +259,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("no re-ticketing by the clock", _no_reticketing, _caught(B.LOST)),
     Mutant("lanes are forgotten", _lanes_forgotten, _caught(B.LOST)),
     Mutant("due jobs are never woken", _never_woken, _caught(B.LOST)),
-    Mutant("due jobs are never promoted", _never_promoted, _caught(B.LATE), "calm"),
+    Mutant("due jobs are never promoted", _never_promoted, _caught(B.LATE), "priority"),
     Mutant("lease timers are never set", _no_timers, _caught(B.LOST)),
     Mutant("lease timers are never cleared", _timers_kept, _caught(B.LITTER)),
     Mutant("tickets are never spent", _tickets_kept, _caught(B.LITTER)),
@@ -265,6 +273,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a snooze uses up an attempt", _snooze_counts, _caught(B.UNBOUNDED)),
     Mutant("a dead letter decides the state", _dead_letter_decides, _caught(B.ZOMBIE, B.OVERWRITTEN)),
     Mutant("a change batch is counted again", _batches_counted_again, _caught(B.MISCOUNTED)),
-    Mutant("cancel overwrites whatever is there", _cancel_anything, _caught(B.OVERWRITTEN, B.ZOMBIE)),
+    Mutant("cancel overwrites whatever is there", _cancel_anything, _caught(B.OVERWRITTEN, B.ZOMBIE),
+           use_case="cancel a waiting job"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
-)
+)  # fmt: skip

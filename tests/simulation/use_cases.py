@@ -9,14 +9,16 @@ from typing import Any
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Ms
 from tidegate.domain.spec import JobSpec
-from tidegate.domain.ticket import encode, ticket_for
+from tidegate.domain.ticket import decode, encode, ticket_for
+from tidegate.execution.runner import Again, Verdict
 from tidegate.ports import Delivery, JobKey, Ports
 from tidegate.runtime import App
 from tidegate.service import bury, claim, control, settle, submit, tick
 
-from . import actors
-from .actors import CALLER, Cast, VirtualRunner
-from .world import Process
+from . import machinery
+from .cast import CALLER, EMBEDDED, SETTINGS, Cast
+from .workers import VirtualRunner
+from .world import START, Process
 
 MINUTE: Ms = 60_000
 
@@ -50,7 +52,7 @@ class Scene:
         """A worker claims the next job and is never heard of again."""
         delivery = self.deliver()
         process, ports = self.cast.start("worker")
-        ticket = ticket_for(self.job(actors.decode(delivery.body).job_id))
+        ticket = ticket_for(self.job(decode(delivery.body).job_id))
         found = claim.claim_for(ports, ticket, process.name, self.cast.home.lease, receives=1)
         assert isinstance(found, claim.Claimed)
         self.cast.watch.lets_go(process)
@@ -67,8 +69,8 @@ class Scene:
         """The worker under test serves the delivery that was kept for it, as the pull loop would."""
         delivery: Delivery = self.known["delivery"]
 
-        def acknowledge(verdict: Any) -> None:
-            if isinstance(verdict, actors.execution.Again):
+        def acknowledge(verdict: Verdict) -> None:
+            if isinstance(verdict, Again):
                 self.ports.tickets.again(delivery, verdict.seconds)
             else:
                 self.ports.tickets.finish([delivery])
@@ -95,7 +97,7 @@ def spec(job_id: str | None, *does: str, **fields: Any) -> JobSpec:
     """A job whose attempts do this, one after the other."""
     plan: list[Mapping[str, Any]] = [{"does": each, "ms": 100, "seconds": 5} for each in (*does, "work")]
     data = {"plan": plan, **fields.pop("data", {})}
-    return JobSpec(name="work", job_id=job_id, data=data, **fields)
+    return JobSpec(name=fields.pop("name", "work"), job_id=job_id, data=data, **fields)
 
 
 def _has(job_id: str, *does: str, **fields: Any) -> Step:
@@ -126,7 +128,7 @@ def _purge(scene: Scene) -> None:
 def _feed(scene: Scene) -> None:
     """The change feed has caught up."""
     records = scene.cast.store.feed.read(1_000)
-    actors.handle(scene.cast, App(scene.helper, actors.SETTINGS), records)
+    machinery.handle(scene.cast, App(scene.helper, SETTINGS), records)
     scene.cast.store.feed.drop(records)
 
 
@@ -176,11 +178,11 @@ def _buries(scene: Scene) -> None:
 
 def _records(scene: Scene) -> None:
     """The embedded home's pump, or a batch of the stream, which comes again as it was until it is handled."""
-    if scene.cast.home is actors.EMBEDDED:
-        return actors.pump_once(scene.cast, scene.process)
+    if scene.cast.home is EMBEDDED:
+        return machinery.pump_once(scene.cast, scene.process)
     store = scene.cast.store
     records = scene.known.setdefault("records", store.feed.read(1_000))
-    while not actors.handle(scene.cast, App(scene.ports, actors.SETTINGS), records):
+    while not machinery.handle(scene.cast, App(scene.ports, SETTINGS), records):
         pass
     return store.feed.drop(records)
 
@@ -192,7 +194,7 @@ USE_CASES: tuple[UseCase, ...] = (
     UseCase("submit one, ask again", (), _submits(spec("a")), asks_again=True),
     UseCase("submit one with a large payload", (), _submits(spec("a", data=BIG))),
     UseCase("submit one with a large payload, ask again", (), _submits(spec("a", data=BIG)), asks_again=True),
-    UseCase("submit one for a later day", (), _submits(spec("a", start_after=actors.START + 90_000_000))),
+    UseCase("submit one for a later day", (), _submits(spec("a", start_after=START + 90_000_000))),
     UseCase("submit a batch", (), _submits(*BATCH)),
     UseCase("submit a batch, ask again", (), _submits(*BATCH), asks_again=True),
     UseCase("submit without an id", (), _submits(spec(None))),
@@ -212,6 +214,9 @@ USE_CASES: tuple[UseCase, ...] = (
     UseCase("cancel a running job", (_has("a"), _held), lambda s: control.cancel(s.ports, CALLER, "a")),
     UseCase("cancel a lost job, serve it", (_has("a"), _vanish, lambda s: control.cancel(s.helper, CALLER, "a"),
                                             _delivered), _serves, "worker"),
+    UseCase("clean up after a lost job that was cancelled", (
+        _has("a", name="tidy"), _vanish, lambda s: control.cancel(s.helper, CALLER, "a"), _delivered,
+    ), _serves, "worker"),
     UseCase("retry", (_fails,), lambda s: control.retry(s.ports, CALLER, "a")),
     UseCase("retry next day", (_fails, _wait(90_000_000), _ticks), lambda s: control.retry(s.ports, CALLER, "a")),
     UseCase("reprioritise", (_has("a"), _has("b")), lambda s: control.reprioritise(s.ports, CALLER, "a", 1)),
@@ -224,7 +229,8 @@ USE_CASES: tuple[UseCase, ...] = (
     ), _ticks, "clock"),
     UseCase("tick: wake on a later day", (_delayed("a", 90_000_000), _wait(90_000_000), _ticks), _ticks, "clock"),
     UseCase("tick: leases", (_has("a"), _has("b"), _vanish, _vanish, _feed, _purge), _ticks, "clock"),
-    UseCase("tick: lanes", (_has("a"), _has("b"), _has("c", expire_in_seconds=1.0), _purge, _wait(MINUTE)), _ticks, "clock"),
+    UseCase("tick: lanes", (_has("a"), _has("b"), _has("c", expire_in_seconds=1.0), _purge, _wait(MINUTE)), _ticks,
+            "clock"),
     UseCase("record changes", (_has("a"), _has("b", "fail"), _held), _records, "feed", asks_again=True),
     UseCase("bury a dead letter", (_has("a"), _purge), _buries, "digger"),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, s
 from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
+from tidegate.service.claim import CLEAN_UP_TRIES
 
 from .world import Process, World
 
@@ -115,7 +116,7 @@ class Watch:
             self.breaks(Broken.OVERWRITTEN, f"{job.id} was made again")
         now, spot = self.world.now, spot_of(job)
         seen = Seen(job, len(self.seen) + len(self.erased), spot, [(now, spot)], ready_since=now)
-        seen.loose_from, seen.busy_then = max(now, job.wake_at or 0), self.busy()
+        seen.loose_from, seen.busy_then = None if job.blocked else max(now, job.wake_at or 0), self.busy()
         self.seen[key] = self.lanes[Lane(job.tenant, job.queue)][key] = seen
         self.entered[job.state] += 1
 
@@ -214,7 +215,7 @@ class Watch:
             seen.completions += 1
             if seen.completions > 1:
                 self.breaks(Broken.DOUBLED, name)
-        if job.attempt > job.attempts_allowed:
+        if job.attempt > job.attempts_allowed + (CLEAN_UP_TRIES if job.cancel_requested else 0):
             self.breaks(Broken.UNBOUNDED, f"{job.id} attempt {job.attempt} of {job.attempts_allowed}")
 
     def _check_holder(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
@@ -252,7 +253,8 @@ class Watch:
         if self.strict_priority and before.state in WAITING:
             since = self.looked_at.get(process, 0)
             for other in self.lanes[Lane(job.tenant, job.queue)].values():
-                ahead = (other.job.rank, other.order) < (before.rank, seen.order)
+                first = other.order < seen.order if seen.spot.place is Place.READY else False
+                ahead = other.job.rank < before.rank or (other.job.rank == before.rank and first)
                 if ahead and other.spot.place is Place.READY and other.ready_since < since and not self._expired(other):
                     self.breaks(Broken.INVERTED, f"{job.id} (rank {before.rank}) before {other.job.id}")
 
@@ -266,7 +268,7 @@ class Watch:
             seen.spot, seen.ready_since = spot, self.world.now
             seen.history.append((self.world.now, spot))
         place, order = seen.spot.place, seen.spot.order
-        if job.state not in WAITING:
+        if job.state not in WAITING or job.blocked:
             right = place not in (Place.READY, Place.DUE)
         elif job.wake_at is None:
             right = place is Place.READY and order == job.rank
@@ -288,7 +290,9 @@ class Watch:
         elif job.state in TERMINAL:
             self._recovered(seen)
             seen.holder = seen.loose_from = None
-        elif before.state not in WAITING:
+        elif job.blocked:
+            seen.holder = seen.loose_from = None
+        elif before.state not in WAITING or before.blocked:
             seen.holder, seen.loose_from, seen.busy_then = None, max(now, job.wake_at or 0), self.busy()
 
     def _recovered(self, seen: Seen) -> None:

@@ -72,6 +72,7 @@ class Guard:
     - `unexpired_at` / `expired_by`: its `expires_at` is absent or after / present and not after
     - `lease_ended_by`: its `lease_until` is not after this time
     - `cancel_requested`: a stop has, or has not, been asked for
+    - `seen_at`: nobody has written it since this time, when the caller looked at it
     - `blocked`: it waits, or does not wait, for other nodes of its run
     """
 
@@ -83,6 +84,7 @@ class Guard:
     lease_ended_by: Ms | None = None
     cancel_requested: bool | None = None
     blocked: bool | None = None
+    seen_at: Ms | None = None
 
     def holds(self, job: Job) -> bool:
         """Whether `job` satisfies every part: the meaning that each store's condition must equal."""
@@ -94,6 +96,7 @@ class Guard:
             and (self.expired_by is None or _by(job.expires_at, self.expired_by))
             and (self.lease_ended_by is None or _by(job.lease_until, self.lease_ended_by))
             and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
+            and (self.seen_at is None or job.updated_at == self.seen_at)
             and (self.blocked is None or job.blocked == self.blocked)
         )
 
@@ -263,12 +266,12 @@ def expire_if_waiting(job: Job, now: Ms) -> GuardedWrite:
 def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
     """Put a delayed job whose time has come among the ready ones of its lane."""
     values = {"wake_at": None, "updated_at": now}
-    return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now), values, _ready(job))
+    return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now, seen_at=job.updated_at), values, _ready(job))
 
 
 def mark_ticketed_if_waiting(job: Job, now: Ms) -> GuardedWrite:
     """A ticket for a delayed job's time is under way: the clock need not look again before that one must be lost."""
-    guard = Guard(WAITING, attempt=job.attempt)
+    guard = Guard(WAITING, attempt=job.attempt, seen_at=job.updated_at)
     spot = due_spot(job.wake_at or now, ticketed=True)
     return GuardedWrite(job.tenant, job.id, guard, {"updated_at": now}, spot)
 
@@ -277,7 +280,7 @@ def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite
     """Give a waiting job another priority; a ready one changes its place in the lane at once."""
     values = {"priority": priority, "rank": rank, "updated_at": now}
     spot = Spot(Place.READY, Lane(job.tenant, job.queue), order=rank) if job.wake_at is None else None
-    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt, blocked=job.blocked)
+    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt, blocked=job.blocked, seen_at=job.updated_at)
     return GuardedWrite(job.tenant, job.id, guard, values, None if job.blocked else spot)
 
 

@@ -86,12 +86,11 @@ def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
     for _ in range(_ROUNDS):
         head = ports.jobs.head(ticket.lane, _HEAD)
         fresh = [ready for ready in head if ready.job_id not in tried]
-        if ticket.job_id not in tried:
-            if fresh and fresh[0].rank < ticket.rank and fresh[0].job_id != ticket.job_id:
-                _stand_in_line(ports, ticket)
-            before = [ready for ready in fresh if ready.rank < ticket.rank]
-            fresh = [ready for ready in fresh if ready.rank >= ticket.rank and ready.job_id != ticket.job_id]
-            order = [*(ready.job_id for ready in before), ticket.job_id, *(ready.job_id for ready in fresh)]
+        if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
+            rank = _stand_in_line(ports, ticket) if fresh else ticket.rank
+            before = [ready.job_id for ready in fresh if ready.rank < rank]
+            after = [ready.job_id for ready in fresh if ready.rank >= rank]
+            order = [*before, ticket.job_id, *after]
         else:
             order = [ready.job_id for ready in fresh]
         if not order:
@@ -103,12 +102,13 @@ def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
             return
 
 
-def _stand_in_line(ports: Ports, ticket: Ticket) -> None:
+def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
     """The ticket's own job is outranked: if it was delayed until now, it must be seen in the ready order."""
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
     if own is not None and own.state in WAITING and own.wake_at is not None and own.wake_at <= now:
         _try(ports, guarded.promote_if_due(own, now))
+    return ticket.rank if own is None else own.rank
 
 
 def _recover(ports: Ports, job: Job, lease: Lease, now: Ms, cleans_up: Collection[str]) -> Outcome:
@@ -131,7 +131,7 @@ def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:
     if own is None or own.state in TERMINAL:
         return Later(LOOK_AGAIN_SECONDS) if receives <= 1 else Spent()
     if own.state is State.ACTIVE:
-        return Later(_seconds_until(own.lease_until, now))
+        return Later(LOOK_AGAIN_SECONDS if receives <= 1 else _seconds_until(own.lease_until, now))
     return Later(_seconds_until(own.wake_at, now))
 
 

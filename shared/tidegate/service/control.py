@@ -13,7 +13,7 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
@@ -66,6 +66,7 @@ def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
             raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+        remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now())
 
     job = _change(ports, caller, job_id, write)

@@ -18,10 +18,9 @@ from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
-from tidegate.domain.ticket import Lane
 from tidegate.ports import JobQuery, Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .archive import archive
 
 MAX_JOBS = 500
@@ -120,7 +119,7 @@ def reset_stuck(ports: Ports, caller: Caller, older_than: float, *, confirm: boo
     jobs = [job for job in found if not job.cancel_requested]
     if not confirm or not jobs:
         return jobs, 0
-    _touch(ports, jobs)
+    remember_lanes(ports, jobs)
     why = f"reset by {caller.user}: it ran longer than {older_than:g} seconds"
     outcomes = ports.jobs.apply([guarded.reset_if_held(job, why, now) for job in jobs])
     reset = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
@@ -153,17 +152,11 @@ def _act(ports: Ports, action: Action, jobs: Sequence[Job]) -> tuple[int, Sequen
 
 
 def _retry(ports: Ports, jobs: Sequence[Job]) -> int:
-    _touch(ports, jobs)
+    remember_lanes(ports, jobs)
     outcomes = ports.jobs.apply([guarded.restart_if_ended(job, ports.now()) for job in jobs])
     restarted = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
     announce(ports, restarted)
     return len(restarted)
-
-
-def _touch(ports: Ports, jobs: Sequence[Job]) -> None:
-    """The clock must know the lanes before jobs stand in them: it finds those whose tickets a crash prevents."""
-    for lane in {Lane(job.tenant, job.queue) for job in jobs}:
-        ports.lanes.touch(lane, ports.now())
 
 
 def _encode(query: JobQuery) -> str:

@@ -34,7 +34,7 @@ from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import TERMINAL, WAITING, Job, State
 from tidegate.ports import JobKey, Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded, with_payloads
 from .record_changes import Change, run_series
 
@@ -124,6 +124,7 @@ class Engine:
             blocked = [job for job in jobs if job.blocked and job.state is State.CREATED]
             blocked = [self._fanned_out(run, graph, job) for job in blocked]
             writes = [write for job in blocked if (write := self._write_for(run, graph, job)) is not None]
+            remember_lanes(self._ports, blocked if writes else [])
             outcomes = self._ports.jobs.apply(writes) if writes else []
             started = [each.job for each in outcomes if each.applied and each.job and each.job.state in WAITING]
             announce(self._ports, started)
@@ -206,6 +207,7 @@ class Engine:
         for start in range(0, max(count, 0), _CHUNK):
             numbered = list(enumerate(entries[start : start + _CHUNK], start))
             made = [self._entry_job(run, full, number, entry) for number, entry in numbered]
+            remember_lanes(self._ports, made)
             existing = self._ports.jobs.create(made)
             announce(self._ports, [new for new, old in zip(made, existing, strict=True) if old is None])
         now = self._ports.now()

@@ -28,7 +28,7 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, S
 from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .record_changes import run_series
@@ -164,6 +164,7 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     for chunk in _chunks(nodes):
         ports.jobs.apply([guarded.block_again_if_ended(job, now) for job in chunk])
     for chunk in _chunks(entries):
+        remember_lanes(ports, chunk)
         outcomes = ports.jobs.apply([guarded.restart_if_ended(job, now) for job in chunk])
         announce(ports, [each.job for each in outcomes if each.applied and each.job is not None])
     if not ports.dags.put_if_unchanged(opened, run):

@@ -13,10 +13,9 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
-from tidegate.domain.ticket import Lane
 from tidegate.ports import Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 
@@ -42,9 +41,7 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     made = [_made(ports, caller, spec, queues, now) for spec in specs]
     jobs = [job for job in made if isinstance(job, Job)]
     with ports.together():
-        # The clock looks into known lanes: a crash after the jobs are stored must not leave them in an unknown one.
-        for lane in {Lane(job.tenant, job.queue) for job in jobs}:
-            ports.lanes.touch(lane, now)
+        remember_lanes(ports, jobs)
         existing = iter(ports.jobs.create(jobs) if jobs else [])
         results = [_result(ports, job, next(existing)) if isinstance(job, Job) else job for job in made]
         announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])

@@ -13,7 +13,7 @@ from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import send_tickets
+from .announce import remember_lanes, send_tickets
 from .fire_schedules import fire_schedules
 from .release import check_runs
 from .retention import retire
@@ -65,7 +65,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
-        soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
+        soon = [job for job in jobs if job.wake_at is not None and now < job.wake_at <= by]
+        remember_lanes(ports, ready)
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         writes = [guarded.expire_if_waiting(job, now) for job in late]

@@ -180,6 +180,9 @@ def _guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
         function = "attribute_exists" if guard.cancel_requested else "attribute_not_exists"
         yield f"{function}({marks.name('cancel_requested')})"
 
+    if guard.seen_at is not None:
+        # nobody has written it since the caller looked
+        yield f"{marks.name('updated_at')} = {marks.number(guard.seen_at)}"
     if guard.blocked is not None:
         # it waits, or does not wait, for other nodes of its run
         function = "attribute_exists" if guard.blocked else "attribute_not_exists"

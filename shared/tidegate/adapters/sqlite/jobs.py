@@ -132,6 +132,7 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
         ("expires_at <= ?", guard.expired_by),
         ("lease_until <= ?", guard.lease_ended_by),
         ("cancel_requested = ?", guard.cancel_requested),
+        ("updated_at = ?", guard.seen_at),
         ("blocked = ?", guard.blocked),
     ):
         if value is not None:
