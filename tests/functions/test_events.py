@@ -13,18 +13,22 @@ from typing import Any
 import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
+from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
 
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
+from tidegate.domain.schedule import JobTemplate
 from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
 from tidegate.ports import Token
 from tidegate.service.control import cancel
+from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit_one
 
+assert set(SCHEDULE_ANSWERS) <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
@@ -42,6 +46,11 @@ def ended(home: Home) -> None:
 
 def queue_made(home: Home) -> None:
     home.ports.queues.put_if_unchanged(Queue(tenant="main", name="reports"), None)
+
+
+def schedule_made(home: Home) -> None:
+    job = JobTemplate(name="extract", data={"document": "x"})
+    create_schedule(home.ports, ADA, name="daily-report", expression="0 2 * * *", job=job)
 
 
 def token_stored(home: Home) -> None:
@@ -141,6 +150,19 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-patch-queue": ("api", queue_made, answered("patch_queue")),
     "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
     "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
+    "api-post-schedules": ("api", nothing, answered("create_schedule", 201)),
+    "api-get-schedules": ("api", schedule_made, answered("list_schedules")),
+    "api-get-schedule": ("api", schedule_made, answered("get_schedule")),
+    "api-patch-schedule": ("api", schedule_made, answered("patch_schedule")),
+    "api-delete-schedule": ("api", schedule_made, answered("delete_schedule")),
+    "api-post-schedule-enable": ("api", schedule_made, answered("enable_schedule")),
+    "api-post-schedule-disable": ("api", schedule_made, answered("disable_schedule")),
+    "api-post-schedule-trigger": ("api", schedule_made, answered("trigger_schedule", 201)),
+    "api-post-schedule-backfill": ("api", schedule_made, answered("backfill_schedule", 202)),
+    "api-get-schedule-next": ("api", schedule_made, answered("next_runs")),
+    "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
+    "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
+    "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),

@@ -319,9 +319,9 @@ class TestBackfill:
         assert len(jobs(home)) == 10, "it begins at once"
         made = []
         for _ in range(8):
-            pass_time(home, 58, 29)
+            pass_time(home, 57)
             made.append(sum(job.id.startswith(f"{schedule.id}.") for job in jobs(home)))
-            pass_time(home, 2)
+            pass_time(home, 3)
         assert made == [10, 20, 30, 40, 50, 60, 61, 61]
         filled = [job for job in jobs(home) if job.id.startswith(f"{schedule.id}.")]
         assert [job.id for job in filled] == [
