@@ -69,8 +69,8 @@ def _head(arguments: Sequence[str], folder: str) -> str:
     command = " ".join(["python -m benchmarks", *arguments])
     return (
         f"## Benchmarks of {now:%Y-%m-%d %H:%M} UTC\n\n"
-        f"`{command}` on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), load {_load()} at the start, "
-        f"stores in {folder}.\n\n"
+        f"`{command}` on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), load {_load()} at the "
+        f"start, stores in {folder}.\n\n"
         f"{', '.join(versions)}. Peers: {', '.join(peers)}.\n"
     )
 

@@ -58,9 +58,7 @@ class Usage:
     def dollars(self, prices: Prices, *, free: bool = False) -> float:
         """What it costs; `free`: after what every account is given each month."""
         given = prices.free if free else {}
-        return sum(
-            max(0.0, amount - given.get(thing, 0)) * prices.price[thing] for thing, amount in self.units.items()
-        )
+        return sum(max(0.0, amount - given.get(thing, 0)) * prices.price[thing] for thing, amount in self.units.items())
 
     def amount(self, thing: str) -> float:
         """How much of one thing."""
@@ -136,7 +134,7 @@ def bill_table(used: Mapping[str, Usage], prices: Prices) -> Table:
 
 def targets_table(flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: Prices, idle: Usage | None) -> Table:
     """Counts and dollars against what was set out to be reached."""
-    single, batched, _, retry = used.values()
+    single, batched = list(used.values())[:2]
     own = flows["submit one"].writes + flows["run, worker batch of ten"].writes
     hottest = flows["submit a hundred"].tally.hottest(), flows["run, worker batch of ten"].tally.hottest()
     on_key = sum(charge.units / flow.units for charge, flow in zip(hottest, _both(flows), strict=True))

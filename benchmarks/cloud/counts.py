@@ -13,7 +13,8 @@ from pathlib import Path
 FILE = Path(__file__).with_name("counts.toml")
 _HEAD = """\
 # What each flow asks of AWS, for one job or call: SDK calls, requests billed by SQS, write units, read units.
-# tests/contract/test_costs.py fails when a change raises one of them; `python -m benchmarks.cloud.counts` writes them anew.
+# tests/contract/test_costs.py fails when a change raises one of them; `python -m benchmarks.cloud.counts`
+# writes them anew.
 """
 
 Counts = Mapping[str, Mapping[str, float]]

@@ -50,13 +50,13 @@ class Flow:
 
 def count_all(stage: Stage) -> dict[str, Flow]:
     """Every flow by its name."""
-    found = _submissions(stage)
+    found = _single_submissions(stage)
     found |= _running(stage)
     found |= _retries(stage)
     found |= _names(stage)
     found |= _reading(stage)
     found |= _background(stage)
-    return found
+    return found | _batched_submission(stage)
 
 
 def _flow(stage: Stage, name: str, per: str, units: int, step: Callable[[], object]) -> dict[str, Flow]:
@@ -69,19 +69,24 @@ def _made(name: str, per: str, units: int, counted: Counted) -> Flow:
     return Flow(name, per, units, counted.tally, counted.log_bytes)
 
 
-def _submissions(stage: Stage) -> dict[str, Flow]:
+def _single_submissions(stage: Stage) -> dict[str, Flow]:
     found = _flow(stage, "submit, first of a process", "job", 1, lambda: stage.post("/jobs", ONE))
-    found |= _flow(stage, "submit one", "job", 1, lambda: stage.post("/jobs", ONE))
+    return found | _flow(stage, "submit one", "job", 1, lambda: stage.post("/jobs", ONE))
+
+
+def _batched_submission(stage: Stage) -> dict[str, Flow]:
+    """The last of all, since its jobs would stand in the others' way."""
+    stage.post("/jobs", ONE)
     batch = {"jobs": [ONE] * HUNDRED}
-    return found | _flow(stage, "submit a hundred", "job", HUNDRED, lambda: stage.post("/jobs/batch", batch))
+    return _flow(stage, "submit a hundred", "job", HUNDRED, lambda: stage.post("/jobs/batch", batch))
 
 
 def _running(stage: Stage) -> dict[str, Flow]:
-    """The jobs that `_submissions` left: the worker is warm after its first batch."""
+    """The worker is warm after its first batch; there are more jobs than it takes, as when it is busy."""
+    stage.post("/jobs/batch", {"jobs": [ONE] * 2 * BATCH})
     stage.work()
     found = _flow(stage, "run, worker batch of ten", "job", BATCH, stage.work)
-    while stage.work():
-        pass
+    stage.work()
     return found
 
 

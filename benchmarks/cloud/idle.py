@@ -52,7 +52,7 @@ def table(used: Usage, stage: Counter[str], prices: Prices) -> Table:
     made.add("together", None, f"{used.dollars(prices):.2f}", f"{used.dollars(prices, free=True):.2f}")
     made.notes.append(
         f"The stage `dev`: {stage[POLLED]} {POLLED}, {stage['AWS::CloudWatch::Alarm']} alarms, "
-        f"{stage['AWS::CloudWatch::Dashboard']} dashboard. What is always free is the account's, not the stage's: it helps "
-        "whoever has no other use for it."
+        f"{stage['AWS::CloudWatch::Dashboard']} dashboard. What is always free is the account's, not the stage's: "
+        "it helps whoever has no other use for it."
     )
     return made

@@ -88,7 +88,8 @@ def write_charges(
 ) -> list[Charge]:
     """What a write costs that found `before` and left `after`; a refused one leaves what it found.
 
-    `tried` is what a put would store, which counts when it is refused. `key` names the table's key attributes, the partition key first.
+    `tried` is what a put would store, which counts when it is refused.
+    `key` names the table's key attributes, the partition key first.
     """
     factor = 2.0 if in_transaction else 1.0
     size = max(item_size(item or {}) for item in (before, after, tried))

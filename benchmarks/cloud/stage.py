@@ -14,12 +14,12 @@ from typing import Any
 from unittest.mock import patch
 
 import moto.backends
-from support.aws import JOBS, POOLS, REGISTRY, Cloud
 from tidegate_functions.api.handler import handler as api
 from tidegate_functions.changes.handler import handler as changes
 from tidegate_functions.clock.handler import handler as clock
 from tidegate_functions.worker.handler import handler as worker
 
+from support.aws import JOBS, POOLS, REGISTRY, Cloud
 from tidegate import runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
@@ -75,9 +75,7 @@ class Stage:
         self._clients = Clients()
         self._watch = Watch(_item, {table: _indexes(cloud, table) for table in (JOBS, REGISTRY)})
         self._watch.attach(self._clients.dynamodb, self._clients.sqs, self._clients.s3)
-        self.urls = {
-            pool: {band.value: self._url(f"tidegate-{pool}-{band.value}") for band in Band} for pool in POOLS
-        }
+        self.urls = {pool: {band.value: self._url(f"tidegate-{pool}-{band.value}") for band in Band} for pool in POOLS}
         self.app = self._new_app()
 
     def fresh_process(self) -> None:

@@ -46,7 +46,8 @@ def measure(folder: Path, sizes: Sequence[int]) -> Table:
         medians = [statistics.median(used[name, size]) for size in sizes]
         table.add(name, *medians, shown(round(slope(sizes, medians), 3)))
     table.notes.append(
-        f"Medians of {_TURNS * _CALLS} calls, the sizes taking turns, all jobs in one lane. The exponent e says that the cost grows as (jobs waiting)^e: 0 is flat."
+        f"Medians of {_TURNS * _CALLS} calls, the sizes taking turns, all jobs in one lane. The exponent e "
+        "says that the cost grows as (jobs waiting)^e: 0 is flat."
     )
     return table
 

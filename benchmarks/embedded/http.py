@@ -93,8 +93,8 @@ def _table(found: dict[tuple[str, str, str], list[float]], jobs: int, rounds: in
             rate, client, server = (median(found[name, way, what]) for what in ("rate", "client", "server"))
             table.add(f"{name}, {way}", rate, client, server, share(server, floor))
     table.notes.append(
-        f"{jobs:,} requests a round for single jobs, {jobs // 10:,} for batches. `{_FLOOR}` reads the request and answers "
-        "a fixed text of the same length: what no Python server of this kind goes below. Tidegate's server also counts the "
-        "jobs (change feed) meanwhile."
+        f"{jobs:,} requests a round for single jobs, {jobs // 10:,} for batches. `{_FLOOR}` reads the request and "
+        "answers a fixed text of the same length: what no Python server of this kind goes below. Tidegate's server "
+        "also counts the jobs (change feed) meanwhile."
     )
     return table

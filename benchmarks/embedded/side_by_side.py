@@ -212,7 +212,7 @@ def throughput(contenders: Sequence[Contender], found: dict[str, Results], plan:
     """Rates and processor time, as ratios of the base contender's in the same run."""
     table = Table(
         f"Embedded: {plan.jobs:,} no-op jobs, one client, one worker process; medians of {plan.rounds} rounds in turn",
-        ("", "enqueue/s", "bulk/s", "drain/s", "CPU µs/job: client", "bulk client", "worker", "beside", "client + worker",
+        ("", "enqueue/s", "bulk/s", "drain/s", "CPU µs/job: client", "bulk client", "worker", "beside", "both",
          f"drain ÷ {BASE}", f"enqueue ÷ {BASE}", f"CPU ÷ {BASE}"),
     )  # fmt: skip
     base = found.get(BASE, Results())
