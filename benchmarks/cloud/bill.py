@@ -161,7 +161,7 @@ def targets_table(flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: 
     add("15", "log bytes a job, batched", batched.amount("log_gb") * 1e9, 500, 150)
     table.notes.append(
         f"The hottest key of a lane is `{hottest[0].partition}`"
-        + (f" of the index `{hottest[0].index}`" if hottest[0].index else "")
+        + (f" of the index `{hottest[0].of_index}`" if hottest[0].of_index else "")
         + f", which takes {on_key:g} write units a job of {_WRITES_A_KEY:,.0f} a second."
     )
     return table

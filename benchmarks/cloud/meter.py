@@ -37,9 +37,9 @@ class Index:
 
 
 class Charge(NamedTuple):
-    """Write units on one partition key of a table (`index` None) or of one of its indexes."""
+    """Write units on one partition key of a table (`of_index` None) or of one of its indexes."""
 
-    index: str | None
+    of_index: str | None
     partition: str
     units: float
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from tidegate_functions.changes.handler import handler as changes
 from tidegate_functions.clock.handler import handler as clock
 from tidegate_functions.worker.handler import handler as worker
 
-from support.aws import JOBS, POOLS, REGISTRY, Cloud
+from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud
 from tidegate import runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
@@ -159,9 +160,10 @@ class Stage:
         return found
 
     def _new_app(self) -> App:
-        names = {"jobs_table": JOBS, "registry_table": REGISTRY, "bucket": "tidegate-blobs"}
         ports = open_ports(
-            **names,
+            jobs_table=JOBS,
+            registry_table=REGISTRY,
+            bucket=BUCKET,
             pools=self.urls,
             now=self.cloud.clock.now,
             new_id=self.cloud.clock.new_id,
@@ -169,7 +171,8 @@ class Stage:
             clients=self._clients,
         )
         cached = CachedQueues(ports.queues, self.cloud.clock.now, _POLICY_SECONDS)
-        return App(replace(ports, queues=cached), Settings(stage="bench", **names, pools=self.urls))
+        settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
+        return App(replace(ports, queues=cached), settings)
 
     def _url(self, name: str) -> str:
         return str(self.cloud.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])
@@ -206,16 +209,12 @@ class _Lines(logging.Handler):
         self.bytes += len(record.getMessage().encode()) + _LOG_LINE_BYTES
 
 
-class _NoJitter:
+class _NoJitter(random.Random):
     """Draws the longest delay, so that every run counts the same."""
 
     def random(self) -> float:
         """Always the most."""
         return 1.0
-
-    def uniform(self, _low: float, high: float) -> float:
-        """Always the most."""
-        return high
 
 
 def _item(table: str, pk: str, sk: str) -> Item | None:

@@ -48,7 +48,7 @@ class Tally:
         """The partition key that took most write units."""
         units: Counter[tuple[str | None, str]] = Counter()
         for charge in self.charges:
-            units[charge.index, charge.partition] += charge.units  # type: ignore[assignment]
+            units[charge.of_index, charge.partition] += charge.units  # type: ignore[assignment]
         ((index, partition), most) = units.most_common(1)[0]
         return Charge(index, partition, most)
 

@@ -50,21 +50,15 @@ class Contender:
 
 def all_contenders() -> list[Contender]:
     """Tidegate, huey on SQLite, Celery on Redis."""
-    worker = ["-m", "tidegate", "worker", "--data", "{folder}/tidegate", "--handlers", _HANDLERS]
     serve = ["-m", "tidegate", "serve", "--data", "{folder}/tidegate", "--workers", "0", "--port", "0"]
+    full = {"TIDEGATE_SYNCHRONOUS": "FULL"}
     huey = ["-m", "huey.bin.huey_consumer", "-q", "benchmarks.embedded.peers.huey_sqlite.huey"]
     celery = ["-m", "celery", "-A", "benchmarks.embedded.peers.celery_redis", "worker", "-l", "ERROR", "-P", "solo"]
     celery += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--prefetch-multiplier"]
-    ours = {"module": "tidegate_folder", "worker": worker, "ours": True}
     return [
-        Contender(name="tidegate", **ours, durable=_ALIVE, record="job and result"),
-        Contender(
-            name="tidegate + server", **ours, beside=serve, durable=_ALIVE, record="job and result; counters, clock"
-        ),
-        Contender(
-            name="tidegate, FULL", **ours, environ={"TIDEGATE_SYNCHRONOUS": "FULL"}, durable=_POWER,
-            record="job and result",
-        ),
+        _tidegate("tidegate", _ALIVE),
+        _tidegate("tidegate + server", _ALIVE, beside=serve, record="job and result; counters, clock"),
+        _tidegate("tidegate, FULL", _POWER, environ=full),
         Contender(name="huey", module="huey_sqlite", worker=huey, durable=_POWER, record="none"),
         Contender(
             name="huey, results", module="huey_sqlite", worker=huey, environ={"BENCH_RESULTS": "1"}, durable=_POWER,
@@ -83,6 +77,26 @@ def all_contenders() -> list[Contender]:
             environ={"BENCH_LATE": "1"}, durable=_MEMORY, record="result, for a day",
         ),
     ]  # fmt: skip
+
+
+def _tidegate(
+    name: str,
+    durable: str,
+    *,
+    beside: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    record: str = "job and result",
+) -> Contender:
+    return Contender(
+        name=name,
+        module="tidegate_folder",
+        worker=["-m", "tidegate", "worker", "--data", "{folder}/tidegate", "--handlers", _HANDLERS],
+        beside=beside,
+        environ=environ or {},
+        ours=True,
+        durable=durable,
+        record=record,
+    )
 
 
 _ALIVE = "death of any process"

@@ -61,7 +61,7 @@ def test_one_more_read_or_write_is_seen(stage: Stage) -> None:
 def test_a_large_job_costs_more_units_in_the_table_but_not_in_its_index(stage: Stage) -> None:
     with stage.counting() as counted:
         stage.post("/jobs", {**ONE, "data": "x" * 3000})
-    units = {charge.index: charge.units for charge in counted.tally.charges}
+    units = {charge.of_index: charge.units for charge in counted.tally.charges}
     assert units == {None: 4, "board": 1}
 
 
@@ -83,7 +83,7 @@ def test_what_goes_through_functions_is_what_the_flow_says(stage: Stage) -> None
 
 def test_a_lane_is_bounded_by_the_partition_of_its_index(flows: Mapping[str, Flow]) -> None:
     hottest = flows["submit a hundred"].tally.hottest()
-    assert (hottest.index, hottest.partition) == ("board", "tidegate-jobs/r#main#default")
+    assert (hottest.of_index, hottest.partition) == ("board", "tidegate-jobs/r#main#default")
     assert hottest.units == 100
 
 
