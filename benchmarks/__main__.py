@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"[{name}: {time.monotonic() - started:.0f} s]\n")
     if not options.no_file:
         RESULTS.mkdir(exist_ok=True)
-        target = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}{'-' + '-'.join(chosen) if options.only else ''}.md"
+        target = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}{options.label and '-' + options.label}.md"
         target.write_text("\n".join(pieces))
         sys.stderr.write(f"written to {target.relative_to(ROOT)}\n")
     return 0
@@ -55,8 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latencies", type=int, default=100, help="jobs submitted one by one to an idle worker")
     parser.add_argument("--patience", type=float, default=40, help="seconds to wait for a killed worker's job")
     parser.add_argument("--million", action="store_true", help="let the backlog grow to a million jobs (minutes)")
-    parser.add_argument("--folder", default=_memory(), help="where the stores are kept (default: %(default)s)")
+    parser.add_argument(
+        "--folder",
+        default=tempfile.gettempdir(),
+        help="where the stores are kept (%(default)s); /dev/shm takes the disk out",
+    )
     parser.add_argument("--no-peers", action="store_true", help="leave the other queues out")
+    parser.add_argument("--label", default="", help="what to add to the name of the file with the results")
     parser.add_argument("--no-file", action="store_true", help="keep no results")
     return parser
 
@@ -73,11 +78,6 @@ def _head(arguments: Sequence[str], folder: str) -> str:
         f"start, stores in {folder}.\n\n"
         f"{', '.join(versions)}. Peers: {', '.join(peers)}.\n"
     )
-
-
-def _memory() -> str:
-    """A folder in memory where there is one: no flush of a shared disk comes between the contenders."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 
 
 def _load() -> str:

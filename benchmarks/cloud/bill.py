@@ -26,14 +26,14 @@ class Prices:
     price: Mapping[str, float]
     free: Mapping[str, float]
     assumed: Mapping[str, Any]
-    read_on: str
+    as_of: str
     region: str
 
 
 def load(path: Path = PRICES) -> Prices:
     """The price file."""
     content = tomllib.loads(path.read_text())
-    return Prices(content["price"], content["free"], content["assumed"], str(content["read_on"]), content["region"])
+    return Prices(content["price"], content["free"], content["assumed"], content["as_of"], content["region"])
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ def bill_table(used: Mapping[str, Usage], prices: Prices) -> Table:
     """Dollars per million jobs."""
     things = ("http_request", "lambda_request", "lambda_gb_second", "sqs_request", "write_unit", "read_unit", "log_gb")
     table = Table(
-        f"Cloud, counted: a job's whole life, $ per million jobs ({prices.region} list prices of {prices.read_on})",
+        f"Cloud, counted: a job's whole life, $ per million jobs ({prices.region} list prices of {prices.as_of})",
         ("", "$/M", "SDK calls/job", *things, "log bytes/job"),
     )
     for name, each in used.items():

@@ -16,8 +16,8 @@ PEERS = ROOT / ".venv-peers"
 REQUIREMENTS = ROOT / "benchmarks" / "peers.txt"
 _HANDLERS = "benchmarks/embedded/handlers.py"
 REDIS_PORT = 6399
-BASE = "huey"
-"""The contender that ratios are taken of."""
+BASES = ("huey", "huey, no fsync")
+"""The contenders that ratios are taken of: each commit waits for the disk, or none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

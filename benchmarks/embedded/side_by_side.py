@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.report import Table, median, percentile, share
 
-from .contenders import BASE, REDIS_PORT, Contender, redis_server
+from .contenders import BASES, REDIS_PORT, Contender, redis_server
 from .driver import WARM_UP
 from .processes import ROOT, Session, wait_for
 from .sink import VARIABLE, Sink
@@ -213,15 +213,14 @@ def throughput(contenders: Sequence[Contender], found: dict[str, Results], plan:
     table = Table(
         f"Embedded: {plan.jobs:,} no-op jobs, one client, one worker process; medians of {plan.rounds} rounds in turn",
         ("", "enqueue/s", "bulk/s", "drain/s", "CPU µs/job: client", "bulk client", "worker", "beside", "both",
-         f"drain ÷ {BASE}", f"enqueue ÷ {BASE}", f"CPU ÷ {BASE}"),
+         *(f"{what} ÷ {base}" for base in BASES for what in ("enqueue", "drain", "CPU"))),
     )  # fmt: skip
-    base = found.get(BASE, Results())
+    bases = [found.get(name, Results()) for name in BASES]
     for contender in contenders:
         got = found[contender.name]
         cells = [got.median(name) for name in ("enqueue_rate", "bulk_rate", "drain_rate", "client_us", "bulk_us")]
         cells += [got.median("worker_us"), got.median("beside_us"), got.cpu()]
-        ratios = [share(got.median(name), base.median(name)) for name in ("drain_rate", "enqueue_rate")]
-        table.add(contender.name, *cells, *ratios, share(got.cpu(), base.cpu()))
+        table.add(contender.name, *cells, *(ratio for base in bases for ratio in _ratios(got, base)))
         if got.error:
             table.notes.append(f"{contender.name} failed: {got.error}")
     table.notes.append(
@@ -229,6 +228,11 @@ def throughput(contenders: Sequence[Contender], found: dict[str, Results], plan:
         "or Tidegate's, which counts, keeps time and answers HTTP."
     )
     return table
+
+
+def _ratios(got: Results, base: Results) -> list[str]:
+    rates = [share(got.median(name), base.median(name)) for name in ("enqueue_rate", "drain_rate")]
+    return [*rates, share(got.cpu(), base.cpu())]
 
 
 def promptness(contenders: Sequence[Contender], found: dict[str, Results], plan: Plan) -> Table:

@@ -95,7 +95,7 @@ def test_every_price_is_positive_and_every_allowance_has_a_price() -> None:
 
 def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
     assert Path(bill.PRICES).name == "prices.toml"
-    assert bill.load().read_on
+    assert bill.load().as_of
 
 
 def test_dollars_are_amounts_times_prices_after_what_is_free() -> None:
