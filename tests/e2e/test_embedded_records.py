@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -136,23 +135,3 @@ def test_live_events_tell_of_every_transition_in_order(server: Server, client: C
     assert time.monotonic() - begun < 5, "a listener does not hold up the end of the server"
     listener.join(5)
     assert not listener.is_alive()
-
-
-def test_a_file_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
-    """Made by the tables of the first version, with a change that nobody has seen yet."""
-    data = tmp_path / "data"
-    data.mkdir()
-    old = sqlite3.connect(data / "tidegate.db")
-    schema = (Path(__file__).parent / "schema-1.sql").read_text()
-    old.executescript(f"{schema}; PRAGMA user_version = 1;")
-    columns, values = "tenant, id, state, attempt, name, queue, at", "'main', 'j', 'CREATED', 0, 'a', 'q', 1"
-    old.execute(f"INSERT INTO changes ({columns}) VALUES ({values})")
-    old.commit()
-    old.close()
-    server = Server(data, 1).start()
-    try:
-        with server.client() as client:
-            assert client.wait(client.submit("echo", 1).id, timeout=10).state == State.COMPLETED
-            eventually(lambda: client.stats().total == 2, 10)
-    finally:
-        server.stop_if_running()

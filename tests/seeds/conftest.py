@@ -15,17 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 from seedhome import SLOTS, CloudHome
 
 from home import Clock, Home
-from support.aws import Cloud, cloud
+from support.aws import Cloud
 from support.homes import KINDS
 from tidegate import runtime
 from tidegate.runtime import App, Settings
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Cloud]:
-    """moto, for the whole session."""
-    with cloud() as made:
-        yield made
 
 
 @pytest.fixture(params=KINDS)

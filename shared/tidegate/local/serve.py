@@ -89,7 +89,8 @@ def ensure_admin_token(ports: Ports, file: Path) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     """Open the port before anything else starts, so that a second server fails early and clearly."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns Nagle's delay off only for sockets whose protocol says TCP: 40 ms an answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
