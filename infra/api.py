@@ -1,4 +1,4 @@
-"""The HTTP API: every route to one function, behind one authorizer."""
+"""The HTTP API: every route to one function, behind one authorizer; but for the console's files, which hold no data."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from infra.stores import Stores
 API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
 CACHE = Duration.seconds(60)
+# Static files, for a browser that has no token yet.
+CONSOLE = ("/", "/console", "/console/{file+}")
 # What a request was and how it ended; never its body, query, headers or token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -51,12 +53,13 @@ class Api(Construct):
         self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores))
         nag.acknowledge_objects(self, stores.bucket)
         self.authorizer = python_function(Construct(self, "Authorizer"), common, _authorizer_spec(stores))
+        integration = HttpLambdaIntegration("Integration", self.function)
         self.http = apigatewayv2.HttpApi(
             self,
             "Http",
             api_name=f"tidegate-{common.stage.name}",
             create_default_stage=False,
-            default_integration=HttpLambdaIntegration("Integration", self.function),
+            default_integration=integration,
             default_authorizer=HttpLambdaAuthorizer(
                 "Tokens",
                 self.authorizer,
@@ -65,6 +68,14 @@ class Api(Construct):
                 results_cache_ttl=CACHE,
             ),
         )
+        for path in CONSOLE:
+            (route,) = self.http.add_routes(
+                path=path,
+                methods=[apigatewayv2.HttpMethod.GET],
+                integration=integration,
+                authorizer=apigatewayv2.HttpNoneAuthorizer(),
+            )
+            nag.acknowledge(route, "AwsSolutions-APIG4", nag.CONSOLE)
         # The prefix keeps API Gateway's own resource policy on log groups short.
         access_logs = log_group_for(
             self, "AccessLogs", f"/aws/vendedlogs/tidegate-{common.stage.name}-api", common.stage, common.key

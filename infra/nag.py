@@ -10,6 +10,7 @@ from constructs import Construct, IConstruct
 
 OBJECTS = "Payloads are named by tenant and job at run time, so the objects of this one bucket cannot be listed here."
 XRAY = "X-Ray has no resources to name: PutTraceSegments and PutTelemetryRecords accept '*' alone."
+CONSOLE = "A browser loads the console's static files before anyone has signed in; all data needs a token."
 RUNTIME = "Python 3.13 is the version that the layer's wheels are built for and that the tests run against."
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tidegate.domain.caller import Scope
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES
@@ -364,6 +365,17 @@ class Health(Answer):
     time: Time
 
 
+class Identity(Told):
+    """Whose token it is."""
+
+    tenant: str
+    user: str
+    scopes: list[Scope]
+    stage: str = Field(description="`local` embedded, else the name of the deployed stage.")
+    version: str
+    streams: bool = Field(description="Whether `GET /events` streams here.")
+
+
 class Error(Answer):
     """Every error."""
 
@@ -616,6 +628,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "resume_queue": {200: QueueAnswer},
     "get_stats": {200: StatsAnswer},
     "health": {200: Health},
+    "whoami": {200: Identity},
     "pipeline_status": {200: PipelineStatusAnswer},
     "pipeline_metrics": {200: PipelineMetricsAnswer},
     "retry_analysis": {200: RetryAnalysis},

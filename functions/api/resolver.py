@@ -19,6 +19,7 @@ from . import (
     errors,
     events,
     health,
+    identity,
     jobs,
     maintenance,
     pipeline,
@@ -41,6 +42,7 @@ _ROUTERS = (
     maintenance.router,
     aliases.router,
     health.router,
+    identity.router,
 )
 
 

@@ -69,7 +69,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
 
 def test_every_operation_is_named_once_and_described() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
-    assert len(names) == len(set(names)) == 59
+    assert len(names) == len(set(names)) == 60
     assert set(ANSWERS) == set(names) - {"openapi"}
     for _, _, operation in operations():
         assert operation["summary"]
@@ -120,6 +120,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("resume_queue", "POST", "/queues/default/resume", None),
         ("get_stats", "GET", "/stats", None),
         ("health", "GET", "/health", None),
+        ("whoami", "GET", "/whoami", None),
     ],
 )
 def test_answers_are_as_described(api: Api, operation: str, method: str, path: str, body: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from synthesised import Synthesised
 
+from tidegate.console import is_console
 from tidegate.runtime import settings_from, worker_settings_from
 
 COMMON = {
@@ -97,11 +98,14 @@ def test_every_function_writes_to_a_log_group_of_its_own(template: Synthesised) 
     assert len(set(groups)) == len(FUNCTIONS)
 
 
-def test_every_route_is_behind_the_authorizer(template: Synthesised) -> None:
-    (route,) = template.of_type("AWS::ApiGatewayV2::Route").values()
-    assert route["RouteKey"] == "$default"
-    assert route["AuthorizationType"] == "CUSTOM"
-    assert route["AuthorizerId"] == "<ApiHttpTokens>"
+def test_every_route_is_behind_the_authorizer_but_for_the_console_s_files(template: Synthesised) -> None:
+    routes = {route["RouteKey"]: route for route in template.of_type("AWS::ApiGatewayV2::Route").values()}
+    everything = routes.pop("$default")
+    assert (everything["AuthorizationType"], everything["AuthorizerId"]) == ("CUSTOM", "<ApiHttpTokens>")
+    assert set(routes) == {"GET /", "GET /console", "GET /console/{file+}"}
+    assert {route["AuthorizationType"] for route in routes.values()} == {"NONE"}
+    for key in routes:
+        assert is_console(key.removeprefix("GET ").replace("{file+}", "jobs"))
 
 
 def test_the_authorizer_answers_simply_and_is_asked_once_a_minute_per_token(template: Synthesised) -> None:

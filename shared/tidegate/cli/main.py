@@ -19,7 +19,7 @@ from .queues import queue_app
 from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
-from .tokens import token_app
+from .tokens import token_app, whoami
 
 app = typer.Typer(
     name="tidegate",
@@ -103,4 +103,5 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.command("whoami")(whoami)
 app.command("version")(show_version)

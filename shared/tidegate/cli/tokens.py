@@ -1,4 +1,4 @@
-"""`tidegate token`: made, listed and revoked in the home itself, with its files or its AWS credentials."""
+"""`tidegate token`: made, listed and revoked in the home itself, with its files or its AWS credentials; `whoami`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import emit, say
-from .session import AsJson
+from .output import clean, emit, say
+from .session import AsJson, Session, with_session
 
 if TYPE_CHECKING:
     from tidegate.ports import Ports, Token
@@ -76,6 +76,19 @@ def revoke(
     operator = Caller(tenant, "operator", frozenset({"admin"}))
     token = revoke_token(_ports(data, stack), operator, token_id)
     emit(_shown(token)) if as_json else say(f"✅ Revoked token {token.id}")
+
+
+@with_session
+def whoami(session: Session) -> None:
+    """Tell whose token is in use, what it may do, and on which server."""
+    with session.client() as client:
+        found = client.whoami()
+        url = client.endpoint.url
+    if session.as_json:
+        emit(found.raw)
+    else:
+        say(f"{clean(found.user)} of {clean(found.tenant)}: {' '.join(map(clean, found.scopes))}")
+        say(f"{url}, stage {clean(found.stage)}, version {clean(found.version)}")
 
 
 def _ports(data: Path | None, stack: str | None) -> Ports:

@@ -13,7 +13,7 @@ from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
-from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
 from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
@@ -29,6 +29,7 @@ __all__ = [
     "DagRun",
     "Health",
     "History",
+    "Identity",
     "Job",
     "JobFields",
     "JobFilters",

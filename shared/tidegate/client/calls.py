@@ -17,7 +17,7 @@ from tidegate.domain.job import Json
 from .errors import UnexpectedAnswer, error_of
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
-from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Queue, Stats
 from .records import History, LogPage
 
 T = TypeVar("T")
@@ -188,6 +188,11 @@ def stats() -> Call[Stats]:
 def health() -> Call[Health]:
     """Whether the server is up."""
     return Call("GET", "/health", Health.from_wire)
+
+
+def whoami() -> Call[Identity]:
+    """Whose token this is."""
+    return Call("GET", "/whoami", Identity.from_wire)
 
 
 def _post(

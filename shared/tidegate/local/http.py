@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tidegate.console import is_console
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
@@ -99,6 +100,9 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
 def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
     try:
         event = event_of(scope, body)
+        if is_console(event["rawPath"]):
+            page: Mapping[str, Any] = invoke("api", event)
+            return page
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
             return _unknown_caller()
