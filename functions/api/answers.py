@@ -13,7 +13,7 @@ from tidegate.domain.events import EVENT_TYPES
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, State
 from tidegate.domain.logs import Level
-from tidegate.domain.priority import Ordering
+from tidegate.domain.priority import Band, Ordering
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Status = Annotated[str, WithJsonSchema({"enum": list(dict.fromkeys(COARSE.values()))})]
@@ -63,12 +63,15 @@ class Job(Answer):
     tags: list[str]
     metadata: dict[str, str]
     result: Any
+    reason: str | None = Field(description="Why it was cancelled, skipped or expired.")
     error_message: str | None
     error_type: ErrorType | None
     attempt: int = Field(description="Attempts started so far, over all of the job's life.")
     retry_count: int
     retry_limit: int
+    timeout: float = Field(description="Seconds that an attempt may take.")
     worker_id: str | None
+    owner: str = Field(description="The user who submitted it.")
     dag_id: str | None
     node: str | None
     dependencies: list[str]
@@ -78,10 +81,13 @@ class Job(Answer):
     completed_at: Time | None
     updated_at: Time
     start_after: Time | None
+    wake_at: Time | None = Field(description="While it waits: not before this time.")
+    expires_at: Time | None = Field(description="EXPIRED if it still waits at this time.")
+    cancel_requested: bool = Field(description="Whether its handler was asked to stop.")
     soft_sla: Time | None
     hard_sla: Time | None
     omitted: list[Literal["data", "result"]] = Field(
-        default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
+        default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
     failures: list[Failure] = Field(
         default=[], description="The last failed attempts, 20 at most; only GET /jobs/{job_id} shows them."
@@ -111,6 +117,24 @@ class BatchAnswer(Answer):
     message: str
     accepted: list[str] = Field(description="Ids of the accepted jobs, in the order of the batch.")
     rejected: list[Rejected]
+
+
+class Refused(Answer):
+    """A job that nothing was done to."""
+
+    id: str
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class BulkAnswer(Answer):
+    """What became of many jobs."""
+
+    success: bool = Field(description="Whether none was refused.")
+    message: str
+    done: list[str] = Field(description="Ids of those that it was done to, in the order asked for.")
+    refused: list[Refused]
 
 
 class JobPage(Told):
@@ -462,13 +486,60 @@ class Hour(Answer):
 
     hour: Time
     completed_jobs: int
-    avg_run_seconds: float | None = Field(description="How long their last attempts took; null if there were none.")
+    failed_jobs: int
+    avg_run_seconds: float | None = Field(description="How long completed jobs' last attempts took; null if none did.")
+    p50_run_seconds: float | None = Field(description="Half of them took at most so long.")
+    p99_run_seconds: float | None = Field(description="99 of 100 took at most so long.")
 
 
 class Throughput(Told):
     """Jobs completed by hour."""
 
     throughput: list[Hour]
+
+
+class TimelinePoint(Answer):
+    """One step of a timeline."""
+
+    at: Time
+    completed: int
+    failed: int
+
+
+class TimelineFigures(Answer):
+    """What became of jobs over time, and of all of them together."""
+
+    step_seconds: int
+    points: list[TimelinePoint]
+    completed: int
+    failed: int
+    success_rate: float | None = Field(description="Percent; null where no job completed or failed.")
+    p50_run_seconds: float | None = Field(description="Half of the completed jobs ran at most so long.")
+    p99_run_seconds: float | None = Field(description="99 of 100 completed jobs ran at most so long.")
+
+
+class TimelineAnswer(Told):
+    """Completed and failed jobs over time."""
+
+    timeline: TimelineFigures
+
+
+class DepthFigures(Answer):
+    """Jobs that wait for a worker, or for their next attempt."""
+
+    total: int
+    bands: dict[Band, int]
+    priorities: dict[str, int] = Field(description="By priority, those that have any.")
+    oldest_seconds: float | None = Field(
+        description="How long the one that is ready longest has been; null if none is."
+    )
+    oldest_job: Job | None = Field(description="That job; null where the caller may not see it.")
+
+
+class DepthAnswer(Told):
+    """How many jobs wait."""
+
+    depth: DepthFigures
 
 
 class CommonError(Answer):
@@ -603,6 +674,7 @@ class CapacityAnswer(Told):
 ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
+    "bulk": {200: BulkAnswer},
     "list_jobs": {200: JobPage},
     "get_job": {200: JobAnswer},
     "delete_job": {200: JobDeleted},
@@ -633,6 +705,8 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "pipeline_metrics": {200: PipelineMetricsAnswer},
     "retry_analysis": {200: RetryAnalysis},
     "throughput": {200: Throughput},
+    "timeline": {200: TimelineAnswer},
+    "depth": {200: DepthAnswer},
     "common_errors": {200: CommonErrors},
     "stuck_jobs": {200: StuckJobs},
     "queue_figures": {200: QueueFiguresAnswer},

@@ -15,6 +15,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 
 from . import (
     aliases,
+    bulk,
     dags,
     errors,
     events,
@@ -32,6 +33,7 @@ from . import (
 
 _ROUTERS = (
     jobs.router,
+    bulk.router,
     records.router,
     dags.router,
     events.router,

@@ -96,8 +96,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
-        """The best ready jobs of a lane, best first. May lag behind `apply` by seconds: re-check by claiming."""
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+        """The best ready jobs of a lane with this rank or a later one, best first.
+
+        May lag behind `apply` by seconds: re-check by claiming.
+        """
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """Delayed jobs whose spot's time is not after `by`, soonest first. May lag like `head`."""

@@ -21,7 +21,9 @@ from tidegate.console.files import TYPES, build_of
 from tidegate.local.http import Gateway
 
 STATIC = Path(str(files("tidegate.console") / "static"))
-SOURCES = [path for path in STATIC.rglob("*") if path.suffix in {".js", ".css", ".html"} and path.parent.name != "vendor"]
+SOURCES = [
+    path for path in STATIC.rglob("*") if path.suffix in {".js", ".css", ".html"} and path.parent.name != "vendor"
+]
 AT = f"/console/static/{build_of()}"
 
 

@@ -69,7 +69,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
 
 def test_every_operation_is_named_once_and_described() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
-    assert len(names) == len(set(names)) == 60
+    assert len(names) == len(set(names)) == 63
     assert set(ANSWERS) == set(names) - {"openapi"}
     for _, _, operation in operations():
         assert operation["summary"]
@@ -104,6 +104,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
     [
         ("submit_job", "POST", "/jobs", {"name": "work", "tags": ["a"], "metadata": {"a": "b"}}),
         ("submit_jobs", "POST", "/jobs/batch", {"jobs": [{"name": "work"}, {"name": 1}]}),
+        ("bulk", "POST", "/jobs/bulk", {"action": "cancel", "job_ids": ["j", "absent"]}),
         ("list_jobs", "GET", "/jobs", None),
         ("get_job", "GET", "/jobs/j", None),
         ("get_job_logs", "GET", "/jobs/j/logs", None),
@@ -119,6 +120,9 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
         ("get_stats", "GET", "/stats", None),
+        ("timeline", "GET", "/stats/timeline", None),
+        ("throughput", "GET", "/stats/throughput", None),
+        ("depth", "GET", "/stats/depth", None),
         ("health", "GET", "/health", None),
         ("whoami", "GET", "/whoami", None),
     ],

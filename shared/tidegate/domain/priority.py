@@ -59,6 +59,11 @@ def band_of(priority: int) -> Band:
     return Band.NORMAL if priority >= 4 else Band.LOW
 
 
+def first_rank(priority: int) -> int:
+    """The smallest rank that a strict ordering gives to jobs of a priority: the oldest of them has the next one."""
+    return (HIGHEST - priority) * _RANK_SPAN_MS
+
+
 def rank_of(
     ordering: Ordering,
     *,
@@ -78,7 +83,7 @@ def rank_of(
     missing_levels = HIGHEST - priority
     aged = created_at + round(missing_levels * aging_seconds * 1000)
     if ordering is Ordering.STRICT:
-        return missing_levels * _RANK_SPAN_MS + created_at
+        return first_rank(priority) + created_at
     if ordering is Ordering.AGING or deadline is None:
         return aged
     return max(0, deadline - expected_ms)

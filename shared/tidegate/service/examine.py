@@ -14,11 +14,12 @@ from enum import StrEnum
 
 from tidegate.domain import guarded
 from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.priority import HIGHEST, LOWEST
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import Addition, JobKey, Ports, Timer
 
 from .announce import send_tickets
-from .record_changes import NAME, QUEUE, RETRIES, STATES, TOTALS
+from .record_changes import NAME, QUEUE, RETRIES, STATES, TOTALS, WAITING_AT
 
 GRACE_MS = 180_000
 """Three minutes: the clock finds a lost ticket within two, and looks again at a lapsed lease within one."""
@@ -144,6 +145,8 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
     if job.state is State.CREATED and job.wake_at is not None:
         counts[job.tenant, TOTALS]["scheduled"] += 1
+    elif job.state in WAITING and not job.blocked:
+        counts[job.tenant, TOTALS][f"{WAITING_AT}{job.priority}"] += 1
 
 
 def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
@@ -216,7 +219,8 @@ def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]
         for series, totals in ports.figures.between(tenant, first, first + "~").items():
             yield series, {field: n for field, n in totals.items() if first == QUEUE or RETRIES.fullmatch(field)}
     yield STATES, ports.figures.read(tenant, STATES)
-    yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
+    now = {"scheduled", *(f"{WAITING_AT}{priority}" for priority in range(LOWEST, HIGHEST + 1))}
+    yield TOTALS, {field: n for field, n in ports.figures.read(tenant, TOTALS).items() if field in now}
 
 
 def _finding(drift: Drift, names: Sequence[str], *, repaired: bool) -> Finding | None:

@@ -15,13 +15,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
+from tidegate.domain.durations import bucket_of
 from tidegate.domain.job import Ms, State
 from tidegate.ports import Addition, JobKey, Ports, Timer
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
 TOTALS = "totals"
-"""The series of what has happened since `since`: entries of each state, `retried` jobs; and `scheduled`, as of now."""
+"""The series of what has happened since `since`: entries of each state, `retried` jobs; and, as of now, `scheduled`
+jobs and those that wait for a worker, by priority: `waiting0` … `waiting10`."""
+WAITING_AT = "waiting"
 SINCE = "since"
 QUEUE = "queue#"
 """Before a queue's name: how many of its jobs stand in each state now."""
@@ -29,6 +32,10 @@ NAME = "name#"
 """Before a job's name: what became of its jobs, and how many stored ones have used how many retries (`r1`, `r2`, …)."""
 RETRIES = re.compile(r"r(\d+)")
 RUN_MS = "run_ms"
+SLOT_MS = 300_000
+"""An hour's series also tells how many jobs completed and failed in each five minutes of it (`completed0` …
+`failed11`), and how long those that completed ran: how many in each bucket of `domain/durations.py` (`d0`, `d1`, …)."""
+RAN = re.compile(r"d(\d+)")
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -60,6 +67,9 @@ class Change:
     was_delayed: bool = False
     is_delayed: bool = False
     """Whether it waited, or waits, for a time of its own."""
+    was_waiting: int | None = None
+    is_waiting: int | None = None
+    """Its priority while it waited, or waits, for a worker or for its next attempt; None when it does not."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
 
@@ -104,6 +114,11 @@ def hour_series(at: Ms) -> str:
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
 
 
+def slot_field(state: State, at: Ms) -> str:
+    """The field of an hour's series that counts the jobs that came to a state in the same five minutes."""
+    return f"{state.value.lower()}{at // SLOT_MS % 12}"
+
+
 def _first(series: str, at: Ms) -> dict[str, int]:
     return {SINCE: at} if series == TOTALS else {}
 
@@ -129,6 +144,8 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
 def _count(totals: Totals, change: Change) -> None:
     everything = totals[change.tenant, TOTALS]
     everything["scheduled"] += change.is_delayed - change.was_delayed
+    if change.was_waiting != change.is_waiting:
+        _count_waiting(everything, change)
     if change.retries != change.old_retries:
         _count_retries(totals, change)
     if change.old_state is change.state:
@@ -143,6 +160,12 @@ def _count(totals: Totals, change: Change) -> None:
             series[change.state] += 1
     if change.state is not None:
         _count_entry(totals, change, change.state)
+
+
+def _count_waiting(everything: Counter[str], change: Change) -> None:
+    for priority, step in ((change.was_waiting, -1), (change.is_waiting, 1)):
+        if priority is not None:
+            everything[f"{WAITING_AT}{priority}"] += step
 
 
 def _count_retries(totals: Totals, change: Change) -> None:
@@ -161,7 +184,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
     everything[state] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
+        hour[slot_field(state, change.at)] += 1
     if state is State.COMPLETED and change.started_at is not None:
         took = max(0, change.at - change.started_at)
         hour[RUN_MS] += took
+        hour[f"d{bucket_of(took)}"] += 1
         totals[change.tenant, NAME + change.name][RUN_MS] += took

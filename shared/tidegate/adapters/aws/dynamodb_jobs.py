@@ -14,7 +14,7 @@ from .addresses import Addresses
 from .attributes import Item
 from .creation import Creation
 from .expressions import ended, equal_or_absent, update_for, was_made_by
-from .keys import DUE_SHARDS, due_board, job_key, lane_board, pointer_key
+from .keys import DUE_SHARDS, due_board, job_key, lane_board, order_text, pointer_key
 from .listing import Listing
 from .parallel import Parallel
 from .records import job_of, live_job
@@ -50,13 +50,13 @@ class DynamoJobs:
         places = self._addresses.of(_target(write) for write in writes)
         return self._parallel.map(lambda write: self._apply(write, places.get(_target(write))), writes)
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
         """See `JobStore.head`."""
         items = self._table.query(
             limit,
             IndexName=INDEX,
-            KeyConditionExpression="board = :board",
-            ExpressionAttributeValues={":board": {"S": lane_board(lane)}},
+            KeyConditionExpression="board = :board AND board_at >= :first",
+            ExpressionAttributeValues={":board": {"S": lane_board(lane)}, ":first": {"S": order_text(from_rank)}},
         )
         return [Ready(_order(item), item["id"]["S"]) for item in items]
 

@@ -11,7 +11,7 @@ from .database import Database
 _COLUMNS = (
     "seq", "tenant", "id", "name", "queue", "old_state", "state", "attempt", "at", "started_at", "lease_until",
     "wake_at", "attempts_allowed", "retry_limit", "data_ref", "result_ref", "old_wake_at", "old_attempt",
-    "old_attempts_allowed", "details",
+    "old_attempts_allowed", "old_priority", "blocked", "old_blocked", "details",
 )  # fmt: skip
 
 
@@ -38,12 +38,14 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     same |= json.loads(row["details"])
     images: dict[str, Any] = {}
     if row["old_state"] is not None:
-        before = {name: row[f"old_{name}"] for name in ("state", "wake_at", "attempt", "attempts_allowed")}
+        names = ("state", "wake_at", "attempt", "attempts_allowed", "priority")
+        before = {name: row[f"old_{name}"] for name in names} | _blocked(row["old_blocked"])
         left = {name: row[name] for name in ("data_ref", "result_ref")}
         images["OldImage"] = _image({**same, **before, **left, "updated_at": row["at"]})
     if row["state"] is not None:
         names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed")
-        images["NewImage"] = _image({**same, **{name: row[name] for name in names}, "updated_at": row["at"]})
+        after = {name: row[name] for name in names} | _blocked(row["blocked"])
+        images["NewImage"] = _image({**same, **after, "updated_at": row["at"]})
     kind = "INSERT" if row["old_state"] is None else "MODIFY" if row["state"] is not None else "REMOVE"
     return {
         "eventID": str(row["seq"]),
@@ -53,14 +55,21 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _blocked(flag: int | None) -> dict[str, bool]:
+    """As on DynamoDB, where what equals its default is left out."""
+    return {"blocked": True} if flag else {}
+
+
 def _image(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as DynamoDB has them: numbers as text, and nothing for None."""
     present = {name: value for name, value in values.items() if value is not None}
     return {name: _attribute(value) for name, value in present.items()}
 
 
-def _attribute(value: str | int | list[str]) -> dict[str, Any]:
+def _attribute(value: str | int | bool | list[str]) -> dict[str, Any]:
     """A value as DynamoDB writes it."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
     if isinstance(value, list):
         return {"L": [{"S": each} for each in value]}
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
