@@ -10,7 +10,7 @@ ONCE ?=
 SEEDS ?= 2000
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate openapi clean
+.PHONY: help install run test check format synth deploy e2e bench simulate faults openapi clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials
 
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+faults: $(VENV)/.dev ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
+	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py
 
 bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -66,7 +66,7 @@ class Cloud:
             assert made.dynamodb.meta.endpoint_url == dynamodb
         return made
 
-    def open(self, pools: Mapping[str, Mapping[str, str]]) -> Ports:
+    def open(self, pools: Mapping[str, Mapping[str, str]], clients: Clients | None = None) -> Ports:
         """All ports, as another process of the deployment would have them."""
         return open_ports(
             jobs_table=JOBS,
@@ -76,7 +76,7 @@ class Cloud:
             now=lambda: self.clock.now(),
             new_id=lambda: self.clock.new_id(),
             rng=random.Random(1),
-            clients=self.clients,
+            clients=clients or self.clients,
         )
 
 
