@@ -1,4 +1,4 @@
-"""Checks the documents: links lead somewhere, anchors exist, tests that are named exist, Python and JSON examples parse.
+"""Checks the documents: links lead somewhere, anchors exist, named tests exist, Python and JSON examples parse.
 
 python docs/check.py
 """
