@@ -32,8 +32,7 @@ def dynamodb_local() -> Iterator[str]:
     command = ["java", f"-Djava.library.path={found.parent / 'DynamoDBLocal_lib'}", "-jar", str(found)]
     options = ["-inMemory", "-port", str(port), "-disableTelemetry"]
     with TemporaryDirectory() as folder:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        server = subprocess.Popen([*command, *options], cwd=folder, **quiet)
+        server = subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.DEVNULL)
         try:
             _wait_for(port)
             yield f"http://127.0.0.1:{port}"
