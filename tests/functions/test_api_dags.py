@@ -124,12 +124,12 @@ def test_the_same_id_is_the_same_run(api: Api) -> None:
 
 
 def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:
-    made = submit(api, soft_sla="2026-01-31T08:00:10Z", hard_sla="2026-01-31T08:00:20Z")
-    assert made["dag"]["soft_sla"] == "2026-01-31T08:00:10.000Z"
+    made = submit(api, soft_sla="2033-05-18T08:00:10Z", hard_sla="2033-05-18T08:00:20Z")
+    assert made["dag"]["soft_sla"] == "2033-05-18T08:00:10.000Z"
     home.clock.advance(10)
     home.tick()
     late = api.get(f"/dags/{made['dag_id']}").body["dag"]
-    assert (late["state"], late["warned_at"], late["resumed"]) == ("ACTIVE", "2026-01-31T08:00:10.000Z", 0)
+    assert (late["state"], late["warned_at"], late["resumed"]) == ("ACTIVE", "2033-05-18T08:00:10.000Z", 0)
     home.clock.advance(10)
     home.tick()
     expired = api.get(f"/dags/{made['dag_id']}").body["dag"]
@@ -138,6 +138,6 @@ def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:
 
 
 def test_a_hard_deadline_before_the_soft_one_is_refused(api: Api) -> None:
-    sla = {"soft_sla": "2026-01-31T08:00:20Z", "hard_sla": "2026-01-31T08:00:10Z"}
+    sla = {"soft_sla": "2033-05-18T08:00:20Z", "hard_sla": "2033-05-18T08:00:10Z"}
     answer = api.post("/dags", {"name": "d", "nodes": DIAMOND, **sla})
     assert (answer.status, answer.body["details"]["errors"][0]["field"]) == (422, "hard_sla")
