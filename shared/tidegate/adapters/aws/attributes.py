@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from tidegate.domain.job import ErrorType, Failure, Progress, State
+from tidegate.domain.job import ErrorType, Failure, Progress, State, UniquePolicy
 from tidegate.domain.priority import Ordering
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ _BY_ANNOTATION: Mapping[str, _Codec] = {
     "bool": _Codec("BOOL", bool, bool),
     "Json": _Codec("S", _dump_json, json.loads),
     "State": _Codec("S", str, State),
+    "UniquePolicy": _Codec("S", str, UniquePolicy),
     "ErrorType": _Codec("S", str, ErrorType),
     "Ordering": _Codec("S", str, Ordering),
     "tuple[str, ...]": _Codec("L", _dump_texts, _load_texts),

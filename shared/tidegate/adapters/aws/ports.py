@@ -11,10 +11,12 @@ from tidegate.ports import Ports
 from .clients import Clients
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
+from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
+from .unique_keys import DynamoUniqueKeys
 
 
 def open_ports(
@@ -42,6 +44,10 @@ def open_ports(
         blobs=S3Blobs(clients, bucket),
         queues=DynamoQueues(registry),
         lanes=DynamoLanes(registry, now),
+        slots=DynamoSlots(registry),
+        rates=DynamoRates(registry),
+        backlogs=DynamoBacklogs(registry),
+        unique_keys=DynamoUniqueKeys(Table(clients, jobs_table)),
         timers=DynamoTimers(registry),
         figures=DynamoFigures(registry, now),
         tokens=DynamoTokens(registry),

@@ -19,7 +19,7 @@ class SqliteFeed:
     def read(self, limit: int) -> Sequence[dict[str, Any]]:
         """The oldest records that were not dropped, at most `limit`."""
         sql = (
-            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until "
+            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, counted "
             "FROM changes ORDER BY seq LIMIT ?"
         )
         return [_record(*row) for row in self._database.rows(sql, (limit,))]
@@ -32,9 +32,11 @@ class SqliteFeed:
 
 def _record(
     seq: int, tenant: str, job_id: str, old_state: str | None, state: str | None, attempt: int, name: str, queue: str,
-    at: Ms, started_at: Ms | None, lease_until: Ms | None,
+    at: Ms, started_at: Ms | None, lease_until: Ms | None, counted: int,
 ) -> dict[str, Any]:  # fmt: skip
-    common = {"tenant": {"S": tenant}, "id": {"S": job_id}, "name": {"S": name}, "queue": {"S": queue}}
+    common: dict[str, Any] = {"tenant": {"S": tenant}, "id": {"S": job_id}, "name": {"S": name}, "queue": {"S": queue}}
+    if counted:
+        common["counted"] = {"BOOL": True}
     images: dict[str, Any] = {}
     if old_state is not None:
         images["OldImage"] = {**common, "state": {"S": old_state}}

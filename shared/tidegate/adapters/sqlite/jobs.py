@@ -12,10 +12,12 @@ from tidegate.domain.errors import InvalidInput
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.domain.ticket import Lane
+from tidegate.domain.uniqueness import takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ready
 
 from .codec import COLUMNS, FIELDS, compact, encoded, job_of, row_of
 from .database import Database
+from .unique_keys import blocker, take
 
 _INSERT = (
     f"INSERT INTO jobs ({COLUMNS}, place, place_order) VALUES ({', '.join('?' * (len(FIELDS) + 2))}) "
@@ -48,7 +50,7 @@ class SqliteJobs:
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """See `JobStore.apply`."""
         with self._database.transaction() as connection:
-            return [_apply(connection, write) for write in writes]
+            return [_apply(connection, write, self._now()) for write in writes]
 
     def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
         """See `JobStore.head`."""
@@ -57,6 +59,14 @@ class SqliteJobs:
             "ORDER BY place_order, seq LIMIT ?"
         )
         return [Ready(*row) for row in self._database.rows(sql, (*lane, limit))]
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        """See `JobStore.parked`."""
+        sql = (
+            "SELECT place_order, id FROM jobs WHERE place = 'parked' AND tenant = ? AND queue = ? "
+            "AND concurrency_key = ? ORDER BY place_order, seq LIMIT ?"
+        )
+        return [Ready(*row) for row in self._database.rows(sql, (*lane, key, limit))]
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """See `JobStore.due`."""
@@ -80,6 +90,16 @@ class SqliteJobs:
 
 
 def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
+    if takes_key(job) and (other := blocker(connection, job, now)) is not None:
+        same = connection.execute(f"{_SELECT} AND {_KEPT}", (job.tenant, job.id, now)).fetchone()
+        return job_of(same) if same else other
+    existing = _insert(connection, job, now)
+    if existing is None and takes_key(job):
+        take(connection, job)
+    return existing
+
+
+def _insert(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     spot = spot_of(job)
     row = [*row_of(job), spot.place, spot.order]
     if connection.execute(_INSERT, row).fetchall():
@@ -90,7 +110,19 @@ def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
 
 
-def _apply(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
+def _apply(connection: sqlite3.Connection, write: GuardedWrite, now: Ms) -> Outcome:
+    if not write.takes_key:
+        return _update(connection, write)
+    before = connection.execute(_SELECT, (write.tenant, write.job_id)).fetchone()
+    if before is not None and blocker(connection, job_of(before), now) is not None:
+        return Outcome(False, job_of(before))
+    outcome = _update(connection, write)
+    if outcome.applied and outcome.job is not None:
+        take(connection, outcome.job)
+    return outcome
+
+
+def _update(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
     changes, values = _changes(write)
     conditions, bounds = _conditions(write.guard)
     sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"

@@ -12,8 +12,10 @@ from tidegate.ports import Ports
 from .blobs import FolderBlobs
 from .database import Database
 from .jobs import SqliteJobs
+from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
+from .unique_keys import SqliteUniqueKeys
 
 FILE_NAME = "tidegate.db"
 
@@ -42,6 +44,10 @@ def open_ports(
         blobs=FolderBlobs(folder / "blobs"),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
+        slots=SqliteSlots(database),
+        rates=SqliteRates(database),
+        backlogs=SqliteBacklogs(database),
+        unique_keys=SqliteUniqueKeys(database),
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),
         tokens=SqliteTokens(database),

@@ -13,11 +13,14 @@ CREATE TABLE IF NOT EXISTS jobs (
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT,
+    concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
+    timeouts INTEGER NOT NULL, slot TEXT, counted INTEGER NOT NULL,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS jobs_tenant ON jobs (tenant);
 CREATE INDEX IF NOT EXISTS jobs_ready ON jobs (tenant, queue, place_order, seq) WHERE place = 'ready';
+CREATE INDEX IF NOT EXISTS jobs_parked ON jobs (tenant, queue, concurrency_key, place_order, seq) WHERE place = 'parked';
 CREATE INDEX IF NOT EXISTS jobs_due ON jobs (place_order, seq) WHERE place = 'due';
 CREATE INDEX IF NOT EXISTS jobs_shelf ON jobs (tenant, state, seq) WHERE place = 'shelf';
 CREATE INDEX IF NOT EXISTS jobs_active ON jobs (tenant, seq) WHERE state = 'ACTIVE';
@@ -26,21 +29,21 @@ CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id I
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
-    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER
+    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER, counted INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at)
-    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at);
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, counted)
+    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.counted);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt ON jobs
 WHEN old.state <> new.state OR old.attempt <> new.attempt BEGIN
-    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until)
+    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, counted)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
-            new.updated_at, new.started_at, new.lease_until);
+            new.updated_at, new.started_at, new.lease_until, new.counted);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
-    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at)
-    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at);
+    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at, counted)
+    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at, old.counted);
 END;
 
 CREATE TABLE IF NOT EXISTS tickets (
@@ -55,6 +58,21 @@ CREATE TABLE IF NOT EXISTS queues (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lanes (
     tenant TEXT NOT NULL, queue TEXT NOT NULL, touched_at INTEGER NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slots (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL,
+    PRIMARY KEY (tenant, queue, key, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS semaphores (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, waiting TEXT, PRIMARY KEY (tenant, queue, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rates (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, "window" INTEGER NOT NULL, starts INTEGER NOT NULL,
+    PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unique_keys (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, job_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, queue, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS timers (
     at INTEGER NOT NULL, tenant TEXT NOT NULL, job_id TEXT NOT NULL, attempt INTEGER NOT NULL,
