@@ -47,6 +47,8 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
+        queue=image.get("queue", {}).get("S", ""),
+        counted=bool(image.get("counted", {}).get("BOOL")),
     )
 
 

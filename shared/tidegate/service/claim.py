@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
+from tidegate.domain.limits import Semaphore
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
+from .limits import Full, Gate, leave, seconds_until_room
 from .policies import queue_named
 
 _HEAD = 10
 """Candidates read at once: more than the workers that usually race for one lane."""
 _ROUNDS = 5
+_KEY_ROUNDS = 20
+"""Where jobs are put aside for their keys: so many times `_HEAD` of them in one claim."""
 PAUSED_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 3.0
 """How long the ready index may lag behind the table; seconds at most in practice (DynamoDB documents no bound)."""
@@ -52,10 +57,13 @@ def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float
 
     `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts.
     """
-    if queue_named(ports, ticket.tenant, ticket.queue).paused:
+    queue = queue_named(ports, ticket.tenant, ticket.queue)
+    if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
     lease = Lease(worker_id, now + round(lease_seconds * 1000))
+    if queue.limits_starts:
+        return _claim_within_limits(ports, queue, ticket, lease, now, receives)
     lost_own: Outcome | None = None
     for job_id in _candidates(ports, ticket):
         outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, lease, now))
@@ -68,10 +76,63 @@ def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float
     return _nothing(lost_own.job if lost_own else None, now, receives)
 
 
-def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
+def _claim_within_limits(
+    ports: Ports, queue: Queue, ticket: Ticket, lease: Lease, now: Ms, receives: int
+) -> Claim:
+    """The same where the queue limits what may start: candidates pass its gate one by one, until it is full."""
+    gate = Gate(ports, queue)
+    found, own = _through(ports, gate, ticket, queue, lease, now)
+    if isinstance(found, Full):
+        claim = _held_up(ports, queue, ticket, found, lease, receives)
+    else:
+        claim = _nothing(own, now, receives) if found is None else Claimed(found)
+    gate.close()
+    return claim
+
+
+def _through(
+    ports: Ports, gate: Gate, ticket: Ticket, queue: Queue, lease: Lease, now: Ms
+) -> tuple[Job | Full | None, Job | None]:
+    """What got through the gate, or why nothing did; and the ticket's own job if it was tried in vain."""
+    own: Job | None = None
+    for job_id in _candidates(ports, ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS):
+        outcome = gate.start(job_id, lease, now)
+        if isinstance(outcome, Full):
+            return outcome, own
+        if not outcome.applied and outcome.job is not None:
+            outcome = _recover(ports, outcome.job, lease, now)
+        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+            return outcome.job, own
+        if job_id == ticket.job_id:
+            own = outcome.job
+    return None, own
+
+
+def _held_up(ports: Ports, queue: Queue, ticket: Ticket, full: Full, lease: Lease, receives: int) -> Claim:
+    """What a ticket of a full queue is good for: its own job may run and need another holder, or must get in line."""
+    (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
+    now = ports.now()
+    if own is not None and own.lease_lapsed(now):
+        outcome = _recover(ports, own, lease, now)
+        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+            return Claimed(outcome.job)
+        own = outcome.job
+    if own is None or own.state in TERMINAL:
+        return Spent()
+    if own.state is State.ACTIVE or (own.wake_at is not None and own.wake_at > now):
+        return _nothing(own, now, receives)
+    if own.wake_at is not None:
+        _try(ports, guarded.promote_if_due(own, now))
+    if full.holding is not None and full.holding.waiting is None:
+        ports.slots.expect(Semaphore(ticket.lane), own.id)
+    seconds = seconds_until_room(ports, queue, full, receives, now)
+    return Spent() if seconds is None else Later(seconds)
+
+
+def _candidates(ports: Ports, ticket: Ticket, rounds: int = _ROUNDS) -> Iterator[str]:
     """Job ids in the order to be tried: the lane's best, the ticket's own where its rank puts it."""
     tried: set[str] = set()
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         head = ports.jobs.head(ticket.lane, _HEAD)
         fresh = [ready for ready in head if ready.job_id not in tried]
         if ticket.job_id not in tried:
@@ -106,10 +167,16 @@ def _recover(ports: Ports, job: Job, lease: Lease, now: Ms) -> Outcome:
     if not job.lease_lapsed(now):
         return Outcome(False, job)
     if job.cancel_requested:
-        return _try(ports, guarded.cancel_if_lapsed(job, now))
+        return _ended(ports, _try(ports, guarded.cancel_if_lapsed(job, now)))
     if job.is_last_attempt:
-        return _try(ports, guarded.fail_if_lapsed(job, now))
+        return _ended(ports, _try(ports, guarded.fail_if_lapsed(job, now)))
     return _try(ports, guarded.reclaim_if_lapsed(job, lease, now))
+
+
+def _ended(ports: Ports, outcome: Outcome) -> Outcome:
+    if outcome.applied and outcome.job is not None:
+        leave(ports, outcome.job)
+    return outcome
 
 
 def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:

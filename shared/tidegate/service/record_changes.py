@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tidegate.domain.job import Ms, State
-from tidegate.ports import Addition, Ports, Timer
+from tidegate.domain.ticket import Lane
+from tidegate.ports import Addition, Ports, Timer, backlog_series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,9 @@ class Change:
     at: Ms = 0
     started_at: Ms | None = None
     lease_until: Ms | None = None
+    queue: str = ""
+    counted: bool = False
+    """Whether it counts against its queue's `max_queue_size` until it starts."""
 
 
 def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
@@ -52,11 +56,20 @@ def _last_of_each(changes: Iterable[Change]) -> Iterable[Change]:
     return {(change.tenant, change.job_id): change for change in changes}.values()
 
 
+def _backlog(change: Change) -> Mapping[str, int]:
+    """What a job that was counted when it was submitted changes: it is seen stored, starts or ends, or begins anew."""
+    if change.old_state is None:
+        return {"pending": -1}
+    return {"size": (change.state is State.CREATED) - (change.old_state is State.CREATED)}
+
+
 def _totals(changes: Iterable[Change]) -> Mapping[tuple[str, str], Mapping[str, int]]:
     totals: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for change in changes:
         if change.old_state is change.state:
             continue
+        if change.counted:
+            totals[change.tenant, backlog_series(Lane(change.tenant, change.queue))].update(_backlog(change))
         states = totals[change.tenant, "states"]
         if change.old_state is not None:
             states[change.old_state] -= 1

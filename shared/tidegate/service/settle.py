@@ -11,6 +11,7 @@ from tidegate.domain.job import ErrorType, Job, Json, Ms, Progress, State
 from tidegate.domain.retry import next_attempt_at
 from tidegate.ports import Ports
 
+from .limits import leave
 from .payloads import blob_key, offloaded
 
 
@@ -38,7 +39,7 @@ def heartbeat(ports: Ports, job: Job, lease_seconds: float, progress: Progress |
 def complete(ports: Ports, job: Job, result: Json) -> Settled:
     """Record the result. Raises InvalidInput when it is not JSON, LeaseLost when the job is not held."""
     inline, ref = offloaded(ports.blobs, "result", blob_key(job, f"result-{job.attempt}"), result)
-    return Settled(_applied(ports, guarded.complete_if_held(job, inline, ref, ports.now())))
+    return _settled(ports, guarded.complete_if_held(job, inline, ref, ports.now()))
 
 
 def fail(ports: Ports, job: Job, error_type: ErrorType, message: str, *, permanent: bool, reach: Ms) -> Settled:
@@ -48,8 +49,8 @@ def fail(ports: Ports, job: Job, error_type: ErrorType, message: str, *, permane
     """
     now = ports.now()
     failure = guarded.failure_of(job, error_type, message, now)
-    if permanent or job.is_last_attempt:
-        return Settled(_applied(ports, guarded.fail_if_held(job, failure, now)))
+    if permanent or job.is_last_attempt or (error_type is ErrorType.TIMEOUT and _timed_out_enough(job)):
+        return _settled(ports, guarded.fail_if_held(job, failure, now))
     wake_at = next_attempt_at(now, job, ports.rng)
     write = guarded.retry_if_held(job, failure, wake_at, now, ticketed=wake_at - now <= reach)
     return _unless_cancelled(ports, job, write)
@@ -65,22 +66,33 @@ def snooze(ports: Ports, job: Job, seconds: float, *, reach: Ms) -> Settled:
 
 def skip(ports: Ports, job: Job, reason: str) -> Settled:
     """End the attempt: there was nothing to do. Raises LeaseLost."""
-    return Settled(_applied(ports, guarded.skip_if_held(job, reason, ports.now())))
+    return _settled(ports, guarded.skip_if_held(job, reason, ports.now()))
 
 
 def stop(ports: Ports, job: Job) -> Settled:
     """End the attempt because a stop was asked for. Raises LeaseLost."""
-    return Settled(_applied(ports, guarded.cancel_if_held(job, ports.now())))
+    return _settled(ports, guarded.cancel_if_held(job, ports.now()))
 
 
 def _unless_cancelled(ports: Ports, job: Job, write: GuardedWrite) -> Settled:
     """A job that was to stop does not wait for another attempt."""
     try:
-        return Settled(_applied(ports, write))
+        return _settled(ports, write)
     except LeaseLost as lost:
         if lost.details.get("cancel_requested"):
             return stop(ports, job)
         raise
+
+
+def _timed_out_enough(job: Job) -> bool:
+    return job.timeout_retry_limit is not None and job.timeouts >= job.timeout_retry_limit
+
+
+def _settled(ports: Ports, write: GuardedWrite) -> Settled:
+    """Apply a write that ends the attempt, then give back the slots that it held."""
+    job = _applied(ports, write)
+    leave(ports, job)
+    return Settled(job)
 
 
 def _applied(ports: Ports, write: GuardedWrite) -> Job:

@@ -14,6 +14,9 @@ from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import send_tickets
+from .limits import free_slots
+from .policies import queue_named
+from .sweep_slots import sweep_slots
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -32,6 +35,8 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    freed: int = 0
+    """Slots that were held for nothing."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -45,7 +50,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     done = replace(done, recovered=check_leases(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
-        done = replace(done, reticketed=reticketed, expired=done.expired + expired)
+        swept = sweep_slots(ports, now)
+        expired += done.expired + swept.expired
+        done = replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
     return done
 
 
@@ -57,6 +64,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
         soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
+        for lane in {ticket_for(job).lane for job in ready}:
+            ports.lanes.touch(lane, now)  # else a lane that was idle for hours is not looked at when the ticket is lost
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         writes = [guarded.expire_if_waiting(job, now) for job in late]
@@ -95,6 +104,8 @@ def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
                 ports.lanes.drop_if_untouched(lane, touched)
             continue
         tickets, over = _overdue(ports, lane, [ready.job_id for ready in head], now)
+        if tickets:
+            tickets = tickets[: free_slots(ports, queue_named(ports, lane.tenant, lane.queue))]
         send_tickets(ports, tickets)
         sent, expired = sent + len(tickets), expired + over
     return sent, expired
