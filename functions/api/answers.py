@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
 from tidegate.domain.priority import Ordering
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -63,6 +63,10 @@ class Job(Answer):
     start_after: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    concurrency_key: str | None
+    unique_key: str | None
+    policy: UniquePolicy | None
+    timeout_retry_limit: int | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
     )
@@ -114,6 +118,19 @@ class JobDeleted(Told):
     action: Literal["cancelled", "cancel_requested", "erased"]
 
 
+class QueueUse(Answer):
+    """What is in use of a queue's limits, beside them. Null: there is no such limit, so nobody counts."""
+
+    running: int | None = Field(description="Running jobs, of `slots`.")
+    slots: int | None
+    keys: dict[str, int] = Field(description="Running jobs by `concurrency_key`, up to 100 keys.")
+    key_slots: int | None
+    starts: int | None = Field(description="Starts in the present second or minute, of `rate_limit`.")
+    rate_limit: int | None
+    size: int | None = Field(description="Jobs accepted and not yet started, of `max_queue_size`; a second late.")
+    max_queue_size: int | None
+
+
 class Queue(Answer):
     """A queue's policy. Durations are seconds."""
 
@@ -134,6 +151,13 @@ class Queue(Answer):
     paused_reason: str | None
     created_at: Time | None = Field(description="Null for the default queue as long as nobody has changed it.")
     updated_at: Time | None
+    slots: int | None
+    key_slots: int | None
+    rate_limit: int | None
+    rate_period: Literal["second", "minute"]
+    max_queue_size: int | None
+    timeout_retry_limit: int | None
+    use: QueueUse | None = Field(default=None, description="In the answer of GET /queues/{name} alone.")
 
 
 class QueueAnswer(Told):
