@@ -12,10 +12,10 @@ from typing import Any
 
 from home import ADMIN, Home
 from support.homes import Home as Stores
-from tidegate.domain.job import TERMINAL, Job
+from tidegate.domain.job import TERMINAL, Job, State
 from tidegate.execution.context import JobContext
 from tidegate.execution.runner import Runner
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import JobKey, Ports, Timer
 from tidegate.runtime import App, Settings
 from tidegate.service.policies import put_queue
 from tidegate.service.tick import tick
@@ -110,12 +110,25 @@ def run_all(home: Home, jobs: Sequence[Job], work: Callable[[JobContext], Any], 
     assert errors == []
 
 
-def let_pass(home: Home, runner: Runner, seconds: float, step: float = 10.0) -> None:
-    """Let time pass, with the clock's minute each step, and tickets served by `runner`."""
+def let_pass(home: Home, runner: Runner, seconds: float, until: Callable[[], bool], step: float = 31.0) -> None:
+    """Let time pass, at most so many seconds, with the clock's minute each step and tickets served by `runner`."""
     for _ in range(round(seconds / step)):
         home.drain(runner)
+        if until():
+            return
         tick(home.ports, step, None)
         home.clock.advance(step)
+
+
+def note_running(home: Home, jobs: Sequence[Job]) -> None:
+    """What the change feed does with running jobs: the clock looks at them when their leases are due."""
+    running = [job for job in jobs_of(home, jobs) if job.state is State.ACTIVE]
+    home.ports.timers.set([Timer(job.lease_until or 0, job.tenant, job.id, job.attempt) for job in running])
+
+
+def all_quiet(home: Home, jobs: Sequence[Job]) -> bool:
+    """Whether all jobs have ended and nobody holds a slot."""
+    return all(job.state in TERMINAL for job in jobs_of(home, jobs)) and held(home.ports) == {}
 
 
 class _Port:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,20 +17,25 @@ from contract.limited import (
     Calls,
     Crash,
     Watched,
+    all_quiet,
     held,
     home_of,
     jobs_of,
     let_pass,
     limited,
+    note_running,
     run_all,
     without_transactions,
 )
 from home import ADMIN, Home
+from support.clock import Clock
 from support.homes import Home as Stores
+from tidegate.adapters.sqlite.limits import SqliteSlots
+from tidegate.adapters.sqlite.ports import open_ports
 from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import Lease
-from tidegate.domain.job import State
+from tidegate.domain.job import OPEN, Job, State
 from tidegate.domain.limits import Holder, Semaphore
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, ticket_for
@@ -36,6 +45,7 @@ from tidegate.service import settle
 from tidegate.service.claim import Claimed, Later, Spent, claim_for
 from tidegate.service.control import cancel, reprioritise
 from tidegate.service.policies import patch_queue
+from tidegate.service.sweep_slots import Swept
 from tidegate.service.submit import Submitted, submit
 from tidegate.service.tick import tick
 
@@ -61,6 +71,10 @@ def claim(home: Home, job_id: str, receives: int = 1) -> Any:
     return claim_for(home.ports, ticket_for(home.job(job_id)), "w-1", LEASE, receives=receives)
 
 
+def jobs_named(home: Home, ids: Sequence[str]) -> list[Job]:
+    return [home.job(job_id) for job_id in ids]
+
+
 def started(home: Home, job_id: str) -> Any:
     found = claim(home, job_id)
     assert isinstance(found, Claimed), found
@@ -73,7 +87,8 @@ class TestTogether:
     @pytest.mark.parametrize("slots", [1, 3])
     def test_never_more_than_the_slots_run_at_once_and_all_run(self, either: Home, home: Stores, slots: int) -> None:
         limited(either, slots=slots)
-        jobs = submitted(either, [JobSpec(name="work", queue="narrow") for _ in range(300 if home.kind == "sqlite" else 60)])
+        count = 300 if home.kind == "sqlite" else 30 * slots  # moto takes a hundred times as long
+        jobs = submitted(either, [JobSpec(name="work", queue="narrow") for _ in range(count)])
         work = Watched(0.001)
         run_all(either, jobs, work)
         assert work.most["all"] <= slots
@@ -393,58 +408,86 @@ class TestRates:
 class TestCrashes:
     """A process dies at every call to a port, before it and right after it took effect."""
 
-    def scenario(self, home: Home) -> None:
-        """A worker serves two tickets of a queue with every limit; the second job is put aside first."""
-        runner = home.runner(work=lambda job: None)
-        for _ in range(4):
-            home.serve_one(runner)
-
-    def prepared(self, stores: Stores) -> tuple[Home, list[str]]:
-        home = home_of(stores)
-        queue = limited(home, slots=2, key_slots=1, rate_limit=100, rate_period="minute")
-        busy = started(home, home.submit(queue=queue, concurrency_key="a").id)
-        jobs = [home.submit(queue=queue, concurrency_key=key).id for key in ("a", "b", "b")]
-        either = home
-        claim(either, jobs[0])  # it is put aside, or another starts
-        settle.complete(home.ports, busy, 1)
-        return home, [busy.id, *jobs]
-
     @pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "each-call-alone"])
     def test_nothing_is_lost_whatever_call_is_the_last(
-        self, home: Stores, request: pytest.FixtureRequest, tmp_path: Any, grouped: bool
+        self, home: Stores, request: pytest.FixtureRequest, tmp_path: Path, grouped: bool
     ) -> None:
-        points = 0
-        for after in (False, True):
-            fatal = 0
-            while True:
-                fatal += 1
-                stores = _anew(home, request, tmp_path / f"{after}-{fatal}")
-                made, ids = self.prepared(stores)
-                calls = Calls(fatal, after=after)
-                dying = calls.watching(made if grouped else without_transactions(made))
-                try:
-                    self.scenario(dying)
-                except Crash:
-                    points += 1
-                else:
-                    break
-                finally:
-                    _assert_within(made)
-                let_pass(made, made.runner(work=lambda job: None), 600)
-                assert {made.job(job_id).state for job_id in ids} == {State.COMPLETED}, (fatal, after, calls.names[-1])
-                assert held(made.ports) == {}, (fatal, after, calls.names[-1])
-                made.ports.close()
-        print(f"{home.kind}: {points} crash points, 0 jobs lost, 0 slots lost")
-        assert points > 40
+        if home.kind == "aws" and grouped:
+            pytest.skip("no call is grouped with another on AWS")
+        step = 1 if home.kind == "sqlite" else 7  # moto takes a hundred times as long
+        points, lost = crash_everywhere(lambda name: _anew(home, request, tmp_path / name), grouped=grouped, step=step)
+        print(f"{home.kind}: {points} crash points, {len(lost)} lost")
+        assert lost == []
+        assert points * step > 100
+
+    @pytest.mark.parametrize("mutant", ["sweep_slots", "leave", "expect"])
+    def test_what_keeps_slots_and_jobs_from_getting_lost_is_needed(
+        self, mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without the clock's sweep, the giving back, or the note that a job waits, the test above finds losses."""
+        match mutant:
+            case "sweep_slots":
+                monkeypatch.setattr("tidegate.service.tick.sweep_slots", lambda ports, now: Swept())
+            case "leave":
+                monkeypatch.setattr("tidegate.service.settle.leave", lambda ports, job: None)
+                monkeypatch.setattr("tidegate.service.sweep_slots.free", lambda *_: False)
+            case "expect":
+                monkeypatch.setattr(SqliteSlots, "expect", lambda *_: None)
+        _, lost = crash_everywhere(lambda name: _fresh_sqlite(tmp_path / name), grouped=False, step=3)
+        assert lost
 
 
-def _anew(home: Stores, request: pytest.FixtureRequest, folder: Any) -> Stores:
+def crash_everywhere(anew: Callable[[str], Stores], *, grouped: bool, step: int) -> tuple[int, list[str]]:
+    """How many crash points there were, and after which of them a job or a slot was lost."""
+    points, lost = 0, []
+    for after in (False, True):
+        for fatal in itertools.count(1, step):
+            made, busy, jobs = _prepared(anew(f"{after}-{fatal}"))
+            calls = Calls(fatal, after=after)
+            dying = calls.watching(made if grouped else without_transactions(made))
+            try:
+                _scenario(dying, busy)
+            except Crash:
+                points += 1
+            else:
+                break
+            finally:
+                _assert_within(made)
+            note_running(made, jobs)
+            let_pass(made, made.runner(work=lambda job: None), 600, partial(all_quiet, made, jobs))
+            if not all_quiet(made, jobs):
+                lost.append(f"{'after' if after else 'before'} {calls.names[-1]} ({fatal})")
+            assert all(job.state in (State.COMPLETED, *OPEN) for job in jobs_of(made, jobs))
+            made.ports.close()
+    return points, lost
+
+
+def _prepared(stores: Stores) -> tuple[Home, Job, list[Job]]:
+    """A queue with every limit, a running job that holds key `a`, and four that wait."""
+    home = home_of(stores)
+    queue = limited(home, slots=2, key_slots=1, rate_limit=100, rate_period="minute")
+    busy = started(home, home.submit(queue=queue, concurrency_key="a").id)
+    return home, busy, [busy, *(home.submit(queue=queue, concurrency_key=key) for key in ("a", "a", "b", "b"))]
+
+
+def _scenario(home: Home, busy: Job) -> None:
+    """Jobs of the full key are put aside, another key's run; the holder leaves, and the rest runs."""
+    runner = home.runner(work=lambda job: None)
+    for _ in range(2):
+        home.serve_one(runner)
+    settle.complete(home.ports, busy, None)
+    for _ in range(5):
+        home.serve_one(runner)
+
+
+def _anew(home: Stores, request: pytest.FixtureRequest, folder: Path) -> Stores:
     if home.kind == "aws":
         aws = request.getfixturevalue("aws")
         return Stores("aws", aws.reset(), aws.clock)
-    from support.clock import Clock
-    from tidegate.adapters.sqlite.ports import open_ports
+    return _fresh_sqlite(folder)
 
+
+def _fresh_sqlite(folder: Path) -> Stores:
     clock = Clock()
     ports = open_ports(folder, now=clock.now, new_id=clock.new_id, rng=random.Random(1), visibility=30)
     return Stores("sqlite", ports, clock)
@@ -511,7 +554,7 @@ class TestLeaks:
         assert held(either.ports) == {"narrow/": 1}
         assert not isinstance(answer, Claimed)
         settle.complete(either.ports, slept[0].job, 1)
-        let_pass(either, either.runner(work=lambda job: None), 300)
+        let_pass(either, either.runner(work=lambda job: None), 300, lambda: all_quiet(either, [late, other]))
         assert {job.state for job in jobs_of(either, [late, other])} == {State.COMPLETED}
         assert all(job.retry_count == 0 for job in jobs_of(either, [late, other]))
 
@@ -538,7 +581,7 @@ class TestLeaks:
             except Unavailable:
                 continue
         slots.down = False
-        let_pass(flaky, runner, 600)
+        let_pass(flaky, runner, 600, lambda: all_quiet(either, jobs))
         assert {job.state for job in jobs_of(either, jobs)} == {State.COMPLETED}
         assert held(either.ports) == {}
 
@@ -608,7 +651,8 @@ class TestCosts:
             job = either.submit(queue="narrow", concurrency_key="a")
             assert seen == {"GetItem": 1, "UpdateItem": 1, "PutItem": 2}  # policy, admission, job, lane
             seen.clear()
-            running = claim(either, job.id)
+            running = claim_for(either.ports, ticket_for(job), "w-1", LEASE, receives=1)
+            assert isinstance(running, Claimed)
             assert seen == {"GetItem": 2, "Query": 1, "UpdateItem": 4}  # two semaphores, one window, the claim
             seen.clear()
             settle.complete(either.ports, running.job, 1)
