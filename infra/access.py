@@ -16,6 +16,7 @@ GET = "dynamodb:GetItem"
 PUT = "dynamodb:PutItem"
 UPDATE = "dynamodb:UpdateItem"
 DELETE = "dynamodb:DeleteItem"
+CHECK = "dynamodb:ConditionCheckItem"
 READ = (GET, "dynamodb:BatchGetItem", "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"

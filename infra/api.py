@@ -95,7 +95,10 @@ def _api_spec(stores: Stores) -> FunctionSpec:
         memory=1024,
         timeout=API_TIMEOUT,
         access=[
-            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            # The check: a job takes a unique key only while the job that had it is out of the way.
+            access.items(
+                jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
+            ),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE),
             *access.objects(stores.bucket),

@@ -232,8 +232,6 @@ def _wake(ports: Ports, left: Holding) -> None:
     waiting = [job for job in found if job is not None and _may_start(job, now)]
     if waiting:
         send_tickets(ports, [(ticket_for(waiting[0]), 0.0)])
-    elif not best:
-        ports.slots.tidy(left)
 
 
 def _release(ports: Ports, semaphore: Semaphore, holder: str, *, wake: bool = True) -> None:

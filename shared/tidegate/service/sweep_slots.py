@@ -40,7 +40,7 @@ def sweep_slots(ports: Ports, now: Ms) -> Swept:
     for holding in _holdings(ports):
         freed = _free_abandoned(ports, holding, now)
         promoted, expired = _see_to_parked(ports, holding, now) if _has_parked(holding) else (0, 0)
-        if not holding.holders and holding.waiting is None:
+        if _is_idle(ports, holding):
             ports.slots.tidy(holding)
         done = Swept(done.freed + freed, done.promoted + promoted, done.expired + expired)
     return done
@@ -74,6 +74,13 @@ def _holder(text: str) -> Holder | None:
         return parse_holder(text)
     except ValueError:
         return None
+
+
+def _is_idle(ports: Ports, holding: Holding) -> bool:
+    """Whether nobody holds or waits, or a job once waited for a slot of the lane and none does any more."""
+    if holding.waiting is None:
+        return not holding.holders
+    return not holding.semaphore.key and not ports.jobs.head(holding.semaphore.lane, 1)
 
 
 def _has_parked(holding: Holding) -> bool:
