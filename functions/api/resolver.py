@@ -13,9 +13,35 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import errors, health, jobs, queues, stats, wire
+from . import (
+    aliases,
+    dags,
+    errors,
+    events,
+    health,
+    jobs,
+    maintenance,
+    pipeline,
+    queues,
+    records,
+    schedules,
+    stats,
+    wire,
+)
 
-_ROUTERS = (jobs.router, queues.router, stats.router, health.router)
+_ROUTERS = (
+    jobs.router,
+    records.router,
+    dags.router,
+    events.router,
+    queues.router,
+    schedules.router,
+    stats.router,
+    pipeline.router,
+    maintenance.router,
+    aliases.router,
+    health.router,
+)
 
 
 class Resolver(APIGatewayHttpResolver):

@@ -83,7 +83,9 @@ def run_all(home: Home, jobs: Sequence[Job], work: Callable[[JobContext], Any], 
     ended = threading.Event()
 
     def worker(number: int) -> None:
-        runner = Runner(home.ports, home.runner(work=work)._executors, worker_id=f"w-{number}", lease_seconds=LONG_LEASE)
+        runner = Runner(
+            home.ports, home.runner(work=work)._executors, worker_id=f"w-{number}", lease_seconds=LONG_LEASE
+        )
         try:
             while not ended.is_set():
                 if home.serve_one(runner) is None:

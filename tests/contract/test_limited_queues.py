@@ -45,8 +45,8 @@ from tidegate.service import settle
 from tidegate.service.claim import Claimed, Later, Spent, claim_for
 from tidegate.service.control import cancel, reprioritise
 from tidegate.service.policies import patch_queue
-from tidegate.service.sweep_slots import Swept
 from tidegate.service.submit import Submitted, submit
+from tidegate.service.sweep_slots import Swept
 from tidegate.service.tick import tick
 
 NARROW = Lane("main", "narrow")
@@ -60,7 +60,7 @@ def either(home: Stores) -> Home:
 
 
 def submitted(home: Home, specs: list[JobSpec]) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for start in range(0, len(specs), 100):
         found += submit(home.ports, ADMIN, specs[start : start + 100])
     assert all(isinstance(each, Submitted) for each in found)
@@ -416,7 +416,6 @@ class TestCrashes:
             pytest.skip("no call is grouped with another on AWS")
         step = 1 if home.kind == "sqlite" else 7  # moto takes a hundred times as long
         points, lost = crash_everywhere(lambda name: _anew(home, request, tmp_path / name), grouped=grouped, step=step)
-        print(f"{home.kind}: {points} crash points, {len(lost)} lost")
         assert lost == []
         assert points * step > 100
 

@@ -17,7 +17,7 @@ from tidegate.domain.guarded import Lease
 from tidegate.domain.job import Job, State, UniquePolicy
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.ticket import Lane
-from tidegate.ports import Addition, JobKey, Ports, backlog_series
+from tidegate.ports import Addition, Holding, JobKey, Ports, backlog_series
 
 LANE = Lane("acme", "mail")
 LANE_SLOTS = Semaphore(LANE)
@@ -113,7 +113,8 @@ class TestSlots:
             ports.slots.acquire_if_free(semaphore, "h", 1)
         assert [each.semaphore for each in ports.slots.of_lane(LANE, 10)] == mine
         assert [each.semaphore for each in ports.slots.of_lane(LANE, 2)] == mine[:2]
-        found, page = [], ports.slots.all(None, 3)
+        found: list[Holding] = []
+        page = ports.slots.all(None, 3)
         while page:
             found += page
             page = ports.slots.all(page[-1].semaphore, 3)
@@ -290,9 +291,7 @@ class TestUniqueKeys:
         assert ports.unique_keys.holder(LANE, "invoice #7") == second.id
 
     def test_reject_all_refuses_after_the_end_too(self, ports: Ports, clock: Clock, named: bool) -> None:
-        first, second = (
-            keyed(clock, f"order-{n}" if named else None, policy=UniquePolicy.REJECT_ALL) for n in (1, 2)
-        )
+        first, second = (keyed(clock, f"order-{n}" if named else None, policy=UniquePolicy.REJECT_ALL) for n in (1, 2))
         ports.jobs.create([first])
         ended = end(ports, first)
         assert ports.jobs.create([second]) == [ended]

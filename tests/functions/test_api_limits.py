@@ -172,7 +172,7 @@ class TestFullQueue:
     def test_the_size_is_that_of_a_recount_whatever_happened(self, operator: Api, home: Home) -> None:
         put(operator, max_queue_size=20, retry_limit=0)
         ids = [submit(operator, priority=n % 10).body["job_id"] for n in range(12)]
-        running = [start(home, ids[9])] + [start(home, ids[8])]
+        running = [start(home, ids[9]), start(home, ids[8])]
         operator.post(f"/jobs/{ids[0]}/cancel")
         settle.complete(home.ports, running[0], 1)
         settle.fail(home.ports, running[1], ErrorType.AGENT, "no", permanent=True, reach=0)

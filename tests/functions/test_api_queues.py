@@ -45,7 +45,7 @@ DEFAULT = {
     "max_queue_size": None,
     "timeout_retry_limit": None,
 }
-UNUSED = {
+UNUSED: dict[str, Any] = {
     "running": None,
     "slots": None,
     "keys": {},

@@ -72,7 +72,9 @@ def parse_holder(text: str) -> Holder:
 
 def held_by(job: Job) -> list[Semaphore]:
     """The semaphores of which the job's last claim took a slot."""
-    return [] if job.slot is None else parse_holder(job.slot).semaphores(Lane(job.tenant, job.queue), job.concurrency_key)
+    return (
+        [] if job.slot is None else parse_holder(job.slot).semaphores(Lane(job.tenant, job.queue), job.concurrency_key)
+    )
 
 
 def is_abandoned(holder: Holder, job: Job | None, now: Ms) -> bool:

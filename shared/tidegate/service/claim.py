@@ -6,8 +6,9 @@ the next candidate; what the index says is only a hint, the guarded write decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
@@ -26,6 +27,8 @@ _ROUNDS = 5
 _KEY_ROUNDS = 20
 """Where jobs are put aside for their keys: so many times `_HEAD` of them in one claim."""
 PAUSED_SECONDS = 30.0
+CLEAN_UP_TRIES = 2
+"""Attempts beyond those allowed that may be made to clean up after a cancelled job whose worker vanished."""
 LOOK_AGAIN_SECONDS = 3.0
 """How long the ready index may lag behind the table; seconds at most in practice (DynamoDB documents no bound)."""
 
@@ -52,23 +55,33 @@ class Spent:
 Claim = Claimed | Later | Spent
 
 
-def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float, *, receives: int) -> Claim:
+def claim_for(
+    ports: Ports,
+    ticket: Ticket,
+    worker_id: str,
+    lease_seconds: float,
+    *,
+    receives: int,
+    cleans_up: Collection[str] = (),
+) -> Claim:
     """Start the job that this ticket entitles its bearer to.
 
-    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts.
+    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts. `cleans_up` are
+    the names of jobs that the bearer can clean up after: one that was cancelled, and whose worker vanished, is
+    claimed once more for that, with `cancel_requested` set.
     """
     queue = queue_named(ports, ticket.tenant, ticket.queue)
     if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
-    lease = Lease(worker_id, now + round(lease_seconds * 1000))
+    bearer = _Bearer(ticket, Lease(worker_id, now + round(lease_seconds * 1000)), receives, cleans_up)
     if queue.limits_starts:
-        return _claim_within_limits(ports, queue, ticket, lease, now, receives)
+        return _claim_within_limits(ports, queue, bearer, now)
     lost_own: Outcome | None = None
     for job_id in _candidates(ports, ticket):
-        outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, lease, now))
+        outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, bearer.lease, now))
         if not outcome.applied and outcome.job is not None:
-            outcome = _recover(ports, outcome.job, lease, now)
+            outcome = _recover(ports, outcome.job, bearer, now)
         if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
             return Claimed(outcome.job)
         if job_id == ticket.job_id:
@@ -76,56 +89,62 @@ def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float
     return _nothing(lost_own.job if lost_own else None, now, receives)
 
 
-def _claim_within_limits(
-    ports: Ports, queue: Queue, ticket: Ticket, lease: Lease, now: Ms, receives: int
-) -> Claim:
+class _Bearer(NamedTuple):
+    """Who claims: see `claim_for`."""
+
+    ticket: Ticket
+    lease: Lease
+    receives: int
+    cleans_up: Collection[str]
+
+
+def _claim_within_limits(ports: Ports, queue: Queue, bearer: _Bearer, now: Ms) -> Claim:
     """The same where the queue limits what may start: candidates pass its gate one by one, until it is full."""
     gate = Gate(ports, queue)
-    found, own = _through(ports, gate, ticket, queue, lease, now)
+    found, own = _through(ports, gate, queue, bearer, now)
     if isinstance(found, Full):
-        claim = _held_up(ports, queue, ticket, found, lease, receives)
+        claim = _held_up(ports, queue, bearer, found)
     else:
-        claim = _nothing(own, now, receives) if found is None else Claimed(found)
+        claim = _nothing(own, now, bearer.receives) if found is None else Claimed(found)
     gate.close()
     return claim
 
 
-def _through(
-    ports: Ports, gate: Gate, ticket: Ticket, queue: Queue, lease: Lease, now: Ms
-) -> tuple[Job | Full | None, Job | None]:
+def _through(ports: Ports, gate: Gate, queue: Queue, bearer: _Bearer, now: Ms) -> tuple[Job | Full | None, Job | None]:
     """What got through the gate, or why nothing did; and the ticket's own job if it was tried in vain."""
     own: Job | None = None
-    for job_id in _candidates(ports, ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS):
-        outcome = gate.start(job_id, lease, now)
+    for job_id in _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS):
+        outcome = gate.start(job_id, bearer.lease, now)
         if isinstance(outcome, Full):
             return outcome, own
         if not outcome.applied and outcome.job is not None:
-            outcome = _recover(ports, outcome.job, lease, now)
+            outcome = _recover(ports, outcome.job, bearer, now)
         if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
             return outcome.job, own
-        if job_id == ticket.job_id:
+        if job_id == bearer.ticket.job_id:
             own = outcome.job
     return None, own
 
 
-def _held_up(ports: Ports, queue: Queue, ticket: Ticket, full: Full, lease: Lease, receives: int) -> Claim:
+def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     """What a ticket of a full queue is good for: its own job may run and need another holder, or must get in line."""
+    ticket = bearer.ticket
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
     if own is not None and own.lease_lapsed(now):
-        outcome = _recover(ports, own, lease, now)
+        outcome = _recover(ports, own, bearer, now)
         if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
             return Claimed(outcome.job)
         own = outcome.job
     if own is None or own.state in TERMINAL:
         return Spent()
     if own.state is State.ACTIVE or (own.wake_at is not None and own.wake_at > now):
-        return _nothing(own, now, receives)
+        return _nothing(own, now, bearer.receives)
     if own.wake_at is not None:
         _try(ports, guarded.promote_if_due(own, now))
     if full.holding is not None and full.holding.waiting is None:
         ports.slots.expect(Semaphore(ticket.lane), own.id)
-    seconds = seconds_until_room(ports, queue, full, receives, now)
+    seconds = seconds_until_room(ports, queue, full, bearer.receives, now)
     return Spent() if seconds is None else Later(seconds)
 
 
@@ -135,12 +154,11 @@ def _candidates(ports: Ports, ticket: Ticket, rounds: int = _ROUNDS) -> Iterator
     for _ in range(rounds):
         head = ports.jobs.head(ticket.lane, _HEAD)
         fresh = [ready for ready in head if ready.job_id not in tried]
-        if ticket.job_id not in tried:
-            if fresh and fresh[0].rank < ticket.rank and fresh[0].job_id != ticket.job_id:
-                _stand_in_line(ports, ticket)
-            before = [ready for ready in fresh if ready.rank < ticket.rank]
-            fresh = [ready for ready in fresh if ready.rank >= ticket.rank and ready.job_id != ticket.job_id]
-            order = [*(ready.job_id for ready in before), ticket.job_id, *(ready.job_id for ready in fresh)]
+        if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
+            rank = _stand_in_line(ports, ticket) if fresh else ticket.rank
+            before = [ready.job_id for ready in fresh if ready.rank < rank]
+            after = [ready.job_id for ready in fresh if ready.rank >= rank]
+            order = [*before, ticket.job_id, *after]
         else:
             order = [ready.job_id for ready in fresh]
         if not order:
@@ -152,25 +170,29 @@ def _candidates(ports: Ports, ticket: Ticket, rounds: int = _ROUNDS) -> Iterator
             return
 
 
-def _stand_in_line(ports: Ports, ticket: Ticket) -> None:
+def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
     """The ticket's own job is outranked: if it was delayed until now, it must be seen in the ready order."""
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
     if own is not None and own.state in WAITING and own.wake_at is not None and own.wake_at <= now:
         _try(ports, guarded.promote_if_due(own, now))
+    return ticket.rank if own is None else own.rank
 
 
-def _recover(ports: Ports, job: Job, lease: Lease, now: Ms) -> Outcome:
+def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
     """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):
         return Outcome(False, job)
     if job.cancel_requested:
+        clean_up = job.name in bearer.cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        if clean_up:
+            return _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
         return _ended(ports, _try(ports, guarded.cancel_if_lapsed(job, now)))
     if job.is_last_attempt:
         return _ended(ports, _try(ports, guarded.fail_if_lapsed(job, now)))
-    return _try(ports, guarded.reclaim_if_lapsed(job, lease, now))
+    return _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
 
 
 def _ended(ports: Ports, outcome: Outcome) -> Outcome:
@@ -183,7 +205,7 @@ def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:
     if own is None or own.state in TERMINAL:
         return Later(LOOK_AGAIN_SECONDS) if receives <= 1 else Spent()
     if own.state is State.ACTIVE:
-        return Later(_seconds_until(own.lease_until, now))
+        return Later(LOOK_AGAIN_SECONDS if receives <= 1 else _seconds_until(own.lease_until, now))
     return Later(_seconds_until(own.wake_at, now))
 
 

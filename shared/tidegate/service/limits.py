@@ -26,7 +26,7 @@ from .announce import send_tickets
 
 _log = logging.getLogger("tidegate.limits")
 _LOOKS = 5
-"""So often a ticket looks again at a full queue by itself; then it is dropped, and a slot that gets free wakes the lane.
+"""So often a ticket looks again at a full queue by itself; then it is dropped: a slot that gets free wakes the lane.
 
 Thousands of tickets that wait for one slot would use up the messages that SQS keeps in flight (120,000).
 """
@@ -140,7 +140,7 @@ class Gate:
         return limit is None or self._ports.rates.take_if_left(self._lane, window_of(period, now), limit)
 
     def _confirmed(self, holder: Holder, taken: Sequence[Semaphore]) -> bool:
-        """Whether the slots are still held. Asked only if so much time has passed that the clock may have freed them."""
+        """Whether the slots are still held. Asked only after so long that the clock may have freed them."""
         if self._ports.now() - holder.at <= CONFIRM_MS:
             return True
         name = str(holder)
@@ -154,7 +154,7 @@ class Gate:
         return Outcome(False, outcome.job)
 
     def _give_back(self, taken: Sequence[Semaphore], holder: Holder) -> None:
-        """Give back what was not used. Only jobs put aside for a key are told: whoever found the lane full looks again."""
+        """Give back what was not used. Only jobs put aside for a key are told: tickets of a full lane look again."""
         for semaphore in reversed(taken):
             _release(self._ports, semaphore, str(holder), wake=bool(semaphore.key))
 
@@ -244,4 +244,5 @@ def _release(ports: Ports, semaphore: Semaphore, holder: str, *, wake: bool = Tr
 
 def _may_start(job: Job, now: Ms) -> bool:
     in_time = job.expires_at is None or job.expires_at > now
-    return job.state in WAITING and (job.wake_at is None or job.wake_at <= now) and in_time
+    woken = job.wake_at is None or job.wake_at <= now
+    return job.state in WAITING and not job.blocked and woken and in_time

@@ -16,7 +16,7 @@ from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .unique import answer_to_duplicate, replace_blocked
@@ -44,6 +44,7 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     with ports.together():
         made = admitted(ports, made, queues, now)
         jobs = [job for job in made if isinstance(job, Job)]
+        remember_lanes(ports, jobs)
         stored = replace_blocked(ports, caller, jobs, ports.jobs.create(jobs)) if jobs else []
         withdraw_unstored(ports, jobs, stored)
         existing = iter(stored)
@@ -71,10 +72,10 @@ def _made(
     try:
         check_horizon(spec, now)
         job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
-        data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
+        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error
-    return replace(job, data=data, data_ref=data_ref)
+    return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

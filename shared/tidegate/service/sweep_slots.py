@@ -52,7 +52,7 @@ def _holdings(ports: Ports) -> Iterator[Holding]:
         yield from page
         return
     lanes = [lane for lane, _ in ports.lanes.all()]
-    after = Semaphore(ports.rng.choice(lanes)) if lanes else page[0].semaphore
+    after: Semaphore | None = Semaphore(ports.rng.choice(lanes)) if lanes else page[0].semaphore
     for _ in range(_PAGES):
         page = ports.slots.all(after, _PAGE)
         yield from page

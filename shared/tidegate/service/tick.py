@@ -13,9 +13,12 @@ from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import send_tickets
+from .announce import remember_lanes, send_tickets
+from .fire_schedules import fire_schedules
 from .limits import free_slots
 from .policies import queue_named
+from .release import check_runs
+from .retention import retire
 from .sweep_slots import sweep_slots
 
 _PAGE = 200
@@ -37,6 +40,9 @@ class Ticked:
     expired: int = 0
     freed: int = 0
     """Slots that were held for nothing."""
+    retired: int = 0
+    fired: int = 0
+    """Jobs made by schedules."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -46,11 +52,14 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
     """
     now = ports.now()
-    done = wake_due(ports, now, now + round(period_seconds * 1000))
-    done = replace(done, recovered=check_leases(ports, now))
+    until = now + round(period_seconds * 1000)
+    fired = fire_schedules(ports, until)
+    done = replace(wake_due(ports, now, until), fired=len(fired))
+    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         swept = sweep_slots(ports, now)
+        check_runs(ports)
         expired += done.expired + swept.expired
         done = replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
     return done
@@ -63,9 +72,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
-        soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
-        for lane in {ticket_for(job).lane for job in ready}:
-            ports.lanes.touch(lane, now)  # else a lane that was idle for hours is not looked at when the ticket is lost
+        soon = [job for job in jobs if job.wake_at is not None and now < job.wake_at <= by]
+        remember_lanes(ports, ready)
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         writes = [guarded.expire_if_waiting(job, now) for job in late]

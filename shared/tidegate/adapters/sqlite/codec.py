@@ -52,6 +52,8 @@ _CODECS: Mapping[str, tuple[Encode, Decode]] = {
     "retry_backoff": (int, bool),
     "retry_jitter": (int, bool),
     "cancel_requested": (int, bool),
+    "blocked": (int, bool),
+    "broken": (int, bool),
     "policy": (_same, lambda text: None if text is None else UniquePolicy(text)),
     "counted": (int, bool),
 }

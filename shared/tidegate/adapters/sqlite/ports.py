@@ -6,23 +6,33 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.adapters.cron import ZonedCron
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
+from .dags import SqliteDags
 from .database import Database
+from .events import SqliteEvents
 from .jobs import SqliteJobs
 from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
+from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
+from .upkeep import SqliteUpkeep
 
 FILE_NAME = "tidegate.db"
 
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
     """The database of a data folder, made when absent. Raises Unavailable when it cannot be used."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the data folder {folder} cannot be made: {error.strerror}") from error
     return Database(folder / FILE_NAME, synchronous)
 
 
@@ -42,6 +52,7 @@ def open_ports(
         jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
+        logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         slots=SqliteSlots(database),
@@ -49,8 +60,13 @@ def open_ports(
         backlogs=SqliteBacklogs(database),
         unique_keys=SqliteUniqueKeys(database),
         timers=SqliteTimers(database),
+        schedules=SqliteSchedules(database),
+        cron=ZonedCron(),
         figures=SqliteFigures(database),
+        dags=SqliteDags(database),
         tokens=SqliteTokens(database),
+        events=SqliteEvents(database),
+        upkeep=SqliteUpkeep(database, now),
         now=now,
         new_id=new_id,
         rng=rng,
