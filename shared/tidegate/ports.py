@@ -255,7 +255,7 @@ class Slots(Protocol):
         """Up to `limit` semaphores of a lane, the lane's own first."""
 
     def all(self, after: Semaphore | None, limit: int) -> Sequence[Holding]:
-        """Up to `limit` semaphores of all lanes in an order that stays, from behind `after` on."""
+        """Up to `limit` semaphores of all lanes in an order that stays, from behind `after` on. May lag by a second."""
 
     def tidy(self, seen: Holding) -> None:
         """Forget who waits, and all of it if nobody holds a slot. Guard: it is still as `seen`."""
@@ -274,9 +274,12 @@ class Rates(Protocol):
         """The starts counted in a window; old windows are forgotten."""
 
 
+BACKLOG = "backlog#"
+
+
 def backlog_series(lane: Lane) -> str:
     """The series of `Figures` that holds a lane's backlog: `size`, and `pending`, counted and not yet seen stored."""
-    return f"backlog#{lane.queue}"
+    return BACKLOG + lane.queue
 
 
 class Backlogs(Protocol):

@@ -13,16 +13,24 @@ from typing import Any
 from home import ADMIN, Home
 from support.homes import Home as Stores
 from tidegate.domain.job import TERMINAL, Job, State
+from tidegate.domain.spec import JobSpec
+from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.execution.context import JobContext
 from tidegate.execution.runner import Runner
 from tidegate.ports import JobKey, Ports, Timer
 from tidegate.runtime import App, Settings
+from tidegate.service.claim import Claimed, claim_for
 from tidegate.service.policies import put_queue
+from tidegate.service.submit import Submitted, submit
 from tidegate.service.tick import tick
 
 PORT_NAMES = ("jobs", "tickets", "blobs", "queues", "lanes", "slots", "rates", "backlogs", "unique_keys", "timers")
 THREADS = 10
 LONG_LEASE = 3_600.0
+
+
+NARROW = Lane("main", "narrow")
+LEASE = 10.0
 
 
 class Crash(BaseException):
@@ -175,3 +183,25 @@ class Calls:
 def without_transactions(home: Home) -> Home:
     """The same home where every call is a commit of its own, as in the cloud."""
     return Home(replace(home.app, ports=replace(home.ports, together=nullcontext)), home.clock)
+
+
+def submitted(home: Home, specs: list[JobSpec]) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(specs), 100):
+        found += submit(home.ports, ADMIN, specs[start : start + 100])
+    assert all(isinstance(each, Submitted) for each in found)
+    return [each.job for each in found]
+
+
+def claim(home: Home, job_id: str, receives: int = 1) -> Any:
+    return claim_for(home.ports, ticket_for(home.job(job_id)), "w-1", LEASE, receives=receives)
+
+
+def jobs_named(home: Home, ids: Sequence[str]) -> list[Job]:
+    return [home.job(job_id) for job_id in ids]
+
+
+def started(home: Home, job_id: str) -> Any:
+    found = claim(home, job_id)
+    assert isinstance(found, Claimed), found
+    return found.job

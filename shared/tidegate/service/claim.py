@@ -18,7 +18,7 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
-from .limits import Full, Gate, leave, seconds_until_room
+from .limits import Full, Gate, confirmed, leave, seconds_until_room
 from .policies import queue_named
 
 _HEAD = 10
@@ -188,11 +188,17 @@ def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
     if job.cancel_requested:
         clean_up = job.name in bearer.cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
         if clean_up:
-            return _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
+            return _reclaimed(ports, job, bearer, now)
         return _ended(ports, _try(ports, guarded.cancel_if_lapsed(job, now)))
     if job.is_last_attempt:
         return _ended(ports, _try(ports, guarded.fail_if_lapsed(job, now)))
-    return _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
+    return _reclaimed(ports, job, bearer, now)
+
+
+def _reclaimed(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
+    """The next attempt, in the slots of the lost one."""
+    outcome = _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
+    return outcome if job.slot is None else confirmed(ports, queue_named(ports, job.tenant, job.queue), outcome)
 
 
 def _ended(ports: Ports, outcome: Outcome) -> Outcome:

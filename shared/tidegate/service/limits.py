@@ -22,7 +22,7 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import Holding, JobKey, Ports
 
-from .announce import send_tickets
+from .announce import remember_lanes, send_tickets
 
 _log = logging.getLogger("tidegate.limits")
 _LOOKS = 5
@@ -109,7 +109,8 @@ class Gate:
         named = replace(lease, slot=str(holder)) if taken else lease
         (outcome,) = self._ports.jobs.apply([guarded.claim_if_ready(self._lane, job_id, named, now)])
         if outcome.applied and outcome.job is not None:
-            return outcome if self._confirmed(holder, taken) else self._undone(outcome.job)
+            late = self._ports.now() - holder.at > CONFIRM_MS
+            return confirmed(self._ports, self._queue, outcome) if late else outcome
         self._give_back(taken, holder)
         if self._queue.rate_limit is not None:
             self._ports.rates.give_back(self._lane, window_of(self._queue.rate_period, now))
@@ -139,20 +140,6 @@ class Gate:
         limit, period = self._queue.rate_limit, self._queue.rate_period
         return limit is None or self._ports.rates.take_if_left(self._lane, window_of(period, now), limit)
 
-    def _confirmed(self, holder: Holder, taken: Sequence[Semaphore]) -> bool:
-        """Whether the slots are still held. Asked only after so long that the clock may have freed them."""
-        if self._ports.now() - holder.at <= CONFIRM_MS:
-            return True
-        name = str(holder)
-        return all(self._ports.slots.acquire_if_free(each, name, self._limit(each)).granted for each in taken)
-
-    def _undone(self, job: Job) -> Outcome:
-        """Let a job wait again that was claimed too late for its slots; the attempt does not count."""
-        now = self._ports.now()
-        (outcome,) = self._ports.jobs.apply([guarded.snooze_if_held(job, now, now, ticketed=False)])
-        leave(self._ports, job)
-        return Outcome(False, outcome.job)
-
     def _give_back(self, taken: Sequence[Semaphore], holder: Holder) -> None:
         """Give back what was not used. Only jobs put aside for a key are told: tickets of a full lane look again."""
         for semaphore in reversed(taken):
@@ -164,7 +151,36 @@ class Gate:
         return Holder(self._queue.slots is not None, of_key, self._ports.now(), nonce, job_id)
 
     def _limit(self, semaphore: Semaphore) -> int:
-        return (self._queue.key_slots if semaphore.key else self._queue.slots) or 0
+        return _limit(self._queue, semaphore) or 0
+
+
+def confirmed(ports: Ports, queue: Queue, claimed: Outcome) -> Outcome:
+    """The claim, if its job still holds its slots or gets them once more; else the job waits again, and no attempt
+    is used up.
+
+    For claims after which the clock may have freed the slots: those that were late, and those of lapsed leases.
+    """
+    job = claimed.job
+    if not claimed.applied or job is None or job.slot is None:
+        return claimed
+    if _holds_slots(ports, queue, job, job.slot):
+        return claimed
+    now = ports.now()
+    (undone,) = ports.jobs.apply([guarded.snooze_if_held(job, now, now, ticketed=False)])
+    leave(ports, job)
+    return Outcome(False, undone.job)
+
+
+def _holds_slots(ports: Ports, queue: Queue, job: Job, name: str) -> bool:
+    limits = [(semaphore, _limit(queue, semaphore)) for semaphore in held_by(job)]
+    try:
+        return all(limit is None or ports.slots.acquire_if_free(each, name, limit).granted for each, limit in limits)
+    except Unavailable:
+        return False
+
+
+def _limit(queue: Queue, semaphore: Semaphore) -> int | None:
+    return queue.key_slots if semaphore.key else queue.slots
 
 
 def leave(ports: Ports, job: Job) -> None:
@@ -199,6 +215,7 @@ def promote(ports: Ports, semaphore: Semaphore, room: int, hints: Sequence[str] 
     best = sorted(jobs, key=lambda job: (job.rank, job.id))[:room]
     if not best:
         return 0
+    remember_lanes(ports, best)
     outcomes = ports.jobs.apply([guarded.promote_if_due(job, now) for job in best])
     moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
     send_tickets(ports, [(ticket_for(job), 0.0) for job in moved])
