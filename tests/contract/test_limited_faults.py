@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from contract.limited import (
+    LEASE,
     NARROW,
     Calls,
     Crash,

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 from contract.limited import held, limited, submitted
 from home import Home
@@ -35,7 +36,7 @@ def _home(folder: Path) -> Home:
     return Home(App(ports, Settings(pools={"default": {}})), clock)
 
 
-def serve(folder: Path) -> None:
+def serve(folder: Path, begin: Any) -> None:
     """Serve tickets until told to stop; a second handler beside one that runs is put on record."""
     busy, overlaps = folder / "busy", folder / "overlaps"
 
@@ -50,6 +51,7 @@ def serve(folder: Path) -> None:
 
     home = _home(folder)
     runner = home.runner(f"p-{os.getpid()}", work=work)
+    begin.wait(SECONDS)
     until = time.monotonic() + SECONDS
     while not (folder / "stop").exists() and time.monotonic() < until:
         if home.serve_one(runner) is None:
@@ -62,7 +64,8 @@ def test_of_one_slot_never_two_jobs_run_in_several_processes(tmp_path: Path) -> 
     limited(home, slots=1)
     jobs = submitted(home, [JobSpec(name="work", queue="narrow") for _ in range(JOBS)])
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=serve, args=(tmp_path,)) for _ in range(PROCESSES)]
+    begin = context.Barrier(PROCESSES)
+    processes = [context.Process(target=serve, args=(tmp_path, begin)) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
     until = time.monotonic() + SECONDS
