@@ -17,9 +17,10 @@ from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, Sqlite
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.limits import Semaphore
@@ -40,6 +41,7 @@ from tidegate.ports import (
     Ready,
     RunPage,
     Timer,
+    Watched,
 )
 
 from .faults import Kind
@@ -256,7 +258,7 @@ class Events:
         self._wire = wire
         self._real = SqliteEvents(wire.store.database)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         self._wire.call("events.publish", lambda: self._real.publish(events))
 
 
@@ -381,8 +383,14 @@ class Dags:
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         return self._wire.call("dags.page", lambda: self._real.page(tenant, states, limit, cursor))
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        return self._wire.call("dags.open", lambda: self._real.open_runs(limit))
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.watched", lambda: self._real.watched(after, limit))
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.due", lambda: self._real.due(by, limit))
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 
 
 class Feed:
@@ -423,6 +431,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         schedules=SqliteSchedules(wire.store.database),
         cron=ZonedCron(),
         upkeep=SqliteUpkeep(wire.store.database, process.now),
+        supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,

@@ -17,8 +17,8 @@ from .announce import remember_lanes, send_tickets
 from .fire_schedules import fire_schedules
 from .limits import free_slots
 from .policies import queue_named
-from .release import check_runs
 from .retention import retire
+from .supervise import check_deadlines, check_runs
 from .sweep_slots import sweep_slots
 
 _PAGE = 200
@@ -61,7 +61,8 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
         swept = sweep_slots(ports, now)
         check_runs(ports)
         expired += done.expired + swept.expired
-        done = replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
+        return replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
+    check_deadlines(ports, now)
     return done
 
 
