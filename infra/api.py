@@ -122,7 +122,10 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
         access=[
-            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            # The check: a job takes a unique key only while the job that had it is out of the way.
+            access.items(
+                jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
+            ),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),
