@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from tidegate.domain.caller import Scope
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
-from tidegate.domain.events import EVENT_TYPES
+from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
-from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Band, Ordering
 
@@ -86,6 +86,10 @@ class Job(Answer):
     cancel_requested: bool = Field(description="Whether its handler was asked to stop.")
     soft_sla: Time | None
     hard_sla: Time | None
+    concurrency_key: str | None
+    unique_key: str | None
+    policy: UniquePolicy | None
+    timeout_retry_limit: int | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
@@ -229,15 +233,42 @@ class JobInEvent(BaseModel):
     tags: list[str] | None = None
 
 
+class RunInEvent(BaseModel):
+    """The run that an event is about; what it does not have is left out from `reason` on."""
+
+    id: str
+    name: str
+    owner: str
+    state: RunState
+    reason: str | None = None
+    soft_sla: Time | None = None
+    hard_sla: Time | None = None
+    tags: list[str] | None = None
+
+
 class Event(BaseModel):
     """The `data` of one server-sent event, and the `detail` of one on EventBridge. New fields may come."""
 
     version: Literal[1]
     id: str = Field(description="The same however often the event is delivered.")
-    type: Literal[EVENT_TYPES]  # type: ignore[valid-type]
+    type: Literal[EVENT_TYPES + RUN_EVENT_TYPES]  # type: ignore[valid-type]
     time: Time
     tenant: str
-    job: JobInEvent
+    job: JobInEvent | None = Field(None, description="In the events job.*.")
+    dag: RunInEvent | None = Field(None, description="In the events dag.*.")
+
+
+class QueueUse(Answer):
+    """What is in use of a queue's limits, beside them. Null: there is no such limit, so nobody counts."""
+
+    running: int | None = Field(description="Running jobs, of `slots`.")
+    slots: int | None
+    keys: dict[str, int] = Field(description="Running jobs by `concurrency_key`, up to 100 keys.")
+    key_slots: int | None
+    starts: int | None = Field(description="Starts in the present second or minute, of `rate_limit`.")
+    rate_limit: int | None
+    size: int | None = Field(description="Jobs accepted and not yet started, of `max_queue_size`; a second late.")
+    max_queue_size: int | None
 
 
 class Queue(Answer):
@@ -260,6 +291,13 @@ class Queue(Answer):
     paused_reason: str | None
     created_at: Time | None = Field(description="Null for the default queue as long as nobody has changed it.")
     updated_at: Time | None
+    slots: int | None
+    key_slots: int | None
+    rate_limit: int | None
+    rate_period: Literal["second", "minute"]
+    max_queue_size: int | None
+    timeout_retry_limit: int | None
+    use: QueueUse | None = Field(default=None, description="In the answer of GET /queues/{name} alone.")
 
 
 class QueueAnswer(Told):
@@ -311,6 +349,8 @@ class Dag(Answer):
     completed_at: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    warned_at: Time | None = Field(description="When it was noticed that the soft deadline had passed.")
+    resumed: int = Field(description="How often it was resumed.")
     progress: DagProgress
     nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
 

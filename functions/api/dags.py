@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 from tidegate import runtime
 from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.picture import dot, mermaid
-from tidegate.domain.dag.run import RunState, node_job_id
+from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.errors import InvalidInput, TidegateError
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Json
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec
@@ -26,7 +27,7 @@ from tidegate.service.runs import RunView
 
 from .errors import invalid_input
 from .models import Body, JobRequest, ReasonRequest, Time, Word
-from .requests import answer, caller_of, check_query, query_pairs
+from .requests import answer, caller_of, check_query, only, query_pairs
 from .views import job_view
 from .wire import format_time
 
@@ -105,9 +106,15 @@ def list_dags(request: Request, query: Annotated[RunsQuery, Query()]) -> Respons
 
 
 @router.get("/dags/<dag_id>", tags=["dags"], operation_id="get_dag", summary="One run, with its nodes")
-def get_dag(request: Request, dag_id: str) -> Response[Any]:
+def get_dag(
+    request: Request,
+    dag_id: str,
+    brief: Annotated[bool, Query(description="Leave out the nodes: one read, whatever the run's size.")] = False,
+) -> Response[Any]:
     """Another tenant's run, and another user's without the scope `operate`, is not found."""
-    view = runs.get_run(runtime.current().ports, caller_of(request), dag_id)
+    only(request, "brief")
+    look = runs.run_progress if brief else runs.get_run
+    view = look(runtime.current().ports, caller_of(request), dag_id)
     return answer({"success": True, "message": "Run retrieved successfully", "dag": run_view(view)})
 
 
@@ -172,6 +179,8 @@ def run_view(view: RunView) -> dict[str, Any]:
         "completed_at": format_time(run.completed_at),
         "soft_sla": format_time(run.soft_sla),
         "hard_sla": format_time(run.hard_sla),
+        "warned_at": format_time(run.warned_at),
+        "resumed": run.resumed,
         "progress": _progress(view),
     }
     return {**shown, "nodes": [_node(job) for job in view.jobs]} if view.jobs else shown
@@ -243,7 +252,7 @@ def _placed(index: int, error: TidegateError) -> Iterable[dict[str, Any]]:
 
 
 def _dag_id(value: str | None) -> str | None:
-    if value is not None and node_job_id(value, "")[:13] != value[:13].lower():
+    if value is not None and not is_uuid7(value):
         raise InvalidInput.field("dag_id", "must be a UUIDv7")
     return value
 

@@ -28,6 +28,7 @@ from . import (
     records,
     schedules,
     stats,
+    tokens,
     wire,
 )
 
@@ -42,6 +43,7 @@ _ROUTERS = (
     stats.router,
     pipeline.router,
     maintenance.router,
+    tokens.router,
     aliases.router,
     health.router,
     identity.router,

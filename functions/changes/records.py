@@ -63,6 +63,8 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         was_waiting=None if old is None else _waiting(old),
         is_waiting=None if new is None else _waiting(new),
         blobs=() if new is not None else _blobs(image),
+        unique_key=_text_or_none(image, "unique_key"),
+        counted=bool(image.get("counted", {}).get("BOOL")),
     )
 
 

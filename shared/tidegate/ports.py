@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
-from tidegate.domain.job import Job, Ms, State
+from tidegate.domain.identity import IdentityRules
+from tidegate.domain.job import Job, Json, Ms, State
+from tidegate.domain.limits import Semaphore
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
@@ -83,8 +85,9 @@ class JobStore(Protocol):
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
         """Store new jobs, each in its index spot (`spot_of`).
 
-        Guard, each for itself: no job with that tenant and id exists. Answers None where it was
-        stored, else the job that already has the id.
+        Guard, each for itself: no job with that tenant and id exists, and none that stands in the way by its
+        unique key (`stands_in_way`). Answers None where it was stored, else the job that is there already:
+        the one with the id, or the one with the key.
         """
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
@@ -101,6 +104,9 @@ class JobStore(Protocol):
 
         May lag behind `apply` by seconds: re-check by claiming.
         """
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        """The best jobs of a lane that wait for a slot of their concurrency key, best first. May lag like `head`."""
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """Delayed jobs whose spot's time is not after `by`, soonest first. May lag like `head`."""
@@ -218,6 +224,102 @@ class Lanes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """Who holds slots of a semaphore, and whether jobs wait for one."""
+
+    semaphore: Semaphore
+    holders: frozenset[str] = frozenset()
+    waiting: str | None = None
+    """The id of a job that found no free slot: the last one that had to be noted."""
+
+
+class Grant(NamedTuple):
+    """The answer to one who asked for a slot, and the semaphore as it is then."""
+
+    granted: bool
+    holding: Holding
+
+
+class Slots(Protocol):
+    """Semaphores: who may run. Holders' names are never used again, so every method may be repeated."""
+
+    def acquire_if_free(self, semaphore: Semaphore, holder: str, limit: int) -> Grant:
+        """Take a slot. Guard: fewer than `limit` are held, or `holder` has one already."""
+
+    def release(self, semaphore: Semaphore, holder: str) -> Holding | None:
+        """Give a slot back. Guard: `holder` has one. Answers the semaphore without it, None if it had none."""
+
+    def get(self, semaphore: Semaphore) -> Holding:
+        """The semaphore as last written."""
+
+    def expect(self, semaphore: Semaphore, job_id: str) -> None:
+        """Note that a job waits for a slot, so that whoever gives one back looks for it."""
+
+    def of_lane(self, lane: Lane, limit: int) -> Sequence[Holding]:
+        """Up to `limit` semaphores of a lane, the lane's own first."""
+
+    def all(self, after: Semaphore | None, limit: int) -> Sequence[Holding]:
+        """Up to `limit` semaphores of all lanes in an order that stays, from behind `after` on. May lag by a second."""
+
+    def tidy(self, seen: Holding) -> None:
+        """Forget who waits, and all of it if nobody holds a slot. Guard: it is still as `seen`."""
+
+
+class Rates(Protocol):
+    """Starts counted in windows of time."""
+
+    def take_if_left(self, lane: Lane, window: Ms, limit: int) -> bool:
+        """Count one start in the window that began at `window`. Guard: fewer than `limit` were counted."""
+
+    def give_back(self, lane: Lane, window: Ms) -> None:
+        """Take back a start that did not happen; without effect once the window is forgotten."""
+
+    def taken(self, lane: Lane, window: Ms) -> int:
+        """The starts counted in a window; old windows are forgotten."""
+
+
+BACKLOG = "backlog#"
+
+
+def backlog_series(lane: Lane) -> str:
+    """The series of `Figures` that holds a lane's backlog: `size`, and `pending`, counted and not yet seen stored."""
+    return BACKLOG + lane.queue
+
+
+class Backlogs(Protocol):
+    """How many jobs of a lane were accepted and did not start yet, where the queue limits that.
+
+    A job is counted before it is stored; the change feed takes off what left, exactly once. So the size is never
+    too small, and the crash of a submitter leaves it too large until `correct`.
+    """
+
+    def admit_if_room(self, lane: Lane, count: int, limit: int, now: Ms) -> int:
+        """Count up to `count` jobs more. Guard: the size stays within `limit`. Answers how many were counted."""
+
+    def withdraw(self, lane: Lane, count: int) -> None:
+        """Take off jobs that were counted and then not stored."""
+
+    def size(self, lane: Lane) -> int:
+        """The size as last written."""
+
+    def correct(self, lane: Lane, before: Ms) -> int:
+        """Take off what was counted and never stored. Guard: nobody was admitted since `before`.
+
+        Answers by how much the size was wrong.
+        """
+
+
+class UniqueKeys(Protocol):
+    """Which job a unique key belongs to. `JobStore.create` and `apply` move a key, in one step with the job."""
+
+    def holder(self, lane: Lane, key: str) -> str | None:
+        """The id of the last job that took the key. That job may have ended, or be gone."""
+
+    def drop_if_held(self, lane: Lane, key: str, job_id: str) -> None:
+        """Forget the key. Guard: it belongs to that job."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timer:
     """A note to look at a running job at a time."""
 
@@ -318,6 +420,14 @@ class Addition(NamedTuple):
     """Fields that are set where they are absent, and left alone ever after."""
 
 
+class Watched(NamedTuple):
+    """A run that someone must look at now and then, and the deadline that lies ahead of it."""
+
+    tenant: str
+    dag_id: str
+    look_at: Ms | None = None
+
+
 class Dags(Protocol):
     """Runs of DAGs; their jobs are in the `JobStore`, their graphs in the `Blobs`."""
 
@@ -333,8 +443,24 @@ class Dags(Protocol):
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         """The tenant's runs, newest first; no states means all. Raises InvalidInput for a cursor it did not make."""
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        """Runs of all tenants that have not ended, oldest first."""
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        """Runs that are open, or were not let go since they ended, of all tenants; in a fixed order, after one."""
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """Watched runs whose next deadline is not after `by`."""
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
+
+
+class Supervisors(Protocol):
+    """Who watches over each run, beside the clock: in the cloud one execution of a state machine."""
+
+    def start(self, run: Run) -> bool:
+        """Begin to watch over an open run; asked again, it is the same supervisor. False where there are none."""
+
+    def tell(self, token: str, outcome: Mapping[str, Json]) -> bool:
+        """Give the supervisor that waits with this token what it waits for. False if none waits with it (any more)."""
 
 
 class Figures(Protocol):
@@ -388,8 +514,12 @@ class Token:
     user: str
     scopes: frozenset[str]
     created_at: Ms
+    created_by: str = ""
+    """The user who made it; empty where it was made in the home itself."""
     expires_at: Ms | None = None
     revoked_at: Ms | None = None
+    last_used_at: Ms | None = None
+    """To the hour: see `Tokens.note_use`."""
     note: str = ""
 
 
@@ -402,14 +532,31 @@ class Tokens(Protocol):
     def put(self, token: Token) -> None:
         """Store, replacing the one with the same id."""
 
+    def note_use(self, token_id: str, now: Ms) -> None:
+        """Set `last_used_at`, and nothing else. Guard: there is such a token."""
+
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
 
 
-class EventBus(Protocol):
-    """Where transitions of jobs are announced."""
+class Issuer(Protocol):
+    """The OIDC issuer whose tokens are accepted beside Tidegate's own."""
 
-    def publish(self, events: Sequence[Event]) -> None:
+    @property
+    def rules(self) -> IdentityRules:
+        """What is asked of its tokens, and whom each stands for."""
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """The claims of a JWT that one of the issuer's keys signed, otherwise unchecked.
+
+        Raises Unauthenticated for any other text, Unavailable when the keys cannot be had.
+        """
+
+
+class EventBus(Protocol):
+    """Where transitions of jobs and runs are announced."""
+
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """Announce each, at least once; the same event keeps its `id`. Order is kept where the home can (SQLite)."""
 
 
@@ -417,7 +564,7 @@ class Announced(NamedTuple):
     """An event and its position in the stream: positions only grow."""
 
     position: int
-    event: Event
+    event: AnyEvent
 
 
 class EventStream(Protocol):
@@ -454,6 +601,10 @@ class Ports:
     logs: Logs
     queues: Queues
     lanes: Lanes
+    slots: Slots
+    rates: Rates
+    backlogs: Backlogs
+    unique_keys: UniqueKeys
     timers: Timers
     schedules: Schedules
     cron: Cron
@@ -462,6 +613,7 @@ class Ports:
     tokens: Tokens
     events: EventBus
     upkeep: Upkeep
+    supervisors: Supervisors
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random

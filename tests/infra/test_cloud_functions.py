@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthesised import Synthesised
+from synthesised import ETL, OIDC, Synthesised
 
 from tidegate.console import is_console
+from tidegate.domain.iam import iam_callers_from
+from tidegate.domain.identity import rules_from
 from tidegate.runtime import settings_from, worker_settings_from
 
+CONSOLE = {"GET /", "GET /console", "GET /console/{file+}"}
 COMMON = {
     "TIDEGATE_STAGE",
     "TIDEGATE_JOBS_TABLE",
@@ -102,7 +105,7 @@ def test_every_route_is_behind_the_authorizer_but_for_the_console_s_files(templa
     routes = {route["RouteKey"]: route for route in template.of_type("AWS::ApiGatewayV2::Route").values()}
     everything = routes.pop("$default")
     assert (everything["AuthorizationType"], everything["AuthorizerId"]) == ("CUSTOM", "<ApiHttpTokens>")
-    assert set(routes) == {"GET /", "GET /console", "GET /console/{file+}"}
+    assert set(routes) == CONSOLE
     assert {route["AuthorizationType"] for route in routes.values()} == {"NONE"}
     for key in routes:
         assert is_console(key.removeprefix("GET ").replace("{file+}", "jobs"))
@@ -115,6 +118,33 @@ def test_the_authorizer_answers_simply_and_is_asked_once_a_minute_per_token(temp
     assert authorizer["EnableSimpleResponses"] is True
     assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
     assert authorizer["AuthorizerResultTtlInSeconds"] == 60
+
+
+def test_only_an_authorizer_that_takes_other_tokens_carries_what_checks_them(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    assert "TIDEGATE_OIDC" not in template.environment("authorizer")
+    for name, function in sealed.functions().items():
+        own = ["<Identity>"] if name == "authorizer" else []
+        assert function["Layers"] == ["<Dependencies>", *own]
+        assert ("TIDEGATE_OIDC" in function["Environment"]["Variables"]) == (name == "authorizer")
+    assert settings_from(sealed.environment("authorizer")).oidc == rules_from(OIDC)
+
+
+def test_signed_requests_are_taken_under_their_own_path_where_the_stage_names_callers(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    routes = {route["RouteKey"]: route for route in sealed.of_type("AWS::ApiGatewayV2::Route").values()}
+    assert routes.keys() - CONSOLE == {"$default", "ANY /iam/{proxy+}"}
+    assert routes["ANY /iam/{proxy+}"]["AuthorizationType"] == "AWS_IAM"
+    assert routes["$default"]["AuthorizationType"] == "CUSTOM"
+    assert settings_from(sealed.environment("api")).iam_callers == iam_callers_from([ETL])
+    assert "TIDEGATE_IAM" not in template.environment("api")
+
+
+def test_how_long_a_revoked_token_is_taken_is_the_stages_choice(sealed: Synthesised) -> None:
+    (authorizer,) = sealed.of_type("AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 0
 
 
 def test_the_api_is_throttled_and_ends_before_the_gateway_gives_up(template: Synthesised) -> None:

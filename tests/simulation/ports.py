@@ -11,20 +11,38 @@ from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.events import SqliteEvents
+from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
+from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
+from tidegate.domain.limits import Semaphore
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
-from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, RunPage, Timer
+from tidegate.ports import (
+    Addition,
+    Delivery,
+    Depth,
+    Grant,
+    Holding,
+    JobKey,
+    JobPage,
+    JobQuery,
+    Ports,
+    Ready,
+    RunPage,
+    Timer,
+    Watched,
+)
 
 from .faults import Kind
 from .watch import Seen
@@ -51,6 +69,9 @@ class Jobs:
 
     def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
         return self._wire.call("jobs.head", lambda: self._head(lane, limit, from_rank))
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        return self._wire.call("jobs.parked", lambda: self._store.jobs.parked(lane, key, limit))
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         return self._wire.call("jobs.due", lambda: self._due(by, limit))
@@ -237,7 +258,7 @@ class Events:
         self._wire = wire
         self._real = SqliteEvents(wire.store.database)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         self._wire.call("events.publish", lambda: self._real.publish(events))
 
 
@@ -273,6 +294,35 @@ class Lanes:
 
     def drop_if_untouched(self, lane: Lane, seen: Ms) -> None:
         self._wire.call("lanes.drop", lambda: self._real.drop_if_untouched(lane, seen))
+
+
+class Slots:
+    """`Slots`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteSlots(wire.store.database)
+
+    def acquire_if_free(self, semaphore: Semaphore, holder: str, limit: int) -> Grant:
+        return self._wire.call("slots.acquire", lambda: self._real.acquire_if_free(semaphore, holder, limit))
+
+    def release(self, semaphore: Semaphore, holder: str) -> Holding | None:
+        return self._wire.call("slots.release", lambda: self._real.release(semaphore, holder))
+
+    def get(self, semaphore: Semaphore) -> Holding:
+        return self._wire.call("slots.get", lambda: self._real.get(semaphore))
+
+    def expect(self, semaphore: Semaphore, job_id: str) -> None:
+        self._wire.call("slots.expect", lambda: self._real.expect(semaphore, job_id))
+
+    def of_lane(self, lane: Lane, limit: int) -> Sequence[Holding]:
+        return self._wire.call("slots.of_lane", lambda: self._real.of_lane(lane, limit))
+
+    def all(self, after: Semaphore | None, limit: int) -> Sequence[Holding]:
+        return self._wire.call("slots.all", lambda: self._real.all(after, limit))
+
+    def tidy(self, seen: Holding) -> None:
+        self._wire.call("slots.tidy", lambda: self._real.tidy(seen))
 
 
 class Timers:
@@ -333,8 +383,14 @@ class Dags:
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         return self._wire.call("dags.page", lambda: self._real.page(tenant, states, limit, cursor))
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        return self._wire.call("dags.open", lambda: self._real.open_runs(limit))
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.watched", lambda: self._real.watched(after, limit))
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.due", lambda: self._real.due(by, limit))
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 
 
 class Feed:
@@ -363,6 +419,10 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
         lanes=Lanes(wire),
+        slots=Slots(wire),
+        rates=SqliteRates(wire.store.database),
+        backlogs=SqliteBacklogs(wire.store.database),
+        unique_keys=SqliteUniqueKeys(wire.store.database),
         timers=Timers(wire),
         figures=Figures(wire),
         logs=Logs(wire),
@@ -371,6 +431,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         schedules=SqliteSchedules(wire.store.database),
         cron=ZonedCron(),
         upkeep=SqliteUpkeep(wire.store.database, process.now),
+        supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.domain.events import Event, body_of
+from tidegate.domain.events import AnyEvent, body_of
 from tidegate.ports import EventBus
 
 from .clients import Clients, request
-from .parallel import Parallel
 from .tables import chunks, pauses
 
 _log = logging.getLogger("tidegate.events")
@@ -33,14 +32,14 @@ class EventBridgeBus:
     def __init__(self, clients: Clients, name: str) -> None:
         self._clients = clients
         self._name = name
-        self._parallel = Parallel()
+        self._parallel = clients.parallel
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """See `EventBus.publish`. An entry that failed in passing is sent again; Unavailable when it keeps failing."""
         entries = [self._entry(event) for event in events]
         self._parallel.map(self._put, list(chunks(entries, BATCH)))
 
-    def _entry(self, event: Event) -> Entry:
+    def _entry(self, event: AnyEvent) -> Entry:
         return {
             "EventBusName": self._name,
             "Source": SOURCE,
@@ -63,7 +62,7 @@ class EventBridgeBus:
 class NoBus:
     """`EventBus` of a stage that has none."""
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """Nothing is announced."""
 
 

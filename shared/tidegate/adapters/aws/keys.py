@@ -3,6 +3,7 @@
     item        pk                          sk      board, board_at (the sparse index)
     job         {tenant}#{shard of key}     key     see `spot_attributes`
     pointer     {tenant}#id#{shard of id}   id      never; its attribute `key` names the job's place
+    unique key  {tenant}#unique#{shard}     {queue}#{unique key}; its attributes `key` and `id` name the job
 
 A job's key orders it by creation. An id that is a UUIDv7, as the server makes them, is its own key; for any
 other id a key of that shape is made, and a pointer leads from the id to it. Tenants and queues are names
@@ -12,10 +13,10 @@ without `#`, so no part can run into another.
 from __future__ import annotations
 
 import hashlib
-import re
 from zlib import crc32
 
 from tidegate.domain.guarded import Place, Spot
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.ticket import Lane
 
@@ -25,15 +26,13 @@ SHARDS = 16
 """Partitions a tenant's jobs are spread over: one takes 1,000 write units a second, a job needs 3 to 5."""
 DUE_SHARDS = 4
 
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
 Key = tuple[str, str]
 """Partition and sort key of an item."""
 
 
 def is_key(text: str) -> bool:
     """Whether `text` has the shape of a sort key: a UUIDv7 in its canonical, lower-case form."""
-    return _UUID7.fullmatch(text) is not None
+    return is_uuid7(text)
 
 
 def key_for(job: Job) -> str:
@@ -66,9 +65,20 @@ def pointer_key(tenant: str, job_id: str) -> Key:
     return f"{tenant}#id#{crc32(job_id.encode()) % SHARDS:02d}", job_id
 
 
+def unique_key(lane: Lane, key: str) -> Key:
+    """Where the record of a unique key is kept."""
+    name = f"{lane.queue}#{key}"
+    return f"{lane.tenant}#unique#{crc32(name.encode()) % SHARDS:02d}", name
+
+
 def lane_board(lane: Lane) -> str:
     """The index partition of a lane's ready jobs."""
     return f"r#{lane.tenant}#{lane.queue}"
+
+
+def parked_board(lane: Lane, key: str) -> str:
+    """The index partition of a lane's jobs that wait for a slot of their concurrency key."""
+    return f"p#{lane.tenant}#{lane.queue}#{key}"
 
 
 def due_board(shard: int) -> str:
@@ -94,6 +104,8 @@ def spot_attributes(spot: Spot, key: str) -> Item:
         return {}
     if spot.place is Place.READY:
         return _board(lane_board(spot.lane), f"{order_text(spot.order)}#{key}")
+    if spot.place is Place.PARKED and spot.key is not None:
+        return _board(parked_board(spot.lane, spot.key), f"{order_text(spot.order)}#{key}")
     if spot.place is Place.SHELF and spot.state is not None:
         return _board(shelf_board(spot.lane.tenant, spot.state), f"{spot.order:015d}#{key}")
     return {}

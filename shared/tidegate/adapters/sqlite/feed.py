@@ -66,7 +66,7 @@ def _image(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _attribute(value) for name, value in present.items()}
 
 
-def _attribute(value: str | int | bool | list[str]) -> dict[str, Any]:
+def _attribute(value: str | bool | int | list[str]) -> dict[str, Any]:
     """A value as DynamoDB writes it."""
     if isinstance(value, bool):
         return {"BOOL": value}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
@@ -16,10 +17,12 @@ from .dags import SqliteDags
 from .database import Database
 from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
+from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
 
 FILE_NAME = "tidegate.db"
@@ -53,6 +56,10 @@ def open_ports(
         logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
+        slots=SqliteSlots(database),
+        rates=SqliteRates(database),
+        backlogs=SqliteBacklogs(database),
+        unique_keys=SqliteUniqueKeys(database),
         timers=SqliteTimers(database),
         schedules=SqliteSchedules(database),
         cron=ZonedCron(),
@@ -61,6 +68,7 @@ def open_ports(
         tokens=SqliteTokens(database),
         events=SqliteEvents(database),
         upkeep=SqliteUpkeep(database, now),
+        supervisors=ClockAlone(),
         now=now,
         new_id=new_id,
         rng=rng,

@@ -16,6 +16,14 @@ const PAGES = [
   ["/", "Overview", () => import("./pages/overview.js")],
   ["/jobs", "Jobs", () => import("./pages/jobs.js")],
   ["/jobs/:id", "Job", () => import("./pages/job.js")],
+  ["/runs", "Runs", () => import("./pages/runs.js")],
+  ["/runs/:id", "Run", () => import("./pages/run.js")],
+  ["/schedules", "Schedules", () => import("./pages/schedules.js")],
+  ["/schedules/:ref_", "Schedule", () => import("./pages/schedule.js")],
+  ["/queues", "Queues", () => import("./pages/queues.js")],
+  ["/queues/:name", "Queue", () => import("./pages/queues.js")],
+  ["/dead", "Dead letters", () => import("./pages/dead.js")],
+  ["/tokens", "Tokens", () => import("./pages/access.js")],
 ];
 
 function App() {

@@ -5,7 +5,7 @@ import { session } from "./session.js";
 import { useEffect, useRef, useState } from "./ui.js";
 
 const RETRY_MS = 2_000;
-const SOON_MS = 800; // between two looks that events caused
+const SOON_MS = 800; // at least, between two looks that events caused
 
 /** How the page hears of changes: "live" by events, "asking" every few seconds, "lost" while the server is away. */
 export const line = createStore("asking");
@@ -89,7 +89,7 @@ function message(block) {
  * What `load(signal)` answers, and again: every so many ms, soon after an event that `on` wants, and on `refresh()`.
  * `every` is a number, which events make longer, or a function of the data, which they do not. Nothing is asked while nobody looks. The last answer stays while a newer one is on its way, or fails to come.
  */
-export function useData(load, deps, { every = 10_000, on = null, idle = false } = {}) {
+export function useData(load, deps, { every = 10_000, on = null, gap = () => SOON_MS, idle = false } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const refresh = useRef(() => {});
   useEffect(() => {
@@ -120,7 +120,7 @@ export function useData(load, deps, { every = 10_000, on = null, idle = false } 
     };
     const seen = () => document.visibilityState === "visible" && look();
     const deaf = on ? listen((event) => {
-      if (event.type === "events.gap" || on(event)) later(Math.max(150, asked + SOON_MS - Date.now()));
+      if (event.type === "events.gap" || on(event)) later(Math.max(150, asked + gap(newest) - Date.now()));
     }) : () => {};
     refresh.current = look;
     document.addEventListener("visibilitychange", seen);

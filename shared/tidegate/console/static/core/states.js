@@ -12,6 +12,9 @@ export const STATES = {
   SKIPPED: { label: "Skipped", tone: "skipped", sign: "M4 4.5L7.5 8 4 11.5M8.5 4.5L12 8l-3.5 3.5" },
 };
 
+/** The states that a run of a DAG may be in. */
+export const RUN_STATES = ["ACTIVE", "COMPLETED", "FAILED", "CANCELLED", "EXPIRED"];
+
 export const WAITING = ["CREATED", "RETRY"];
 export const OPEN = ["CREATED", "RETRY", "ACTIVE"];
 export const RESTARTABLE = ["FAILED", "EXPIRED", "CANCELLED"];

@@ -3,7 +3,7 @@
 import { count } from "../core/format.js";
 import { get } from "../core/api.js";
 import { line, useData } from "../core/live.js";
-import { PLACES } from "../core/places.js";
+import { places } from "../core/places.js";
 import { go, route, to } from "../core/router.js";
 import { session, signOut } from "../core/session.js";
 import { html, useEffect, useRef, useState } from "../core/ui.js";
@@ -29,7 +29,7 @@ function Rail() {
   return html`
     <nav class="rail" aria-label="Pages">
       <a class="brand" href=${to("/")}><${Mark} /><span>Tidegate</span></a>
-      <ul>${PLACES.map((place) => html`<li key=${place.path}>
+      <ul>${places().map((place) => html`<li key=${place.path}>
         <a href=${to(place.path)} aria-current=${here(place) ? "page" : undefined} title="g ${place.key}"><${Icon} name=${place.icon} /><span>${place.name}</span></a></li>`)}</ul>
       <${Level} />
     </nav>`;

@@ -8,28 +8,34 @@ import { html, useEffect, useRef, useState } from "../core/ui.js";
  */
 export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy = false }) {
   const body = useRef(null);
-  const [at, setAt] = useState(-1);
+  const [at, setAt] = useState(-1); // the row that the keyboard is at
+  const now = useRef({}); // what keys act upon: keys may come faster than rows are drawn
+  now.current = { ...now.current, rows, chosen, choose };
+  const reach = (index) => {
+    now.current.at = index;
+    setAt(index);
+  };
   const move = (step) => {
-    const next = Math.max(0, Math.min(rows.length - 1, at + step));
-    setAt(next);
-    body.current?.children[next]?.focus();
+    const last = now.current.rows.length - 1;
+    reach(Math.max(0, Math.min(last, (now.current.at ?? -1) + step)));
+    body.current?.children[now.current.at]?.focus();
   };
   const toggle = (row) => {
-    const next = new Set(chosen);
+    const next = new Set(now.current.chosen);
     if (!next.delete(keyOf(row))) next.add(keyOf(row));
-    choose(next);
+    now.current.choose(next);
   };
   useEffect(() => {
     const keys = (event) => {
       if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
-      else if (event.key === "x" && choose && rows[at]) toggle(rows[at]);
+      else if (event.key === "x" && now.current.choose && now.current.rows[now.current.at]) toggle(now.current.rows[now.current.at]);
       else return;
       event.preventDefault();
     };
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
-  });
+  }, []);
   const all = chosen && rows.length > 0 && rows.every((row) => chosen.has(keyOf(row)));
   const chooseAll = () => choose(new Set(all ? [] : rows.map(keyOf)));
   const press = (event, row, index) => {
@@ -51,7 +57,7 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
         <tbody ref=${body}>
           ${rows.map((row, index) => html`
             <tr key=${keyOf(row)} tabindex=${index === Math.max(at, 0) ? 0 : -1} class=${chosen?.has(keyOf(row)) ? "chosen" : ""}
-              onFocus=${() => setAt(index)} onKeyDown=${(event) => press(event, row, index)}
+              onFocus=${() => reach(index)} onKeyDown=${(event) => press(event, row, index)}
               onClick=${(event) => open && !event.target.closest("a, button, input, label") && !getSelection().toString() && open(row)}>
               ${choose && html`<td class="pick"><input type="checkbox" aria-label="Choose" checked=${chosen.has(keyOf(row))} onChange=${() => toggle(row)} /></td>`}
               ${columns.map(({ key, head, cell, align, wide, phone }) => html`
