@@ -67,18 +67,19 @@ function Drawn({ plan, path }) {
   };
   const drop = () => setTimeout(() => { drag.current = null; });
   const open = (node) => !drag.current?.moved && go(to(`/jobs/${encodeURIComponent(node.job_id)}`));
+  const place = new Map(found.nodes.map((node) => [node.id, node]));
   const critical = new Set(path.slice(1).map((id, index) => `${path[index]}\n${id}`)), on = new Set(path);
   return html`
     <div class="graph" ref=${ref}>
       <svg width=${width} height=${height} viewBox="${seen.x} ${seen.y} ${width / seen.scale} ${height / seen.scale}" role="group" aria-label="Graph of ${plural(plan.size, "node")}"
         onWheel=${wheel} onPointerDown=${hold} onPointerMove=${pull} onPointerUp=${drop} onPointerLeave=${drop}>
-        ${found.edges.map(({ parent, child, points }) => html`<path key="${parent}\n${child}" d=${curve(points)}
+        ${found.edges.map(({ parent, child, points }) => html`<path key="${parent}\n${child}" d=${curve(place.get(parent), points, place.get(child))}
           class="edge ${critical.has(`${parent}\n${child}`) ? "critical" : ""} ${plan.get(parent)?.state === "COMPLETED" ? "passed" : ""}" />`)}
         ${found.nodes.map(({ id, x, y }) => plan.has(id) && html`<${Node} key=${id} node=${plan.get(id)} x=${x - WIDE / 2} y=${y - HIGH / 2} critical=${on.has(id)} open=${open} />`)}
       </svg>
       <div class="zoom"><button type="button" class="bare" onClick=${() => zoom(1.3)} aria-label="Nearer" title="Nearer">+</button>
         <button type="button" class="bare" onClick=${() => zoom(1 / 1.3)} aria-label="Farther" title="Farther">−</button>
-        <button type="button" class="bare" onClick=${() => setView(null)} aria-label="All of it" title="All of it"><${Icon} name="overview" size=${14} /></button></div>
+        <button type="button" class="bare" onClick=${() => setView(null)} aria-label="All of it" title="All of it"><${Icon} name="fit" size=${14} /></button></div>
     </div>`;
 }
 
@@ -104,13 +105,13 @@ function Node({ node, x, y, critical, open }) {
 
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
-/** A line through points, with rounded corners. */
-function curve(points) {
-  const [first, ...rest] = points;
-  let path = `M${first.x} ${first.y}`;
-  for (const [index, point] of rest.entries()) {
-    const next = rest[index + 1];
-    path += next ? `Q${point.x} ${point.y} ${(point.x + next.x) / 2} ${(point.y + next.y) / 2}` : `L${point.x} ${point.y}`;
+/** From the right side of a node to the left side of another, by the ways that the layout keeps free between others. */
+function curve(from, points, to) {
+  const stops = [{ x: from.x + WIDE / 2, y: from.y }, ...points.slice(2, -2), { x: to.x - WIDE / 2, y: to.y }];
+  let path = `M${stops[0].x} ${stops[0].y}`;
+  for (const [index, stop] of stops.slice(1).entries()) {
+    const before = stops[index], half = (stop.x - before.x) / 2;
+    path += `C${before.x + half} ${before.y} ${stop.x - half} ${stop.y} ${stop.x} ${stop.y}`;
   }
   return path;
 }

@@ -1,7 +1,7 @@
 // Who may do what here: the tenant's tokens, for its admins.
 
 import { at, del, get, post } from "../core/api.js";
-import { count } from "../core/format.js";
+import { plural } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { may } from "../core/session.js";
 import { html, useState } from "../core/ui.js";
@@ -35,7 +35,7 @@ export default function Access() {
   };
   const columns = [...COLUMNS, { key: "revoke", head: "", align: "end", cell: (token) => token.state === "valid" && html`<button type="button" class="link tone-failed" onClick=${() => revoke(token)}>Revoke</button>` }];
   return html`
-    <${Head} title="Tokens" note=${page.data ? count(tokens.length) : ""}>${may("admin") && html`<button type="button" class="main" onClick=${create}>New token</button>`}</${Head}>
+    <${Head} title="Tokens" note=${page.data ? plural(tokens.length, "token") : ""}>${may("admin") && html`<button type="button" class="main" onClick=${create}>New token</button>`}</${Head}>
     ${made && html`<div class="made" role="status"><p>The secret of ${made.token.user}'s token, shown this once:</p><p><code>${made.secret}</code><${Copy} text=${made.secret} what="the secret" /></p></div>`}
     ${tokens.length ? html`<${Table} label="Tokens" columns=${columns} rows=${tokens} keyOf=${(token) => token.id} busy=${page.loading} />` : html`<${Nothing} ...${page}><p>There is no token.</p></${Nothing}>`}`;
 }

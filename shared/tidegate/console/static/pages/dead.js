@@ -31,7 +31,7 @@ export default function DeadLetters() {
     }
   };
   return html`
-    <${Head} title="Dead letters" note=${page.data ? `${count(letters.length)}${letters.length === LIMIT ? " and perhaps more" : ""}` : ""}>
+    <${Head} title="Dead letters" note=${page.data ? `${plural(letters.length, "letter")}${letters.length === LIMIT ? " and perhaps more" : ""}` : ""}>
       ${chosen.size > 0 && html`<button type="button" class="main" onClick=${() => deal(false)}>Send ${count(chosen.size)} again</button>
         <button type="button" class="danger" onClick=${() => deal(true)}>Drop</button>`}
     </${Head}>

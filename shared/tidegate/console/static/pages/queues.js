@@ -1,7 +1,7 @@
 // Queues: how deep each is, what holds it, and what its jobs inherit.
 
 import { at, get, patch, post } from "../core/api.js";
-import { count, duration } from "../core/format.js";
+import { count, duration, plural } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { go, to } from "../core/router.js";
 import { may } from "../core/session.js";
@@ -27,7 +27,7 @@ function QueueList() {
     return policies.queues.map((queue) => ({ ...queue, figures: known[queue.name] ?? NONE }));
   }, [], { every: 5_000, on: ANY });
   return html`
-    <${Head} title="Queues" note=${page.data ? count(page.data.length) : ""} />
+    <${Head} title="Queues" note=${page.data ? plural(page.data.length, "queue") : ""} />
     ${page.data ? html`<${Table} label="Queues" columns=${COLUMNS} rows=${page.data} keyOf=${(queue) => queue.name} open=${(queue) => go(to(`/queues/${encodeURIComponent(queue.name)}`))} />`
       : html`<${Nothing} ...${page} />`}`;
 }

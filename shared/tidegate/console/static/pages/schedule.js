@@ -52,7 +52,7 @@ function Past({ runs }) {
       <td>${run.job ? html`<${JobLink} id=${run.job.id}>${tail(run.job.id)}</${JobLink}>` : html`<span class="faint">–</span>`}</td></tr>`)}</tbody></table>`;
 }
 
-const Coming = ({ times }) => (times.length ? html`<ol class="coming">${times.map((each) => html`<li key=${each.utc}><span class="num" title=${exact(each.utc)}>${each.local.slice(0, 16).replace("T", " ")}</span><${Ago} time=${each.utc} /></li>`)}</ol>`
+const Coming = ({ times }) => (times.length ? html`<ol class="coming">${times.map((each) => html`<li key=${each.utc}><span class="num" title=${exact(each.utc)}>${each.local.slice(0, 19).replace("T", " ")}</span><${Ago} time=${each.utc} /></li>`)}</ol>`
   : html`<p class="faint">None.</p>`);
 
 const ScheduleFacts = ({ schedule }) => html`<${Facts} rows=${[

@@ -1,7 +1,7 @@
 // Schedules by name: when each runs next, how the last times went.
 
 import { at, get, post } from "../core/api.js";
-import { count } from "../core/format.js";
+import { plural } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { go, route, setQuery, to } from "../core/router.js";
 import { may } from "../core/session.js";
@@ -25,7 +25,7 @@ export default function Schedules() {
   };
   const resume = async () => { if (await told(() => post("/schedules/resume"), "All schedules run again")) page.refresh(); };
   return html`
-    <${Head} title="Schedules" note=${page.data && !cursor && !page.data.next_cursor ? count(found.length) : ""}>
+    <${Head} title="Schedules" note=${page.data && !cursor && !page.data.next_cursor ? plural(found.length, "schedule") : ""}>
       ${may("operate") && page.data && (hold ? html`<button type="button" class="main" onClick=${resume}>Resume all</button>` : found.length > 0 && html`<button type="button" onClick=${pause}><${Icon} name="pause" />Pause all</button>`)}
     </${Head}>
     ${hold && html`<p class="problem">All schedules were paused by ${hold.by} <${Ago} time=${hold.at} />${hold.reason ? `: ${hold.reason}` : "."}</p>`}
