@@ -26,12 +26,14 @@ from . import (
     records,
     schedules,
     stats,
+    why,
     wire,
 )
 
 _ROUTERS = (
     jobs.router,
     records.router,
+    why.router,
     dags.router,
     events.router,
     queues.router,
