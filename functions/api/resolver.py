@@ -26,6 +26,7 @@ from . import (
     records,
     schedules,
     stats,
+    tokens,
     why,
     wire,
 )
@@ -41,6 +42,7 @@ _ROUTERS = (
     stats.router,
     pipeline.router,
     maintenance.router,
+    tokens.router,
     aliases.router,
     health.router,
 )

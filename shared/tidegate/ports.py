@@ -385,8 +385,12 @@ class Token:
     user: str
     scopes: frozenset[str]
     created_at: Ms
+    created_by: str = ""
+    """The user who made it; empty where it was made in the home itself."""
     expires_at: Ms | None = None
     revoked_at: Ms | None = None
+    last_used_at: Ms | None = None
+    """To the hour: see `Tokens.note_use`."""
     note: str = ""
 
 
@@ -398,6 +402,9 @@ class Tokens(Protocol):
 
     def put(self, token: Token) -> None:
         """Store, replacing the one with the same id."""
+
+    def note_use(self, token_id: str, now: Ms) -> None:
+        """Set `last_used_at`, and nothing else. Guard: there is such a token."""
 
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
