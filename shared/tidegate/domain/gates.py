@@ -188,7 +188,7 @@ def _upstream_message(before: Before) -> str:
         if before.join in (Join.ANY, Join.N_OF):
             return f"{waits}, {before.join_count or 1} of which must complete"
         return waits if before.seen == before.total else f"{waits} and perhaps for more of its {before.total}"
-    if before.entries_open:
+    if before.entries is not None and before.entries_open:
         return f"it waits for {before.entries_open:,} of the {before.entries:,} jobs that it was fanned out into"
     return "all before it in its run have ended, and it is let go within moments"
 
