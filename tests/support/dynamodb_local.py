@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30
@@ -30,13 +31,14 @@ def dynamodb_local() -> Iterator[str]:
     port = _free_port()
     command = ["java", f"-Djava.library.path={found.parent / 'DynamoDBLocal_lib'}", "-jar", str(found)]
     options = ["-inMemory", "-port", str(port), "-disableTelemetry"]
-    server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    with TemporaryDirectory() as folder:
+        server = subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.DEVNULL)
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
 
 
 def _free_port() -> int:
