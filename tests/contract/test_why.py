@@ -13,6 +13,7 @@ from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.gates import Gate, GateName
 from tidegate.domain.job import State
 from tidegate.domain.spec import JobSpec
+from tidegate.domain.why import Why
 from tidegate.runtime import App, Settings
 from tidegate.service import why as service
 from tidegate.service.policies import pause_queue, put_queue
@@ -20,7 +21,7 @@ from tidegate.service.record_changes import Change, record_changes
 from tidegate.service.release import release_after
 from tidegate.service.runs import submit_dag
 from tidegate.service.submit import submit
-from tidegate.service.why import Why, why
+from tidegate.service.why import why
 
 OTHER = Caller("other", "someone", ADMIN.scopes)
 
@@ -68,7 +69,7 @@ def test_the_line_is_counted_exactly_and_its_pace_is_that_of_the_last_minutes(se
     started(services, queue="mail", count=40, batch="b")
     services.clock.advance(120)
     found = asked(services, mine.id)
-    assert gate(found, GateName.LINE).facts | {"first": []} == {
+    assert dict(gate(found, GateName.LINE).facts) | {"first": []} == {
         "queue": "default",
         "ahead": 3,
         "exact": True,
