@@ -17,6 +17,7 @@ from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
+from tidegate.domain.identity import IdentityRules
 from tidegate.domain.job import Job, Json, Ms, State
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
@@ -432,6 +433,20 @@ class Tokens(Protocol):
 
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
+
+
+class Issuer(Protocol):
+    """The OIDC issuer whose tokens are accepted beside Tidegate's own."""
+
+    @property
+    def rules(self) -> IdentityRules:
+        """What is asked of its tokens, and whom each stands for."""
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """The claims of a JWT that one of the issuer's keys signed, otherwise unchecked.
+
+        Raises Unauthenticated for any other text, Unavailable when the keys cannot be had.
+        """
 
 
 class EventBus(Protocol):
