@@ -67,12 +67,12 @@ def _active(job: Job, gates: Sequence[Gate], now: Ms) -> str:
     if holding:
         return "; and ".join(holding)
     since = "" if job.started_at is None else f" for {duration(now - job.started_at)}"
-    return f"it is running{since}: attempt {job.attempt} of {job.attempts_allowed}, on worker {job.worker_id}"
+    return f"it is running{since}: attempt {job.attempt} of {job.attempts_allowed}, on worker {shortened(job.worker_id or '?')}"
 
 
 def _running(job: Job, now: Ms) -> Iterator[Gate]:
     """What may be amiss with a job that runs: its lease, and a stop that was asked for."""
-    lapsed = job.lease_lapsed(now)
+    lapsed, worker = job.lease_lapsed(now), shortened(job.worker_id or "?")
     left = 0 if job.lease_until is None else job.lease_until - now
     facts: dict[str, Json] = {
         "worker_id": job.worker_id,
@@ -85,9 +85,9 @@ def _running(job: Job, now: Ms) -> Iterator[Gate]:
     }
     if lapsed:
         then = _after_lapse(job)
-        message = f"its worker {job.worker_id} vanished: the lease ran out {duration(-left)} ago, and {then}"
+        message = f"its worker {worker} vanished: the lease ran out {duration(-left)} ago, and {then}"
     else:
-        message = f"worker {job.worker_id} holds it for another {duration(left)} unless it says that it goes on"
+        message = f"worker {worker} holds it for another {duration(left)} unless it says that it goes on"
     yield Gate(GateName.LEASE, lapsed, message, facts)
     if job.cancel_requested:
         why = f" ({shortened(job.reason)})" if job.reason else ""
