@@ -67,7 +67,8 @@ def _active(job: Job, gates: Sequence[Gate], now: Ms) -> str:
     if holding:
         return "; and ".join(holding)
     since = "" if job.started_at is None else f" for {duration(now - job.started_at)}"
-    return f"it is running{since}: attempt {job.attempt} of {job.attempts_allowed}, on worker {shortened(job.worker_id or '?')}"
+    where = f"attempt {job.attempt} of {job.attempts_allowed}, on worker {shortened(job.worker_id or '?')}"
+    return f"it is running{since}: {where}"
 
 
 def _running(job: Job, now: Ms) -> Iterator[Gate]:
