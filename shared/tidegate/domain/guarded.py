@@ -5,7 +5,7 @@ written, or nothing is. The functions here are the only way a stored job changes
 
     claim ──▶ lease ──▶ heartbeat … ──▶ settle          each fenced by `attempt`
       │         │ lapsed
-      │         └──▶ reclaim (the next attempt) or fail
+      │         └──▶ reclaim (the next attempt), back in line, or fail
       └── waiting jobs may instead be promoted, moved, cancelled or expired
 """
 
@@ -145,6 +145,19 @@ def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
     """Start the next attempt of a job whose holder let the lease run out; the lost attempt is put on record."""
     values = {**_started(lease, now), "failures": _with_failure(job, _lost(job, now))}
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
+
+
+def release_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
+    """Put a job whose holder let the lease run out back in line at once; the lost attempt is put on record."""
+    lost = _lost(job, now)
+    values = {
+        **_waiting(State.RETRY, None, now),
+        "failures": _with_failure(job, lost),
+        "error_type": lost.error_type,
+        "error_message": lost.error_message,
+    }
+    guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, lease_ended_by=now, cancel_requested=False)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
 
 
 def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:

@@ -55,7 +55,8 @@ class Pulse:
         give_up: Callable[[Job], None],
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
-        self._interval = interval
+        self.interval = interval
+        """Seconds between two heartbeats of an attempt, for attempts that start from now on."""
         self._beat = beat
         self._give_up = give_up
         self._end_process = end_process
@@ -63,11 +64,17 @@ class Pulse:
         self._running: Running | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def job(self) -> Job | None:
+        """The job that is watched now."""
+        running = self._running
+        return None if running is None else running.job
+
     def watch(self, job: Job, context: JobContext, timeout: float) -> Running:
         """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
-        running = Running(job, context, now + timeout + grace, now + self._interval)
+        running = Running(job, context, now + timeout + grace, now + self.interval)
         self._running = running
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
@@ -85,7 +92,7 @@ class Pulse:
 
     def beat_now(self, running: Running) -> None:
         """Extend the lease at once and pass on what is new."""
-        running.next_beat = time.monotonic() + self._interval
+        running.next_beat = time.monotonic() + self.interval
         try:
             if self._beat(running.job, running.context.take_progress()).cancel_requested:
                 running.context.ask_to_stop()

@@ -1,28 +1,28 @@
-"""From a ticket to a settled attempt: decode, claim, run, settle, acknowledge."""
+"""From a ticket to a settled attempt: decode, claim, run, settle, acknowledge; or from a held attempt on."""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge, Unavailable
 from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports
-from tidegate.service import settle
 from tidegate.service.announce import send_tickets
 from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
-from tidegate.service.payloads import with_payloads
 from tidegate.service.settle import Settled
 
+from .attempts import AttemptStore, PortsAttempts
 from .context import JobContext, PermanentError, Skip, Snooze
 from .pulse import AttemptTimeout, Pulse
 from .registry import Executor
@@ -31,6 +31,8 @@ _log = logging.getLogger("tidegate.worker")
 _BUSY_SECONDS = 5.0
 _SETTLE_TRIES = 6
 _MAX_ERROR = 2_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,62 +61,57 @@ class _Raised:
     permanent: bool = False
 
 
-class Runner:
-    """Serves tickets one at a time on the calling thread.
+class AttemptRunner:
+    """Runs attempts that are held already, one at a time on the calling thread, and settles them.
 
-    `lease_seconds`: how long a claim lasts without a heartbeat; heartbeats come three times as often.
-    `extend_tickets`: also keep the running job's ticket out of sight at each heartbeat, needed where the
-    queue's visibility time-out is shorter than jobs may take.
+    `lease_seconds`: how long a lease lasts without a heartbeat; heartbeats come three times as often.
+    `end_process` is called with an exit code when an attempt cannot be interrupted, once its outcome is recorded.
     """
 
     def __init__(
         self,
-        ports: Ports,
+        store: AttemptStore,
         executors: Mapping[str, Executor],
         *,
-        worker_id: str,
         lease_seconds: float,
-        extend_tickets: bool = False,
+        end_process: Callable[[int], None] = os._exit,
     ) -> None:
-        self._ports = ports
+        self._store = store
         self._executors = executors
-        self._worker_id = worker_id
         self._lease_seconds = lease_seconds
-        self._extend_tickets = extend_tickets
-        self._delivery: Delivery | None = None
-        self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up)
+        self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
 
-    def serve(self, delivery: Delivery, acknowledge: Acknowledge, *, seconds_left: float = float("inf")) -> Verdict:
-        """Do what a delivered ticket asks for; `acknowledge` is called once, in one commit with the outcome.
+    @property
+    def running(self) -> Job | None:
+        """The job whose handler runs now. May be asked from any thread."""
+        return self._pulse.job
 
-        `seconds_left` is how long the process may still run. Errors of the store rise as `Unavailable`,
-        with nothing acknowledged: the ticket comes again by itself.
+    def run_held(self, job: Job) -> None:
+        """Run a claimed job and record its outcome; one that is refused (the lease was lost) changes nothing.
+
+        Raises Unavailable when the outcome could not be recorded: the lease lapses, and the job runs again.
         """
-        try:
-            ticket = decode(delivery.body)
-        except InvalidInput as error:
-            put_aside(self._ports, delivery.body, delivery.source, error.message)
-            _log.error("not a ticket: put aside", extra={"action": "ticket_malformed", "source": delivery.source})
-            return _acknowledged(Done(ran=False), acknowledge)
-        claim = claim_for(self._ports, ticket, self._worker_id, self._lease_seconds, receives=delivery.receives)
-        if isinstance(claim, Claimed):
-            self._delivery = delivery
-            return self._attempt(claim.job, ticket, acknowledge, seconds_left)
-        verdict = Again(claim.seconds) if isinstance(claim, Later) else Done(ran=False)
-        return _acknowledged(verdict, acknowledge)
+        self._recorded(job, self._run(job, float("inf")), SEND_REACH_MS, self._announce)
 
-    def _attempt(self, job: Job, ticket: Ticket, acknowledge: Acknowledge, seconds_left: float) -> Verdict:
-        own = job.id == ticket.job_id
-        reach = HOLD_REACH_MS if own else SEND_REACH_MS
-        outcome = self._run(job, seconds_left)
+    def give_back(self, job: Job) -> None:
+        """Let go of a claimed job that was not started, without using up an attempt."""
+        try:
+            self._announce(self._store.snooze(job, 0, reach=SEND_REACH_MS))
+        except (LeaseLost, NotFound, Unavailable) as error:
+            _log.warning("job not given back: %s", error, extra={"action": "give_back_failed", "job_id": job.id})
+
+    def _announce(self, settled: Settled) -> None:
+        """Tell the workers of a job that waits for another attempt, where the store does not do that itself."""
+
+    def _recorded(self, job: Job, outcome: Any, reach: Ms, then: Callable[[Settled], T]) -> T | None:
+        """Settle with patience, `then` in the same commit; None where the outcome was refused."""
         for attempt in range(_SETTLE_TRIES):
             try:
-                with self._ports.together():
-                    settled = self._settle(job, outcome, reach)
-                    return _acknowledged(self._verdict(settled, own), acknowledge)
+                with self._store.together():
+                    return then(self._settle(job, outcome, reach))
             except (LeaseLost, NotFound) as error:
                 _log.warning("outcome refused: %s", error, extra={"action": "lease_lost", "job_id": job.id})
-                return _acknowledged(Done(), acknowledge)
+                return None
             except Unavailable:
                 if attempt + 1 == _SETTLE_TRIES:
                     raise
@@ -130,7 +127,7 @@ class Runner:
             return _Raised(ErrorType.VALIDATION, message, permanent=True)
         timeout = min(job.timeout, executor.timeout or job.timeout, max(1.0, seconds_left))
         try:
-            full = with_payloads(self._ports.blobs, job)
+            full = self._store.full(job)
         except NotFound:
             return _Raised(ErrorType.SYSTEM, "the job's data is missing from the blob store", permanent=True)
         context = JobContext(full, lambda: self._pulse.beat_now(running))
@@ -154,21 +151,100 @@ class Runner:
         return _Stopped() if context.stop_was_seen else value
 
     def _settle(self, job: Job, outcome: Any, reach: Ms) -> Settled:
-        ports = self._ports
+        store = self._store
         match outcome:
             case _Raised(error_type, message, permanent):
-                return settle.fail(ports, job, error_type, message, permanent=permanent, reach=reach)
+                return store.fail(job, error_type, message, permanent=permanent, reach=reach)
             case _Stopped():
-                return settle.stop(ports, job)
+                return store.stop(job)
             case Skip(reason):
-                return settle.skip(ports, job, reason)
+                return store.skip(job, reason)
             case Snooze(seconds):
-                return settle.snooze(ports, job, seconds, reach=reach)
+                return store.snooze(job, seconds, reach=reach)
         try:
-            return settle.complete(ports, job, outcome)
+            return store.complete(job, outcome)
         except (InvalidInput, PayloadTooLarge) as error:
             message = f"the handler's {error.message}"
-            return settle.fail(ports, job, ErrorType.VALIDATION, message, permanent=True, reach=reach)
+            return store.fail(job, ErrorType.VALIDATION, message, permanent=True, reach=reach)
+
+    def _beat(self, job: Job, progress: Progress | None) -> Job:
+        return self._store.heartbeat(job, self._lease_seconds, progress)
+
+    def _give_up(self, job: Job) -> None:
+        message = "the attempt took too long and could not be interrupted; its worker was ended"
+        try:
+            settled = self._store.fail(job, ErrorType.TIMEOUT, message, permanent=False, reach=SEND_REACH_MS)
+        except (LeaseLost, NotFound, Unavailable):
+            return
+        self._announce(settled)
+
+
+class Runner(AttemptRunner):
+    """Serves tickets one at a time on the calling thread.
+
+    `lease_seconds`: how long a claim lasts without a heartbeat; heartbeats come three times as often.
+    `extend_tickets`: also keep the running job's ticket out of sight at each heartbeat, needed where the
+    queue's visibility time-out is shorter than jobs may take.
+    `on_start` is told of each job that starts, before its handler runs.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        executors: Mapping[str, Executor],
+        *,
+        worker_id: str,
+        lease_seconds: float,
+        extend_tickets: bool = False,
+        on_start: Callable[[Job], object] = lambda _: None,
+        end_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        super().__init__(PortsAttempts(ports), executors, lease_seconds=lease_seconds, end_process=end_process)
+        self._ports = ports
+        self._worker_id = worker_id
+        self._extend_tickets = extend_tickets
+        self._on_start = on_start
+        self._delivery: Delivery | None = None
+
+    def serve(self, delivery: Delivery, acknowledge: Acknowledge, *, seconds_left: float = float("inf")) -> Verdict:
+        """Do what a delivered ticket asks for; `acknowledge` is called once, in one commit with the outcome.
+
+        `seconds_left` is how long the process may still run. Errors of the store rise as `Unavailable`,
+        with nothing acknowledged: the ticket comes again by itself.
+        """
+        try:
+            ticket = decode(delivery.body)
+        except InvalidInput as error:
+            put_aside(self._ports, delivery.body, delivery.source, error.message)
+            _log.error("not a ticket: put aside", extra={"action": "ticket_malformed", "source": delivery.source})
+            return _acknowledged(Done(ran=False), acknowledge)
+        claim = claim_for(self._ports, ticket, self._worker_id, self._lease_seconds, receives=delivery.receives)
+        if isinstance(claim, Claimed):
+            self._delivery = delivery
+            return self._attempt(claim.job, ticket, acknowledge, seconds_left)
+        verdict = Again(claim.seconds) if isinstance(claim, Later) else Done(ran=False)
+        return _acknowledged(verdict, acknowledge)
+
+    def run_held(self, job: Job) -> None:
+        """See `AttemptRunner.run_held`: there is no ticket to be kept out of sight."""
+        self._delivery = None
+        self._on_start(job)
+        super().run_held(job)
+
+    def _attempt(self, job: Job, ticket: Ticket, acknowledge: Acknowledge, seconds_left: float) -> Verdict:
+        own = job.id == ticket.job_id
+        self._on_start(job)
+        outcome = self._run(job, seconds_left)
+        verdict = self._recorded(
+            job,
+            outcome,
+            HOLD_REACH_MS if own else SEND_REACH_MS,
+            lambda settled: _acknowledged(self._verdict(settled, own), acknowledge),
+        )
+        return verdict or _acknowledged(Done(), acknowledge)
+
+    def _announce(self, settled: Settled) -> None:
+        self._verdict(settled, own=False)
 
     def _verdict(self, settled: Settled, own: bool) -> Verdict:
         """What the ticket is good for now: a retry of its own job rides on it, another job's gets a new one."""
@@ -182,18 +258,10 @@ class Runner:
         return Done()
 
     def _beat(self, job: Job, progress: Progress | None) -> Job:
-        held = settle.heartbeat(self._ports, job, self._lease_seconds, progress)
+        held = super()._beat(job, progress)
         if self._extend_tickets and self._delivery is not None:
             self._ports.tickets.again(self._delivery, self._lease_seconds)
         return held
-
-    def _give_up(self, job: Job) -> None:
-        message = "the attempt took too long and could not be interrupted; its worker was ended"
-        try:
-            settled = settle.fail(self._ports, job, ErrorType.TIMEOUT, message, permanent=False, reach=SEND_REACH_MS)
-        except (LeaseLost, NotFound, Unavailable):
-            return
-        self._verdict(settled, own=False)
 
 
 @dataclass(frozen=True, slots=True)

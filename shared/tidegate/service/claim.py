@@ -47,17 +47,20 @@ class Spent:
 Claim = Claimed | Later | Spent
 
 
-def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float, *, receives: int) -> Claim:
+def claim_for(
+    ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float, *, receives: int, own_only: bool = False
+) -> Claim:
     """Start the job that this ticket entitles its bearer to.
 
-    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts.
+    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts; `own_only` starts the
+    ticket's own job or none, for who has looked at the lane already.
     """
     if queue_named(ports, ticket.tenant, ticket.queue).paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
     lease = Lease(worker_id, now + round(lease_seconds * 1000))
     lost_own: Outcome | None = None
-    for job_id in _candidates(ports, ticket):
+    for job_id in [ticket.job_id] if own_only else _candidates(ports, ticket):
         outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, lease, now))
         if not outcome.applied and outcome.job is not None:
             outcome = _recover(ports, outcome.job, lease, now)

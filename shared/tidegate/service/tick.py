@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
+from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import send_tickets
+from .announce import announce, send_tickets
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -70,14 +71,17 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
 
 
 def check_leases(ports: Ports, now: Ms) -> int:
-    """Send a ticket for every running job whose lease ran out: whoever gets it reclaims the job."""
+    """Put every running job whose lease ran out back in line with a ticket, or end it if it may not run again.
+
+    In line it is found by whoever looks for work: also by workers that take no tickets.
+    """
     recovered = 0
     while timers := ports.timers.due(now, _PAGE):
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
         held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
-        send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
-        ports.timers.set([_next_timer(job, now) for job in held])
+        moved = _recovered(ports, lapsed, now)
+        ports.timers.set([_next_timer(job, now) for job in held if _key(job) not in moved])
         ports.timers.clear(timers)
         recovered += len(lapsed)
         if len(timers) < _PAGE:
@@ -108,6 +112,27 @@ def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple
         ports.jobs.apply([guarded.expire_if_waiting(job, now) for job in late])
     stuck = [job for job in waiting if job not in late and now - job.updated_at >= _LOST_AFTER_MS]
     return [(ticket_for(job), 0.0) for job in stuck], len(late)
+
+
+def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
+    """Write what becomes of jobs whose holders vanished; answers which of them were still so."""
+    outcomes = ports.jobs.apply([_recovery(job, now) for job in lapsed]) if lapsed else []
+    moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
+    announce(ports, [job for job in moved if job.state in WAITING])
+    return frozenset(_key(job) for job in moved)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.tenant, job.id)
+
+
+def _recovery(job: Job, now: Ms) -> GuardedWrite:
+    """What becomes of a running job whose holder vanished."""
+    if job.cancel_requested:
+        return guarded.cancel_if_lapsed(job, now)
+    if job.is_last_attempt:
+        return guarded.fail_if_lapsed(job, now)
+    return guarded.release_if_lapsed(job, now)
 
 
 def _runs(job: Job, timer: Timer) -> bool:

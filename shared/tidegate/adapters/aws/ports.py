@@ -12,6 +12,7 @@ from .clients import Clients
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_workers import DynamoWorkers
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -45,6 +46,7 @@ def open_ports(
         timers=DynamoTimers(registry),
         figures=DynamoFigures(registry, now),
         tokens=DynamoTokens(registry),
+        workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,
         rng=rng,

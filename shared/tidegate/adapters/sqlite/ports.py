@@ -14,6 +14,7 @@ from .database import Database
 from .jobs import SqliteJobs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
+from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
 
@@ -45,6 +46,7 @@ def open_ports(
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),
         tokens=SqliteTokens(database),
+        workers=SqliteWorkers(database),
         now=now,
         new_id=new_id,
         rng=rng,
