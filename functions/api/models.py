@@ -22,7 +22,7 @@ MAX_OFFSET = 10_000
 PRIORITY_RULE = f"must be an integer from {LOWEST} to {HIGHEST}, or one of {', '.join(NAMES)}"
 
 
-def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
+def rule_by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
     """Let `parse` of the domain read a value; `rule` is what a wrong one is told."""
 
     def read(value: Any) -> Any:
@@ -35,8 +35,8 @@ def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
 
 
 _PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
-Priority = Annotated[int, _by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
-Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+Priority = Annotated[int, rule_by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
+Time = Annotated[Ms, rule_by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
 Word = Annotated[str, Field(min_length=1)]
 
 

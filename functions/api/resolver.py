@@ -13,9 +13,9 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import errors, health, jobs, queues, stats, wire
+from . import attempts, errors, health, jobs, queues, stats, wire, workers
 
-_ROUTERS = (jobs.router, queues.router, stats.router, health.router)
+_ROUTERS = (jobs.router, queues.router, stats.router, health.router, workers.router, attempts.router)
 
 
 class Resolver(APIGatewayHttpResolver):

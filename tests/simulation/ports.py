@@ -15,6 +15,7 @@ from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.tickets import SqliteTickets
+from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
@@ -452,6 +453,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         timers=Timers(wire),
         figures=Figures(wire),
         tokens=SqliteTokens(wire.store.database),
+        workers=SqliteWorkers(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),

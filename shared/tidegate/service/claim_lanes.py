@@ -4,7 +4,7 @@ A ticket of another queue or tenant would have to be given back, and given back 
 the tickets behind it starve. So these workers take none. What tickets tell is found in the tables:
 
 - ready jobs at the heads of the lanes
-- delayed jobs whose time has come, among the delayed ones, where the clock would find them later
+- delayed jobs whose time has come, among the delayed ones; the clock would find them later
 - jobs whose holder vanished in line again: the clock puts them there (`tick.check_leases`)
 
 Their tickets are taken by the pool's other workers, who find the job running or ended; where there are no others they
@@ -13,13 +13,13 @@ grow old and vanish. No ticket is held meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.guarded import RESCUE_MS
 from tidegate.domain.job import WAITING, Job, Ms
+from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import JobKey, Ports
 
@@ -50,25 +50,28 @@ def claim_of_tenant(ports: Ports, caller: Caller, wanted: Wanted, limit: int) ->
     Raises Forbidden without the scope `work`.
     """
     caller.require(Scope.WORK)
-    known = {queue.name for queue in ports.queues.list(caller.tenant)} | {"default"}
-    names = known & wanted.queues if wanted.queues else known
-    return claim_from(ports, [Lane(caller.tenant, name) for name in names], wanted, limit)
+    queues = {queue.name: queue for queue in ports.queues.list(caller.tenant)}
+    queues.setdefault(DEFAULT_QUEUE, queue_named(ports, caller.tenant, DEFAULT_QUEUE))
+    served = (queue for queue in queues.values() if not wanted.queues or queue.name in wanted.queues)
+    lanes = [Lane(caller.tenant, queue.name) for queue in served if _is_open(queue, wanted)]
+    return _claim(ports, lanes, wanted, limit)
 
 
 def claim_of_queues(ports: Ports, wanted: Wanted, limit: int) -> Sequence[Job]:
     """Up to `limit` jobs of any tenant in `wanted.queues`, started; for workers with access to the home itself."""
     lanes = [lane for lane, _ in ports.lanes.all() if lane.queue in wanted.queues]
-    return claim_from(ports, lanes, wanted, limit)
+    served = [lane for lane in lanes if _is_open(queue_named(ports, lane.tenant, lane.queue), wanted)]
+    return _claim(ports, served, wanted, limit)
 
 
-def claim_from(ports: Ports, lanes: Iterable[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
+def _is_open(queue: Queue, wanted: Wanted) -> bool:
+    return queue.pool == wanted.pool and not queue.paused
+
+
+def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
     """Start up to `limit` of the best jobs of these lanes: of the highest priority, within a lane in its order."""
-    served = frozenset(lane for lane in lanes if _serves(ports, lane, wanted.pool))
-    if not served:
-        return []
-    _promote_due(ports, served)
     started: list[Job] = []
-    for job in _candidates(ports, served, wanted, limit):
+    for job in _candidates(ports, lanes, wanted, limit):
         claim = claim_for(ports, ticket_for(job), wanted.worker_id, wanted.lease_seconds, receives=1, own_only=True)
         if isinstance(claim, Claimed):
             started.append(claim.job)
@@ -77,37 +80,34 @@ def claim_from(ports: Ports, lanes: Iterable[Lane], wanted: Wanted, limit: int) 
     return started
 
 
-def _serves(ports: Ports, lane: Lane, pool: str) -> bool:
-    queue = queue_named(ports, lane.tenant, lane.queue)
-    return queue.pool == pool and not queue.paused
+def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
+    """Jobs to be tried: the highest priority first, each lane in its own order."""
+    found = {lane: _line(ports, lane, wanted, limit) for lane in lanes}
+    for job in _due(ports, found.keys()) if found else ():
+        line = found[Lane(job.tenant, job.queue)]
+        line.append(job)
+        line.sort(key=lambda each: each.rank)
+    lines = [[job for job in line if not wanted.names or job.name in wanted.names] for line in found.values()]
+    while lines := [line for line in lines if line]:
+        best = min(lines, key=lambda line: (-line[0].priority, line[0].created_at, line[0].id))
+        yield best.pop(0)
 
 
-def _promote_due(ports: Ports, lanes: Set[Lane]) -> None:
-    """Put delayed jobs of these lanes in line whose time has come; a ticket that is under way would do the same."""
+def _line(ports: Ports, lane: Lane, wanted: Wanted, limit: int) -> list[Job]:
+    """The ready jobs of a lane, the best first, as far as they are looked at."""
+    head = ports.jobs.head(lane, _NAMED_REACH if wanted.names else limit + _SPARE)
+    jobs = ports.jobs.get([JobKey(lane.tenant, ready.job_id) for ready in head]) if head else ()
+    return [job for job in jobs if job is not None]
+
+
+def _due(ports: Ports, lanes: Set[Lane]) -> list[Job]:
+    """Delayed jobs of these lanes whose time has come; the clock looks at those with a ticket only later."""
     now = ports.now()
     tenants = {lane.tenant for lane in lanes}
     keys = [key for key in ports.jobs.due(now + RESCUE_MS, _DUE_PAGE) if key.tenant in tenants]
     jobs = (job for job in (ports.jobs.get(keys) if keys else ()) if job is not None)
-    due = [job for job in jobs if _is_due(job, now) and Lane(job.tenant, job.queue) in lanes]
-    if due:
-        ports.jobs.apply([guarded.promote_if_due(job, now) for job in due])
+    return [job for job in jobs if _is_due(job, now) and Lane(job.tenant, job.queue) in lanes]
 
 
 def _is_due(job: Job, now: Ms) -> bool:
     return job.state in WAITING and job.wake_at is not None and job.wake_at <= now
-
-
-def _candidates(ports: Ports, lanes: Iterable[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
-    """Jobs to be tried: the highest priority first, each lane in its own order."""
-    reach = _NAMED_REACH if wanted.names else limit + _SPARE
-    keys = {lane: [JobKey(lane.tenant, each.job_id) for each in ports.jobs.head(lane, reach)] for lane in lanes}
-    asked = [key for found in keys.values() for key in found]
-    jobs = dict(zip(asked, ports.jobs.get(asked) if asked else (), strict=True))
-    queues = [_fitting([jobs[key] for key in found], wanted) for found in keys.values()]
-    while queues := [queue for queue in queues if queue]:
-        best = min(queues, key=lambda queue: (-queue[0].priority, queue[0].created_at, queue[0].id))
-        yield best.pop(0)
-
-
-def _fitting(jobs: Iterable[Job | None], wanted: Wanted) -> list[Job]:
-    return [job for job in jobs if job is not None and (not wanted.names or job.name in wanted.names)]

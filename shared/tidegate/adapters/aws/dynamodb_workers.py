@@ -46,4 +46,5 @@ class DynamoWorkers:
             FilterExpression="seen_at >= :from",
             ExpressionAttributeValues={":pk": {"S": _PARTITION}, ":from": {"N": str(seen_from)}},
         )
-        return [load(item["worker"]["S"]) for item in items]
+        workers = (load(item["worker"]["S"]) for item in items)
+        return sorted(workers, key=lambda worker: (worker.tenant, worker.id))
