@@ -18,6 +18,7 @@ from .queues import queue_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
+from .workers import list_workers
 
 app = typer.Typer(
     name="tidegate",
@@ -77,6 +78,7 @@ def show_version(as_json: AsJson = False) -> None:
 
 app.command("serve")(home.serve)
 app.command("worker")(home.worker)
+app.command("workers")(list_workers)
 app.command("submit")(submit)
 app.command("list")(jobs.list_jobs)
 app.command("show")(jobs.show)

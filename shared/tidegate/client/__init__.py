@@ -15,6 +15,7 @@ from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
 from .retries import Retries
 from .synchronous import Client
+from .workers import Running, Worker
 
 __all__ = [
     "AsyncClient",
@@ -30,9 +31,11 @@ __all__ = [
     "Queue",
     "Rejected",
     "Retries",
+    "Running",
     "ServerError",
     "Stats",
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
+    "Worker",
 ]

@@ -22,6 +22,7 @@ from .models import Batch, Health, Job, Page, Queue, Stats
 from .retries import Retries
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -185,6 +186,10 @@ class AsyncClient:
     async def stats(self) -> Stats:
         """How many jobs stand where."""
         return await self._run(calls.stats())
+
+    async def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return await self._run(calls.workers())
 
     async def health(self) -> Health:
         """Whether the server is up, and its version."""

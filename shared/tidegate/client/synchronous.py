@@ -21,6 +21,7 @@ from .models import Batch, Health, Job, Page, Queue, Stats
 from .retries import Retries
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -179,6 +180,10 @@ class Client:
     def stats(self) -> Stats:
         """How many jobs stand where."""
         return self._run(calls.stats())
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return self._run(calls.workers())
 
     def health(self) -> Health:
         """Whether the server is up, and its version."""

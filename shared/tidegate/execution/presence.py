@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from tidegate import __version__
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Job, Ms
-from tidegate.ports import Worker
+from tidegate.ports import Held, Worker
 from tidegate.service.workers import held_by
 
 _log = logging.getLogger("tidegate.worker")
@@ -71,16 +70,17 @@ class Presence:
         self._thread.join(_PATIENCE_SECONDS)
         self.tell(stopped=True)
 
-    def tell_if_due(self, *_: Job) -> None:
-        """Tell, unless that was done within `every` seconds."""
+    def starts(self, job: Job) -> None:
+        """Tell of a job that starts, unless something was told within `every` seconds."""
         if self._told is None or time.monotonic() - self._told >= self._every:
-            self.tell()
+            self.tell(held_by([job]))
 
-    def tell(self, *, stopped: bool = False) -> None:
-        """Tell now."""
+    def tell(self, running: tuple[Held, ...] | None = None, *, stopped: bool = False) -> None:
+        """Tell now; without `running`, of what runs now."""
         self._told = time.monotonic()
         try:
-            running = () if stopped else held_by(self._running())
+            if running is None:
+                running = () if stopped else held_by(self._running())
             self._tell(replace(self._worker, seen_at=self._now(), running=running, stopped=stopped))
         except TidegateError as error:
             _log.warning("not told: %s", error, extra={"action": "presence_failed", "code": error.code})
@@ -92,17 +92,17 @@ class Presence:
 
 
 def describe(
-    worker_id: str, *, kind: str, pool: str, queues: Iterable[str] = (), concurrency: int = 1, host: str | None = None
+    worker_id: str, *, kind: str, pool: str, version: str, queues: Iterable[str] = (), concurrency: int = 1
 ) -> Worker:
-    """What this process says of itself as a worker that starts now."""
+    """What this process says of itself as a worker that starts now; see `Worker` for the words."""
     now = _now_ms()
     return Worker(
         id=worker_id,
         kind=kind,
         pool=pool,
         queues=tuple(sorted(queues)),
-        host=socket.gethostname() if host is None else host,
-        version=__version__,
+        host=socket.gethostname(),
+        version=version,
         concurrency=concurrency,
         started_at=now,
         seen_at=now,

@@ -86,6 +86,11 @@ class AttemptRunner:
         """The job whose handler runs now. May be asked from any thread."""
         return self._pulse.job
 
+    def lease_lasts(self, seconds: float) -> None:
+        """Take the lease's length from who hands out leases, for attempts that start from now on."""
+        self._lease_seconds = seconds
+        self._pulse.interval = seconds / 3
+
     def run_held(self, job: Job) -> None:
         """Run a claimed job and record its outcome; one that is refused (the lease was lost) changes nothing.
 
@@ -130,6 +135,8 @@ class AttemptRunner:
             full = self._store.full(job)
         except NotFound:
             return _Raised(ErrorType.SYSTEM, "the job's data is missing from the blob store", permanent=True)
+        except PayloadTooLarge as error:
+            return _Raised(ErrorType.VALIDATION, error.message, permanent=True)
         context = JobContext(full, lambda: self._pulse.beat_now(running))
         running = self._pulse.watch(full, context, timeout)
         try:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 
-from .functions import invoke
+from .functions import Context, invoke
 
 _log = logging.getLogger("tidegate.http")
 Scope = Mapping[str, Any]
@@ -25,6 +25,9 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 100_000
 _THREADS = 8
+_WAITING_PATHS = frozenset({"/workers/claim"})
+"""Requests to these may wait for long, so they have threads of their own."""
+_WAITING_THREADS = 64
 _BODY_SECONDS = 30.0
 
 
@@ -33,6 +36,9 @@ class Gateway:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tidegate-api")
+        self._waiting_pool = ThreadPoolExecutor(_WAITING_THREADS, thread_name_prefix="tidegate-waiting")
+        self._waiting: set[Context] = set()
+        self._stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,22 +51,51 @@ class Gateway:
         except TimeoutError:
             answer = _error(408, "TIMEOUT", "the body did not arrive in time")
         else:
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, _answer, scope, body)
+            answer = await self._answered(scope, receive, body)
         await _send(send, answer)
+
+    def stop_waiting(self) -> None:
+        """Let every request that waits for something be answered now, and those to come at once."""
+        self._stopping = True
+        for context in list(self._waiting):
+            context.end()
+
+    async def _answered(self, scope: Scope, receive: Receive, body: bytes) -> Mapping[str, Any]:
+        context, loop = Context("api"), asyncio.get_running_loop()
+        if scope["path"] not in _WAITING_PATHS:
+            return await loop.run_in_executor(self._pool, _answer, scope, body, context)
+        if self._stopping or len(self._waiting) >= _WAITING_THREADS:
+            context.end()
+            return await loop.run_in_executor(self._pool, _answer, scope, body, context)
+        gone = loop.create_task(_end_when_gone(receive, context))
+        self._waiting.add(context)
+        try:
+            return await loop.run_in_executor(self._waiting_pool, _answer, scope, body, context)
+        finally:
+            context.end()
+            self._waiting.discard(context)
+            gone.cancel()
 
 
 class _TooLargeError(Exception):
     """The body is over the limit."""
 
 
-def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
+async def _end_when_gone(receive: Receive, context: Context) -> None:
+    """A client that hangs up waits no longer: nothing shall be claimed for it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    context.end()
+
+
+def _answer(scope: Scope, body: bytes, context: Context) -> Mapping[str, Any]:
     try:
         event = event_of(scope, body)
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
             return _error(401, "UNAUTHENTICATED", "A valid bearer token is needed.", {"www-authenticate": "Bearer"})
         event["requestContext"]["authorizer"] = {"lambda": verdict["context"]}
-        answer: Mapping[str, Any] = invoke("api", event)
+        answer: Mapping[str, Any] = invoke("api", event, context)
     except Exception:
         _log.exception("request failed", extra={"action": "request_failed"})
         return _error(500, "INTERNAL", "Something went wrong.")
