@@ -53,6 +53,7 @@ def test_every_stage_of_the_repository_is_usable() -> None:
         ("pools.slow.memory", 64, "stages.dev.pools.slow.memory", "from 128 to 10240"),
         ("pools.slow.handlers", "nowhere.py", "stages.dev.pools.slow.handlers", "neither a Python file nor"),
         ("pools.slow.handlers", [], "stages.dev.pools.slow.handlers", "expected the path"),
+        ("pools.slow.handlers", 5, "stages.dev.pools.slow.handlers", "or null, got 5"),
         ("pools.slow.handlers", MISSING, "stages.dev.pools.slow.handlers", "is missing"),
         ("pools.slow.requirements", "nowhere.txt", "stages.dev.pools.slow.requirements", "requirements file or null"),
         ("pools.slow.files", ["nowhere"], "stages.dev.pools.slow.files", "there is no nowhere"),
