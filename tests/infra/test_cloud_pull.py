@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from synthesised import POOLS, ROOT, Synthesised, listed, synthesise
@@ -15,7 +14,7 @@ Permission = tuple[tuple[str, ...], tuple[str, ...]]
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     """A stage whose pool `gpu` has no handlers of its own."""
-    pools = {"default": POOLS["default"], "gpu": {"slots": 2, "handlers": None}}
+    pools = {"default": POOLS["default"], "gpu": {"slots": 2, "handlers": []}}
     return synthesise(tmp_path_factory.mktemp("pulled"), pools=pools)
 
 
@@ -66,10 +65,9 @@ def test_a_key_of_the_stage_comes_with_the_policy(sealed: Synthesised) -> None:
 
 
 def test_the_guide_names_every_action_of_the_policy(template: Synthesised) -> None:
-    guide = (Path(ROOT) / "docs/guides/workers.md").read_text()
-    (block,) = [
-        json.loads(text) for text in re.findall(r"```json\n(\{.*?\n\})\n```", guide, re.DOTALL) if "Statement" in text
-    ]
+    guide = (ROOT / "docs/guides/workers.md").read_text()
+    blocks = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)]
+    (block,) = [each for each in blocks if "Statement" in each]
     told = {action for statement in block["Statement"] for action in listed(statement["Action"])}
     granted = {action for actions, _ in permissions(policy_of(template, "default")) for action in actions}
     assert told == granted
