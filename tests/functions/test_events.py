@@ -21,11 +21,14 @@ from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
-from tidegate.ports import Token
+from tidegate.ports import Held, Token, Worker
+from tidegate.service.claim_lanes import Wanted, claim_of_tenant
 from tidegate.service.control import cancel
 from tidegate.service.submit import submit_one
+from tidegate.service.workers import report
 
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
+WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
 Check = Callable[[Any, Home], None]
@@ -38,6 +41,29 @@ def submitted(home: Home) -> None:
 def ended(home: Home) -> None:
     submitted(home)
     cancel(home.ports, ADA, JOB)
+
+
+def claimed(home: Home) -> None:
+    """The job runs, as a worker over HTTPS has claimed it."""
+    submitted(home)
+    wanted = Wanted(worker_id="gpu-box-0", pool="default", lease_seconds=10)
+    assert claim_of_tenant(home.ports, WORKER, wanted, 1)
+
+
+def worker_seen(home: Home) -> None:
+    claimed(home)
+    report(
+        home.ports,
+        WORKER,
+        Worker(
+            id="gpu-box-0",
+            kind="http",
+            pool="default",
+            started_at=MORNING,
+            seen_at=MORNING,
+            running=(Held("main", JOB, 1),),
+        ),
+    )
 
 
 def queue_made(home: Home) -> None:
@@ -128,6 +154,16 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
     "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
+    "api-post-workers-claim": ("api", submitted, answered("claim_jobs")),
+    "api-get-workers": ("api", worker_seen, answered("list_workers")),
+    "api-put-worker": ("api", claimed, answered("put_worker")),
+    "api-post-job-heartbeat": ("api", claimed, answered("heartbeat")),
+    "api-get-job-data": ("api", claimed, answered("get_job_data")),
+    "api-post-job-complete": ("api", claimed, answered("complete_job")),
+    "api-post-job-fail": ("api", claimed, answered("fail_job")),
+    "api-post-job-snooze": ("api", claimed, answered("snooze_job")),
+    "api-post-job-skip": ("api", claimed, answered("skip_job")),
+    "api-post-job-stopped": ("api", claimed, answered("job_stopped")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),
     "authorizer": (

@@ -102,10 +102,11 @@ class ClaimLoop:
     def _rounds(self, start: Callable[[Job], object]) -> None:
         while not self._finished():
             free = self._free()
+            if not free or self._finished():
+                continue
             granted = self._budget.reserve(min(free, _MAX_CLAIMED))
-            if free and not granted:
-                self._stopping.wait(_TURN_SECONDS)
             if not granted:
+                self._stopping.wait(_TURN_SECONDS)
                 continue
             jobs = self._claimed(granted)
             self._budget.release(granted - len(jobs))
