@@ -130,6 +130,7 @@ def test_sigterm_lets_running_jobs_finish(server: Server, start_worker: Start, t
         submit_marks(client, file, 5, seconds=2.0)
         worker = start_worker("--concurrency", "2")
         eventually(lambda: sum(job.state == "ACTIVE" for job in client.list()) == 2)
+        time.sleep(0.5)  # the claim's answer has arrived: what arrives after the signal is given back
         worker.terminate()
         assert worker.wait(15) == 0
         states = Counter(job.state for job in client.list())

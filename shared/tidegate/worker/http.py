@@ -17,6 +17,8 @@ from tidegate.service.settle import Settled
 from .options import WorkerOptions
 
 _LONGEST_WAIT_SECONDS = 20.0
+_WORTH_WAITING_SECONDS = 5.0
+"""A server that lets nobody wait so long is a Lambda, which is billed while it waits."""
 _ELSEWHERE = "elsewhere"
 """Stands for the place of data that did not come with the claim."""
 
@@ -36,8 +38,8 @@ class HttpSource:
     def claim(self, limit: int) -> Sequence[Job]:
         """See `Source.claim`.
 
-        A server that lets nobody wait as long as the poll interval is asked without waiting from then on: a Lambda
-        that waits is billed while it waits.
+        Waiting is given up where it is not worth it: asking a Lambda again costs less than letting it wait, and
+        a worker that is killed while it waits would take a job with it.
         """
         claimed = self._client.claim(
             self._worker_id,
@@ -46,7 +48,7 @@ class HttpSource:
             wait_seconds=self._wait,
             max_jobs=limit,
         )
-        if claimed.longest_wait_seconds < self._wait:
+        if claimed.longest_wait_seconds < _WORTH_WAITING_SECONDS:
             self._wait = 0.0
         self._on_lease(claimed.lease_seconds)
         return [job_of(each) for each in claimed.jobs]
