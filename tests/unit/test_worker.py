@@ -120,7 +120,7 @@ def test_concurrency_has_bounds(concurrency: int) -> None:
 
 def lane_loop(home: Home, budget: Budget, threads: int = 1, **functions: Callable[[JobContext], Any]) -> ClaimLoop:
     wanted = Wanted(worker_id="w-1", pool="default", queues=frozenset({"mine"}), lease_seconds=10)
-    runners = [home.runner(**functions) for _ in range(threads)]
+    runners = [home.runner("w-1", **functions) for _ in range(threads)]
     return ClaimLoop(LaneSource(home.ports, wanted, QUICK, QUICK), runners, budget, home.close)
 
 
