@@ -16,6 +16,7 @@ from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Again, Done, Runner, Verdict
 from tidegate.local.background import pump_changes
+from tidegate.local.functions import invoke
 from tidegate.ports import Delivery, JobKey, Ports
 from tidegate.runtime import App
 from tidegate.service.submit import submit_one
@@ -102,6 +103,17 @@ class Home:
         with runtime.use(self.app):
             while pump_changes(self.ports, self.app.feed):
                 pass
+
+    def changes(self, *, drop: bool = True) -> int:
+        """Hand one batch of changes to the change feed's function; answers how many it had."""
+        assert self.app.feed is not None
+        records = list(self.app.feed.read(1_000))
+        with runtime.use(self.app):
+            if records:
+                invoke("changes", {"Records": records})
+        if drop:
+            self.app.feed.drop(records)
+        return len(records)
 
     def with_ports(self, **ports: Any) -> Home:
         """The same home with some ports exchanged."""

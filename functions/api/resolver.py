@@ -13,9 +13,39 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import attempts, errors, health, jobs, queues, stats, wire, workers
+from . import (
+    aliases,
+    attempts,
+    dags,
+    errors,
+    events,
+    health,
+    jobs,
+    maintenance,
+    pipeline,
+    queues,
+    records,
+    schedules,
+    stats,
+    wire,
+    workers,
+)
 
-_ROUTERS = (jobs.router, queues.router, stats.router, health.router, workers.router, attempts.router)
+_ROUTERS = (
+    jobs.router,
+    records.router,
+    dags.router,
+    events.router,
+    queues.router,
+    schedules.router,
+    stats.router,
+    pipeline.router,
+    maintenance.router,
+    workers.router,
+    attempts.router,
+    aliases.router,
+    health.router,
+)
 
 
 class Resolver(APIGatewayHttpResolver):

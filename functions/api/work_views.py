@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidegate.domain.job import Job
+from tidegate.service.upstream import Upstream
 from tidegate.service.workers import Seen
 
 from .views import job_view
@@ -15,7 +16,17 @@ from .wire import format_time
 def work_view(job: Job) -> dict[str, Any]:
     """A claimed job as its worker needs it; large data is left out (`omitted`), GET /jobs/{id}/data has it."""
     shown = job_view(replace(job, result=None, result_ref=None))
-    return {**shown, "timeout": job.timeout, "lease_until": format_time(job.lease_until)}
+    return {
+        **shown,
+        "timeout": job.timeout,
+        "lease_until": format_time(job.lease_until),
+        "cancel_requested": job.cancel_requested,
+    }
+
+
+def upstream_view(node: str, upstream: Upstream) -> dict[str, Any]:
+    """A node before."""
+    return {"node": node, "job_id": upstream.job_id, "state": upstream.state, "result": upstream.result}
 
 
 def held_view(job: Job) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Feed, Ports
+from tidegate.ports import EventStream, Feed, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -38,8 +38,12 @@ class Settings:
     jobs_table: str = ""
     registry_table: str = ""
     bucket: str = ""
+    event_bus: str = ""
+    """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    slots: int = 0
+    """How many jobs may run at once, over all pools; 0 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ class App:
     settings: Settings
     feed: Feed | None = None
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
+    stream: EventStream | None = None
+    """The embedded home's newest events; in the cloud they are on the event bus alone."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -66,13 +72,16 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         synchronous = environ.get("TIDEGATE_SYNCHRONOUS", "NORMAL").upper()
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
-        return Settings(data=Path(data), synchronous=synchronous, pools={DEFAULT_POOL: {}})
+        pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
+        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
+        event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        slots=_slots(environ),
     )
 
 
@@ -111,7 +120,8 @@ def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]
 def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
-        return embedded(settings.data, synchronous=settings.synchronous)
+        home = embedded(settings.data, synchronous=settings.synchronous)
+        return replace(home, settings=settings)
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -122,6 +132,7 @@ def build(settings: Settings) -> App:
         now=now_ms,
         new_id=uuid7,
         rng=random.SystemRandom(),
+        event_bus=settings.event_bus,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached), settings)
@@ -136,6 +147,7 @@ def embedded(
     rng: random.Random | None = None,
 ) -> App:
     """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    from tidegate.adapters.sqlite.events import SqliteEvents
     from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
 
@@ -150,7 +162,22 @@ def embedded(
     )
     cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(replace(ports, queues=cached), settings, SqliteFeed(database))
+    return App(replace(ports, queues=cached), settings, SqliteFeed(database), SqliteEvents(database))
+
+
+def back_up(settings: Settings, target: str) -> list[str]:
+    """Back up a home: into the folder `target`, or in the cloud under that name; answers where, in words.
+
+    Raises what the home's adapter raises.
+    """
+    if settings.data is not None:
+        from tidegate.adapters.sqlite.backup import back_up as copy_folder
+
+        size = copy_folder(settings.data, Path(target))
+        return [f"{target} ({size} bytes)"]
+    from tidegate.adapters.aws.backup import back_up as back_up_tables
+
+    return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
 _current: list[App] = []
@@ -214,6 +241,13 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    text = environ.get("TIDEGATE_SLOTS", "0")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput.field("TIDEGATE_SLOTS", "must be a whole number")
+    return int(text)
 
 
 def _pools(text: str) -> Mapping[str, Mapping[str, str]]:

@@ -13,20 +13,24 @@ from typing import Any
 import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
+from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
 
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
+from tidegate.domain.schedule import JobTemplate
 from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
 from tidegate.ports import Held, Token, Worker
 from tidegate.service.claim_lanes import Wanted, claim_of_tenant
 from tidegate.service.control import cancel
+from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit_one
 from tidegate.service.workers import report
 
+assert set(SCHEDULE_ANSWERS) <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 JOB = "report-2026-01"
@@ -70,6 +74,11 @@ def queue_made(home: Home) -> None:
     home.ports.queues.put_if_unchanged(Queue(tenant="main", name="reports"), None)
 
 
+def schedule_made(home: Home) -> None:
+    job = JobTemplate(name="extract", data={"document": "x"})
+    create_schedule(home.ports, ADA, name="daily-report", expression="0 2 * * *", job=job)
+
+
 def token_stored(home: Home) -> None:
     secret = sample("authorizer")["identitySource"][0].removeprefix("Bearer tg_0123456789ab_")
     hashed = hashlib.sha256(secret.encode()).hexdigest()
@@ -87,6 +96,16 @@ def answered(operation: str, status: int = 200) -> Check:
         assert answer.status == status
         if operation in ANSWERS:
             ANSWERS[operation][status].model_validate_json(answer.text)
+
+    return check
+
+
+def refused(status: int, code: str) -> Check:
+    """The answer is this error."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert (answer.status, answer.body["code"]) == (status, code)
 
     return check
 
@@ -143,16 +162,33 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-post-jobs-batch": ("api", nothing, batch_accepted_in_part),
     "api-get-jobs": ("api", submitted, answered("list_jobs")),
     "api-get-job": ("api", submitted, answered("get_job")),
+    "api-get-job-logs": ("api", submitted, answered("get_job_logs")),
+    "api-get-job-history": ("api", submitted, answered("get_job_history")),
+    "api-get-events": ("api", nothing, refused(501, "NOT_SUPPORTED")),
     "api-delete-job": ("api", submitted, answered("delete_job")),
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
     "api-post-job-retry": ("api", ended, answered("retry_job")),
     "api-post-job-priority": ("api", submitted, answered("reprioritise_job")),
+    "api-post-dags": ("api", nothing, answered("submit_dag", 201)),
     "api-get-queues": ("api", queue_made, answered("list_queues")),
     "api-put-queue": ("api", nothing, answered("put_queue")),
     "api-get-queue": ("api", queue_made, answered("get_queue")),
     "api-patch-queue": ("api", queue_made, answered("patch_queue")),
     "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
     "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
+    "api-post-schedules": ("api", nothing, answered("create_schedule", 201)),
+    "api-get-schedules": ("api", schedule_made, answered("list_schedules")),
+    "api-get-schedule": ("api", schedule_made, answered("get_schedule")),
+    "api-patch-schedule": ("api", schedule_made, answered("patch_schedule")),
+    "api-delete-schedule": ("api", schedule_made, answered("delete_schedule")),
+    "api-post-schedule-enable": ("api", schedule_made, answered("enable_schedule")),
+    "api-post-schedule-disable": ("api", schedule_made, answered("disable_schedule")),
+    "api-post-schedule-trigger": ("api", schedule_made, answered("trigger_schedule", 201)),
+    "api-post-schedule-backfill": ("api", schedule_made, answered("backfill_schedule", 202)),
+    "api-get-schedule-next": ("api", schedule_made, answered("next_runs")),
+    "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
+    "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
+    "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
     "api-post-workers-claim": ("api", submitted, answered("claim_jobs")),
     "api-get-workers": ("api", worker_seen, answered("list_workers")),

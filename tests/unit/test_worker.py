@@ -21,9 +21,10 @@ from tidegate.domain.errors import InvalidInput, LeaseLost, Unavailable
 from tidegate.domain.guarded import Lease, reclaim_if_lapsed
 from tidegate.domain.job import ErrorType, Job, State
 from tidegate.domain.queue import Queue
+from tidegate.execution.attempt_runner import AttemptRunner
 from tidegate.execution.context import JobContext, PermanentError
 from tidegate.execution.presence import Presence, describe
-from tidegate.execution.runner import AttemptRunner, Runner
+from tidegate.execution.runner import Runner
 from tidegate.ports import Worker
 from tidegate.service.claim_lanes import Wanted
 from tidegate.service.control import cancel
@@ -303,7 +304,7 @@ def client(wire: Wire) -> Iterator[WorkClient]:
 
 def http_loop(client: WorkClient, budget: Budget, **functions: Callable[[JobContext], Any]) -> ClaimLoop:
     options = WorkerOptions(poll_interval=0.05)
-    runner = AttemptRunner(HttpAttempts(client), executors(**functions), lease_seconds=10)
+    runner = AttemptRunner(HttpAttempts(client, client), executors(**functions), lease_seconds=10)
     return ClaimLoop(HttpSource(client, options, "w-1", runner.lease_lasts), [runner], budget, lambda: None)
 
 
@@ -461,7 +462,7 @@ def _taken_away(held: Job) -> Any:
 
 
 def test_a_revoked_token_or_a_failing_server_never_kills_the_worker(client: WorkClient, wire: Wire) -> None:
-    store = HttpAttempts(client)
+    store = HttpAttempts(client, client)
     wire.down = True
     with pytest.raises(Unavailable):
         store.heartbeat(_some_job(), 10, None)

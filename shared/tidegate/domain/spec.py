@@ -110,7 +110,12 @@ def dump_json(field_name: str, value: Json) -> str:
 def fingerprint_of(spec: JobSpec) -> str:
     """A digest of all that was asked for but the id: equal for equal requests."""
     asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "job_id"}
-    text = json.dumps({**asked, "metadata": dict(spec.metadata)}, sort_keys=True, separators=(",", ":"))
+    return digest_of({**asked, "metadata": dict(spec.metadata)})
+
+
+def digest_of(value: Json) -> str:
+    """128 bits of a JSON value, the same for equal values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -146,6 +151,7 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         wake_at=wake_at,
         expires_at=None if expires_in is None else (wake_at or now) + round(expires_in * 1000),
         keep_until=spec.keep_until,
+        keep_seconds=queue.keep_seconds if spec.keep_until is None else None,
         soft_sla=spec.soft_sla,
         hard_sla=spec.hard_sla,
         timeout=_or(spec.timeout, queue.timeout),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
 from tidegate.domain.job import Job, Progress
+from tidegate.service.write_log import LogWriter
 
 from .context import JobContext
 
@@ -21,6 +22,8 @@ _PROGRESS_SECONDS = 0.5
 _STUCK_AFTER_SECONDS = 5.0
 _ALARM_FIRST_SECONDS = 1.0
 """On the main thread an alarm interrupts, even out of a sleep; the pulse steps in when that did not help."""
+_BEAT_PATIENCE_SECONDS = 10.0
+"""How long the end of an attempt waits for a heartbeat that is under way."""
 STUCK_EXIT_CODE = 75
 
 
@@ -36,6 +39,8 @@ class Running:
     context: JobContext
     deadline: float
     next_beat: float
+    next_progress: float
+    log: LogWriter | None = None
     thread: int = field(default_factory=threading.get_ident)
     in_handler: bool = True
     interrupted: bool = False
@@ -61,6 +66,7 @@ class Pulse:
         self._give_up = give_up
         self._end_process = end_process
         self._lock = threading.Lock()
+        self._beating = threading.Lock()
         self._running: Running | None = None
         self._thread: threading.Thread | None = None
 
@@ -70,11 +76,11 @@ class Pulse:
         running = self._running
         return None if running is None else running.job
 
-    def watch(self, job: Job, context: JobContext, timeout: float) -> Running:
+    def watch(self, job: Job, context: JobContext, timeout: float, log: LogWriter | None = None) -> Running:
         """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
-        running = Running(job, context, now + timeout + grace, now + self.interval)
+        running = Running(job, context, now + timeout + grace, now + self.interval, now + _PROGRESS_SECONDS, log)
         self._running = running
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
@@ -82,28 +88,52 @@ class Pulse:
         return running
 
     def release(self, running: Running) -> None:
-        """Stop watching; takes back an interruption that has not arrived yet. May be called again."""
+        """Stop watching; takes back an interruption that has not arrived yet. May be called again.
+
+        A heartbeat that is under way is waited for: it may keep the ticket out of sight for a lease, and is not to
+        do so after the attempt's outcome has said when the ticket is needed again.
+        """
         with self._lock:
             running.in_handler = False
             if self._running is running:
                 self._running = None
             if running.interrupted:
                 _raise_in(running.thread, None)
+        if self._beating.acquire(timeout=_BEAT_PATIENCE_SECONDS):
+            self._beating.release()
+
+    def progress_told(self, running: Running) -> None:
+        """Store progress at once, unless some was stored a moment ago: then the watching thread does it soon."""
+        if self._may_tell(running, time.monotonic()):
+            self.beat_now(running)
 
     def beat_now(self, running: Running) -> None:
-        """Extend the lease at once and pass on what is new."""
+        """Extend the lease at once and pass on what is new; nothing once the attempt is no longer watched."""
+        with self._beating:
+            if running.in_handler:
+                self._beat_once(running)
+
+    def _beat_once(self, running: Running) -> None:
         running.next_beat = time.monotonic() + self.interval
         try:
             if self._beat(running.job, running.context.take_progress()).cancel_requested:
                 running.context.ask_to_stop()
         except (LeaseLost, NotFound):
-            running.context.ask_to_stop()
+            running.context.ask_to_stop(lease_lost=True)
         except Unavailable as error:
+            running.context.give_progress_back()
             _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed", "job_id": running.job.id})
             running.next_beat = time.monotonic() + 1.0
 
+    def _may_tell(self, running: Running, now: float) -> bool:
+        """Whether progress may be stored now; if so, nobody else may for a while."""
+        with self._lock:
+            if now < running.next_progress:
+                return False
+            running.next_progress = now + _PROGRESS_SECONDS
+            return True
+
     def _run(self) -> None:
-        last_progress = 0.0
         while True:
             time.sleep(_STEP_SECONDS)
             running = self._running
@@ -112,11 +142,10 @@ class Pulse:
             now = time.monotonic()
             if now >= running.deadline:
                 self._interrupt(running, now)
-            elif now >= running.next_beat or (
-                running.context.has_progress and now - last_progress >= _PROGRESS_SECONDS
-            ):
-                last_progress = now
+            elif now >= running.next_beat or (running.context.has_progress and self._may_tell(running, now)):
                 self.beat_now(running)
+            if running.log is not None and running.log.is_due:
+                running.log.flush()
 
     def _interrupt(self, running: Running, now: float) -> None:
         with self._lock:
@@ -128,6 +157,8 @@ class Pulse:
                 return
             if now < running.deadline + _STUCK_AFTER_SECONDS:
                 return
+        if running.log is not None:
+            running.log.close()
         self._give_up(running.job)
         _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", "job_id": running.job.id})
         self._end_process(STUCK_EXIT_CODE)

@@ -1,20 +1,15 @@
-"""From a ticket to a settled attempt: decode, claim, run, settle, acknowledge; or from a held attempt on."""
+"""From a ticket to a settled attempt: decode, claim, run, settle, acknowledge."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge, Unavailable
+from tidegate.domain.errors import InvalidInput
 from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS
-from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.job import Job, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports
 from tidegate.service.announce import send_tickets
@@ -22,17 +17,11 @@ from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
 from tidegate.service.settle import Settled
 
-from .attempts import AttemptStore, PortsAttempts
-from .context import JobContext, PermanentError, Skip, Snooze
-from .pulse import AttemptTimeout, Pulse
+from .attempt_runner import AttemptRunner
+from .attempts import PortsAttempts
 from .registry import Executor
 
 _log = logging.getLogger("tidegate.worker")
-_BUSY_SECONDS = 5.0
-_SETTLE_TRIES = 6
-_MAX_ERROR = 2_000
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,138 +41,6 @@ class Again:
 
 Verdict = Done | Again
 Acknowledge = Callable[[Verdict], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error_type: ErrorType
-    message: str
-    permanent: bool = False
-
-
-class AttemptRunner:
-    """Runs attempts that are held already, one at a time on the calling thread, and settles them.
-
-    `lease_seconds`: how long a lease lasts without a heartbeat; heartbeats come three times as often.
-    `end_process` is called with an exit code when an attempt cannot be interrupted, once its outcome is recorded.
-    """
-
-    def __init__(
-        self,
-        store: AttemptStore,
-        executors: Mapping[str, Executor],
-        *,
-        lease_seconds: float,
-        end_process: Callable[[int], None] = os._exit,
-    ) -> None:
-        self._store = store
-        self._executors = executors
-        self._lease_seconds = lease_seconds
-        self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
-
-    @property
-    def running(self) -> Job | None:
-        """The job whose handler runs now. May be asked from any thread."""
-        return self._pulse.job
-
-    def lease_lasts(self, seconds: float) -> None:
-        """Take the lease's length from who hands out leases, for attempts that start from now on."""
-        self._lease_seconds = seconds
-        self._pulse.interval = seconds / 3
-
-    def run_held(self, job: Job) -> None:
-        """Run a claimed job and record its outcome; one that is refused (the lease was lost) changes nothing.
-
-        Raises Unavailable when the outcome could not be recorded: the lease lapses, and the job runs again.
-        """
-        self._recorded(job, self._run(job, float("inf")), SEND_REACH_MS, self._announce)
-
-    def give_back(self, job: Job) -> None:
-        """Let go of a claimed job that was not started, without using up an attempt."""
-        try:
-            self._announce(self._store.snooze(job, 0, reach=SEND_REACH_MS))
-        except (LeaseLost, NotFound, Unavailable) as error:
-            _log.warning("job not given back: %s", error, extra={"action": "give_back_failed", "job_id": job.id})
-
-    def _announce(self, settled: Settled) -> None:
-        """Tell the workers of a job that waits for another attempt, where the store does not do that itself."""
-
-    def _recorded(self, job: Job, outcome: Any, reach: Ms, then: Callable[[Settled], T]) -> T | None:
-        """Settle with patience, `then` in the same commit; None where the outcome was refused."""
-        for attempt in range(_SETTLE_TRIES):
-            try:
-                with self._store.together():
-                    return then(self._settle(job, outcome, reach))
-            except (LeaseLost, NotFound) as error:
-                _log.warning("outcome refused: %s", error, extra={"action": "lease_lost", "job_id": job.id})
-                return None
-            except Unavailable:
-                if attempt + 1 == _SETTLE_TRIES:
-                    raise
-                time.sleep(0.1 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    def _run(self, job: Job, seconds_left: float) -> Any:
-        """Call the handler; answers its value or what it raised."""
-        executor = self._executors.get(job.name)
-        if executor is None:
-            known = ", ".join(sorted(self._executors)) or "none"
-            message = f"no handler named '{job.name}' is served by this worker (it serves: {known})"
-            return _Raised(ErrorType.VALIDATION, message, permanent=True)
-        timeout = min(job.timeout, executor.timeout or job.timeout, max(1.0, seconds_left))
-        try:
-            full = self._store.full(job)
-        except NotFound:
-            return _Raised(ErrorType.SYSTEM, "the job's data is missing from the blob store", permanent=True)
-        except PayloadTooLarge as error:
-            return _Raised(ErrorType.VALIDATION, error.message, permanent=True)
-        context = JobContext(full, lambda: self._pulse.beat_now(running))
-        running = self._pulse.watch(full, context, timeout)
-        try:
-            try:
-                with _alarm(timeout):
-                    value = executor.run(context)
-            finally:
-                self._pulse.release(running)
-        except AttemptTimeout:
-            self._pulse.release(running)
-            return _Raised(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
-        except PermanentError as error:
-            return _Raised(ErrorType.AGENT, _described(error), permanent=True)
-        except (Exception, SystemExit) as error:
-            if context.stop_was_seen:
-                return _Stopped()
-            _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
-            return _Raised(ErrorType.AGENT, _described(error))
-        return _Stopped() if context.stop_was_seen else value
-
-    def _settle(self, job: Job, outcome: Any, reach: Ms) -> Settled:
-        store = self._store
-        match outcome:
-            case _Raised(error_type, message, permanent):
-                return store.fail(job, error_type, message, permanent=permanent, reach=reach)
-            case _Stopped():
-                return store.stop(job)
-            case Skip(reason):
-                return store.skip(job, reason)
-            case Snooze(seconds):
-                return store.snooze(job, seconds, reach=reach)
-        try:
-            return store.complete(job, outcome)
-        except (InvalidInput, PayloadTooLarge) as error:
-            message = f"the handler's {error.message}"
-            return store.fail(job, ErrorType.VALIDATION, message, permanent=True, reach=reach)
-
-    def _beat(self, job: Job, progress: Progress | None) -> Job:
-        return self._store.heartbeat(job, self._lease_seconds, progress)
-
-    def _give_up(self, job: Job) -> None:
-        message = "the attempt took too long and could not be interrupted; its worker was ended"
-        try:
-            settled = self._store.fail(job, ErrorType.TIMEOUT, message, permanent=False, reach=SEND_REACH_MS)
-        except (LeaseLost, NotFound, Unavailable):
-            return
-        self._announce(settled)
 
 
 class Runner(AttemptRunner):
@@ -208,6 +65,7 @@ class Runner(AttemptRunner):
     ) -> None:
         super().__init__(PortsAttempts(ports), executors, lease_seconds=lease_seconds, end_process=end_process)
         self._ports = ports
+        self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id
         self._extend_tickets = extend_tickets
         self._on_start = on_start
@@ -225,7 +83,14 @@ class Runner(AttemptRunner):
             put_aside(self._ports, delivery.body, delivery.source, error.message)
             _log.error("not a ticket: put aside", extra={"action": "ticket_malformed", "source": delivery.source})
             return _acknowledged(Done(ran=False), acknowledge)
-        claim = claim_for(self._ports, ticket, self._worker_id, self._lease_seconds, receives=delivery.receives)
+        claim = claim_for(
+            self._ports,
+            ticket,
+            self._worker_id,
+            self._lease_seconds,
+            receives=delivery.receives,
+            cleans_up=self._cleans_up,
+        )
         if isinstance(claim, Claimed):
             self._delivery = delivery
             return self._attempt(claim.job, ticket, acknowledge, seconds_left)
@@ -241,13 +106,8 @@ class Runner(AttemptRunner):
     def _attempt(self, job: Job, ticket: Ticket, acknowledge: Acknowledge, seconds_left: float) -> Verdict:
         own = job.id == ticket.job_id
         self._on_start(job)
-        outcome = self._run(job, seconds_left)
-        verdict = self._recorded(
-            job,
-            outcome,
-            HOLD_REACH_MS if own else SEND_REACH_MS,
-            lambda settled: _acknowledged(self._verdict(settled, own), acknowledge),
-        )
+        attempt = self._prepared(job, HOLD_REACH_MS if own else SEND_REACH_MS, seconds_left)
+        verdict = self._recorded(attempt, lambda settled: _acknowledged(self._verdict(settled, own), acknowledge))
         return verdict or _acknowledged(Done(), acknowledge)
 
     def _announce(self, settled: Settled) -> None:
@@ -271,41 +131,6 @@ class Runner(AttemptRunner):
         return held
 
 
-@dataclass(frozen=True, slots=True)
-class _Stopped:
-    """The handler stopped because it was asked to."""
-
-
 def _acknowledged(verdict: Verdict, acknowledge: Acknowledge) -> Verdict:
     acknowledge(verdict)
     return verdict
-
-
-def _described(error: BaseException) -> str:
-    text = str(error)
-    name = type(error).__name__
-    if isinstance(error, PermanentError):
-        return text or name
-    return f"{name}: {text}"[:_MAX_ERROR] if text else name
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise AttemptTimeout on the main thread after `seconds`, even out of a sleep or a blocking read.
-
-    Other threads have no signals; there the pulse interrupts at the next bytecode.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, _time_is_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _time_is_up(_signal: int, _frame: object) -> None:
-    raise AttemptTimeout

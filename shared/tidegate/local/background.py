@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate.domain.errors import Unavailable
 from tidegate.ports import Feed, Ports
 
 from .functions import invoke
@@ -67,7 +68,7 @@ def pump_changes(ports: Ports, feed: Feed) -> bool:
     with ports.together():
         answer = invoke("changes", {"Records": list(records)})
         if answer["batchItemFailures"]:
-            return False
+            raise Unavailable("the changes could not be recorded")  # and nothing of them stays recorded
         feed.drop(records)
     return len(records) == _FEED_BATCH
 

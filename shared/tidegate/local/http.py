@@ -14,9 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tidegate.domain.caller import Caller
+from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
+from tidegate.ports import EventStream
 
+from . import waiting
 from .functions import Context, invoke
+from .sse import PATH, Streams, Wish, wish_of
 
 _log = logging.getLogger("tidegate.http")
 Scope = Mapping[str, Any]
@@ -25,25 +30,23 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 100_000
 _THREADS = 8
-_WAITING_PATHS = frozenset({"/workers/claim"})
-"""Requests to these may wait for long, so they have threads of their own."""
-_WAITING_THREADS = 64
 _BODY_SECONDS = 30.0
 
 
 class Gateway:
     """An ASGI application in the place of API Gateway: authorizer first, then the API."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: EventStream | None = None, stopping: Callable[[], bool] = lambda: False) -> None:
+        """`stream` is what `GET /events` sends, until `stopping`; without it that is the API's to refuse."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tidegate-api")
-        self._waiting_pool = ThreadPoolExecutor(_WAITING_THREADS, thread_name_prefix="tidegate-waiting")
-        self._waiting: set[Context] = set()
-        self._stopping = False
+        self._streams = None if stream is None else Streams(stream, self._pool, stopping)
+        self._waiting = waiting.Waiting(_answer, self._pool)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        answer: Mapping[str, Any] | None
         try:
             body = await asyncio.wait_for(_read(receive), _BODY_SECONDS)
         except _TooLargeError:
@@ -51,49 +54,62 @@ class Gateway:
         except TimeoutError:
             answer = _error(408, "TIMEOUT", "the body did not arrive in time")
         else:
-            answer = await self._answered(scope, receive, body)
-        await _send(send, answer)
+            answer = await self._listened_or_answered(scope, body, receive, send)
+        if answer is not None:
+            await _send(send, answer)
 
     def stop_waiting(self) -> None:
         """Let every request that waits for something be answered now, and those to come at once."""
-        self._stopping = True
-        for context in list(self._waiting):
-            context.end()
+        self._waiting.stop()
 
-    async def _answered(self, scope: Scope, receive: Receive, body: bytes) -> Mapping[str, Any]:
-        context, loop = Context("api"), asyncio.get_running_loop()
-        if scope["path"] not in _WAITING_PATHS:
-            return await loop.run_in_executor(self._pool, _answer, scope, body, context)
-        if self._stopping or len(self._waiting) >= _WAITING_THREADS:
-            context.end()
-            return await loop.run_in_executor(self._pool, _answer, scope, body, context)
-        gone = loop.create_task(_end_when_gone(receive, context))
-        self._waiting.add(context)
+    async def _listened_or_answered(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> Mapping[str, Any] | None:
+        """The answer; None when the request was to listen to events, and that is over."""
+        in_pool = asyncio.get_running_loop().run_in_executor
+        if scope["path"] in waiting.PATHS:
+            return await self._waiting.answered(scope, body, receive)
+        if self._streams is None or (scope["method"], scope["path"]) != ("GET", PATH):
+            return await in_pool(self._pool, _answer, scope, body)
+        wish = await in_pool(self._pool, _wish, scope, body)
+        if not isinstance(wish, Wish):
+            return wish
         try:
-            return await loop.run_in_executor(self._waiting_pool, _answer, scope, body, context)
-        finally:
-            context.end()
-            self._waiting.discard(context)
-            gone.cancel()
+            await self._streams.serve(wish, receive, send)
+        except TooManyRequests as error:
+            return _error(429, error.code, error.message, {"retry-after": "1"})
+        return None
 
 
 class _TooLargeError(Exception):
     """The body is over the limit."""
 
 
-async def _end_when_gone(receive: Receive, context: Context) -> None:
-    """A client that hangs up waits no longer: nothing shall be claimed for it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    context.end()
-
-
-def _answer(scope: Scope, body: bytes, context: Context) -> Mapping[str, Any]:
+def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
+    """What a listener asks for, or the answer to one that is refused."""
     try:
         event = event_of(scope, body)
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
-            return _error(401, "UNAUTHENTICATED", "A valid bearer token is needed.", {"www-authenticate": "Bearer"})
+            return _unknown_caller()
+        found = verdict["context"]
+        caller = Caller(found["tenant"], found["user"], frozenset(found["scopes"].split()))
+        return wish_of(caller, event["rawQueryString"], event["headers"].get("last-event-id"))
+    except Forbidden as error:
+        return _error(403, error.code, error.message)
+    except InvalidInput as error:
+        return _error(422, error.code, error.message, details=error.details)
+    except Exception:
+        _log.exception("request failed", extra={"action": "request_failed"})
+        return _error(500, "INTERNAL", "Something went wrong.")
+
+
+def _answer(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
+    try:
+        event = event_of(scope, body)
+        verdict = invoke("authorizer", event)
+        if not verdict["isAuthorized"]:
+            return _unknown_caller()
         event["requestContext"]["authorizer"] = {"lambda": verdict["context"]}
         answer: Mapping[str, Any] = invoke("api", event, context)
     except Exception:
@@ -184,6 +200,16 @@ async def _send(send: Send, answer: Mapping[str, Any]) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    body = json.dumps({"success": False, "code": code, "message": message, "details": {}})
+def _unknown_caller() -> Mapping[str, Any]:
+    return _error(401, "UNAUTHENTICATED", "A valid bearer token is needed.", {"www-authenticate": "Bearer"})
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    body = json.dumps({"success": False, "code": code, "message": message, "details": dict(details or {})})
     return {"statusCode": status, "headers": {"content-type": "application/json", **(headers or {})}, "body": body}

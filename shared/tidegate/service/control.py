@@ -13,7 +13,8 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
+from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
 
@@ -23,7 +24,7 @@ _TRIES = 5
 def get_job(ports: Ports, caller: Caller, job_id: str) -> Job:
     """The job with its data and result. Raises NotFound, also for jobs the caller may not see."""
     caller.require(Scope.READ)
-    job = _visible(ports, caller, job_id)
+    job = visible_job(ports, caller, job_id)
     try:
         return with_payloads(ports.blobs, job)
     except NotFound as error:
@@ -65,6 +66,7 @@ def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
             raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+        remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now())
 
     job = _change(ports, caller, job_id, write)
@@ -97,16 +99,19 @@ def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Jo
 def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
     caller.require(Scope.SUBMIT)
-    job = _visible(ports, caller, job_id)
+    job = visible_job(ports, caller, job_id)
+    erase_log = log_eraser(ports, job)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
         if ref is not None:
             ports.blobs.delete(ref)
+    erase_log()
     return job
 
 
-def _visible(ports: Ports, caller: Caller, job_id: str) -> Job:
+def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """The job as stored, large values left out. Raises NotFound, also for jobs the caller may not see."""
     (job,) = ports.jobs.get([JobKey(caller.tenant, job_id)])
     if job is None or (job.owner != caller.user and not caller.sees_all_users()):
         raise NotFound(f"there is no job '{job_id}'", job_id=job_id)
@@ -116,7 +121,7 @@ def _visible(ports: Ports, caller: Caller, job_id: str) -> Job:
 def _change(ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None]) -> Job:
     """Apply the write that fits the job as it is, looking again when it changed meanwhile."""
     for _ in range(_TRIES):
-        job = _visible(ports, caller, job_id)
+        job = visible_job(ports, caller, job_id)
         wanted = write(job)
         if wanted is None:
             return job

@@ -15,7 +15,7 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 
@@ -41,6 +41,7 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     made = [_made(ports, caller, spec, queues, now) for spec in specs]
     jobs = [job for job in made if isinstance(job, Job)]
     with ports.together():
+        remember_lanes(ports, jobs)
         existing = iter(ports.jobs.create(jobs) if jobs else [])
         results = [_result(ports, job, next(existing)) if isinstance(job, Job) else job for job in made]
         announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])
@@ -66,10 +67,10 @@ def _made(
     try:
         check_horizon(spec, now)
         job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
-        data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
+        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error
-    return replace(job, data=data, data_ref=data_ref)
+    return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

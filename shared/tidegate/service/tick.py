@@ -14,7 +14,11 @@ from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import announce, send_tickets
+from .announce import announce, remember_lanes, send_tickets
+from .claim import CLEAN_UP_TRIES
+from .fire_schedules import fire_schedules
+from .release import check_runs
+from .retention import retire
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -23,6 +27,8 @@ _LOST_AFTER_MS = 60_000
 """A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
 _LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
+_CLEAN_UP_BY_TICKET_MS = 60_000
+"""For so long a cancelled job whose holder vanished is left to the bearers of tickets, who know its clean-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,9 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    retired: int = 0
+    fired: int = 0
+    """Jobs made by schedules."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -42,10 +51,13 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
     """
     now = ports.now()
-    done = wake_due(ports, now, now + round(period_seconds * 1000))
-    done = replace(done, recovered=check_leases(ports, now))
+    until = now + round(period_seconds * 1000)
+    fired = fire_schedules(ports, until)
+    done = replace(wake_due(ports, now, until), fired=len(fired))
+    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
+        check_runs(ports)
         done = replace(done, reticketed=reticketed, expired=done.expired + expired)
     return done
 
@@ -57,7 +69,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
-        soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
+        soon = [job for job in jobs if job.wake_at is not None and now < job.wake_at <= by]
+        remember_lanes(ports, ready)
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         writes = [guarded.expire_if_waiting(job, now) for job in late]
@@ -115,24 +128,31 @@ def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple
 
 
 def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
-    """Write what becomes of jobs whose holders vanished; answers which of them were still so."""
-    outcomes = ports.jobs.apply([_recovery(job, now) for job in lapsed]) if lapsed else []
+    """Write what becomes of jobs whose holders vanished; answers those that run no longer."""
+    found = [(job, _recovery(job, now)) for job in lapsed]
+    remember_lanes(ports, [job for job, write in found if write is not None])
+    send_tickets(ports, [(ticket_for(job), 0.0) for job, write in found if write is None])
+    writes = [write for _, write in found if write is not None]
+    outcomes = ports.jobs.apply(writes) if writes else []
     moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
     announce(ports, [job for job in moved if job.state in WAITING])
     return frozenset(_key(job) for job in moved)
 
 
-def _key(job: Job) -> JobKey:
-    return JobKey(job.tenant, job.id)
-
-
-def _recovery(job: Job, now: Ms) -> GuardedWrite:
-    """What becomes of a running job whose holder vanished."""
+def _recovery(job: Job, now: Ms) -> GuardedWrite | None:
+    """What becomes of a running job whose holder vanished; None while that is for whoever gets its ticket."""
     if job.cancel_requested:
-        return guarded.cancel_if_lapsed(job, now)
+        if now - (job.lease_until or now) < _CLEAN_UP_BY_TICKET_MS:
+            return None
+        may_clean_up = job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        return guarded.release_if_lapsed(job, now) if may_clean_up else guarded.cancel_if_lapsed(job, now)
     if job.is_last_attempt:
         return guarded.fail_if_lapsed(job, now)
     return guarded.release_if_lapsed(job, now)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.tenant, job.id)
 
 
 def _runs(job: Job, timer: Timer) -> bool:
@@ -140,5 +160,8 @@ def _runs(job: Job, timer: Timer) -> bool:
 
 
 def _next_timer(job: Job, now: Ms) -> Timer:
-    at = now + _CHECK_AGAIN_MS if job.lease_lapsed(now) else job.lease_until or now
-    return Timer(at, job.tenant, job.id, job.attempt)
+    """When to look at a running job again."""
+    at = job.lease_until or now
+    if job.lease_lapsed(now):
+        at = at + _CLEAN_UP_BY_TICKET_MS if job.cancel_requested else now + _CHECK_AGAIN_MS
+    return Timer(max(at, now + 1), job.tenant, job.id, job.attempt)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Job
-from tidegate.execution.runner import AttemptRunner
+from tidegate.execution.attempt_runner import AttemptRunner
 from tidegate.ports import Ports
 from tidegate.service.claim_lanes import Wanted, claim_of_queues
 

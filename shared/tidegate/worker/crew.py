@@ -14,9 +14,10 @@ from tidegate import __version__, runtime
 from tidegate.client import Retries
 from tidegate.client.work import WorkClient
 from tidegate.domain.job import Job
+from tidegate.execution.attempt_runner import AttemptRunner
 from tidegate.execution.presence import Presence, describe
 from tidegate.execution.registry import load_executors
-from tidegate.execution.runner import AttemptRunner, Runner
+from tidegate.execution.runner import Runner
 from tidegate.ports import Worker
 from tidegate.runtime import App
 from tidegate.service.claim_lanes import Wanted
@@ -59,7 +60,7 @@ def run(options: WorkerOptions) -> int:
 
 def _home(options: WorkerOptions) -> App:
     if options.data is not None:
-        return runtime.embedded(options.data)
+        return runtime.build(runtime.settings_from({**os.environ, "TIDEGATE_DATA": str(options.data)}))
     if options.stack is not None:
         return runtime.build(runtime.settings_of_stack(options.stack))
     return runtime.current()
@@ -105,8 +106,11 @@ def _loops(
 def _run_over_http(options: WorkerOptions) -> int:
     worker_id, budget = options.worker_id or runtime.default_worker_id(), Budget(options.max_jobs)
     crew, executors = Crew(), load_executors(options.handlers)
-    with WorkClient(options.url, options.token, data=options.data, retries=Retries(tries=_TRIES)) as client:
-        store = HttpAttempts(client)
+    with (
+        WorkClient(options.url, options.token, data=options.data, retries=Retries(tries=_TRIES)) as client,
+        WorkClient(options.url, options.token, data=options.data, retries=Retries(tries=1)) as logs,
+    ):
+        store = HttpAttempts(client, logs)
         runners = [
             AttemptRunner(store, executors, lease_seconds=_FIRST_LEASE_SECONDS, end_process=crew.end_process)
             for _ in range(options.concurrency)

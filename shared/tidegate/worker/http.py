@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from tidegate.client import Job as Seen
 from tidegate.client.work import ClaimedJob, WorkClient
-from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge, TidegateError, Unavailable
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, PayloadTooLarge, TidegateError, Unavailable
 from tidegate.domain.job import ErrorType, Job, Json, Ms, Progress, State
+from tidegate.domain.logs import LogLine, LogUsage
+from tidegate.execution.attempts import Ending, Fault
 from tidegate.ports import Worker
 from tidegate.service.settle import Settled
+from tidegate.service.upstream import Upstream
+from tidegate.service.write_log import LogWriter
 
 from .options import WorkerOptions
 
@@ -59,10 +65,14 @@ class HttpSource:
 
 
 class HttpAttempts:
-    """`AttemptStore` over HTTP. The server sends the tickets of jobs that wait for another attempt."""
+    """`AttemptStore` over HTTP. The server sends the tickets of jobs that wait for another attempt.
 
-    def __init__(self, client: WorkClient) -> None:
+    `logs` is the client that logs are sent with: an impatient one, for nobody is to wait for a log.
+    """
+
+    def __init__(self, client: WorkClient, logs: WorkClient) -> None:
         self._client = client
+        self._logs = logs
 
     def full(self, job: Job) -> Job:
         """See `AttemptStore.full`. Raises PayloadTooLarge for data that HTTP cannot carry."""
@@ -71,44 +81,99 @@ class HttpAttempts:
         with _reached():
             return replace(job, data=self._client.job_data(job.id, job.attempt), data_ref=None)
 
+    def upstream(self, job: Job) -> Mapping[str, Upstream]:
+        """See `AttemptStore.upstream`."""
+        if job.dag_id is None:
+            return {}
+        with _reached():
+            found = self._client.job_upstream(job.id, job.attempt)
+        return {node: Upstream(each["job_id"], State(each["state"]), each["result"]) for node, each in found.items()}
+
+    def gather(self, job: Job) -> Json:
+        """See `AttemptStore.gather`."""
+        with _reached():
+            return self._client.job_entries(job.id, job.attempt)
+
+    def log(self, job: Job) -> LogWriter:
+        """See `AttemptStore.log`."""
+        return LogWriter(HttpLog(self._logs, job), job, _now)
+
     def heartbeat(self, job: Job, lease_seconds: float, progress: Progress | None) -> Job:  # noqa: ARG002
         """See `AttemptStore.heartbeat`; the server knows how long its leases last."""
         with _reached():
-            told = None if progress is None else asdict(progress)
-            return replace(job, cancel_requested=self._client.heartbeat(job.id, job.attempt, told))
+            cancelled = self._client.heartbeat(job.id, job.attempt, _told(progress))
+            return replace(job, cancel_requested=cancelled)
 
-    def complete(self, job: Job, result: Json) -> Settled:
+    def complete(self, job: Job, result: Json, ending: Ending) -> Settled:
         """See `AttemptStore.complete`."""
         try:
             with _reached():
-                return _settled(job, self._client.complete(job.id, job.attempt, result))
+                done = self._client.complete(job.id, job.attempt, result, progress=_told(ending.progress))
         except PayloadTooLarge as error:
             raise PayloadTooLarge("result is too large to be sent over HTTP", **error.details) from error
+        return _settled(job, done)
 
-    def fail(self, job: Job, error_type: ErrorType, message: str, *, permanent: bool, reach: Ms) -> Settled:  # noqa: ARG002
+    def fail(self, job: Job, fault: Fault, ending: Ending) -> Settled:
         """See `AttemptStore.fail`."""
         with _reached():
-            ended = self._client.fail(job.id, job.attempt, message, error_type=error_type, permanent=permanent)
+            ended = self._client.fail(
+                job.id,
+                job.attempt,
+                fault.message,
+                error_type=fault.error_type,
+                permanent=fault.permanent,
+                cleans_up=not ending.stop_if_asked,
+                progress=_told(ending.progress),
+            )
         return _settled(job, ended)
 
-    def snooze(self, job: Job, seconds: float, *, reach: Ms) -> Settled:  # noqa: ARG002
+    def snooze(self, job: Job, seconds: float, ending: Ending) -> Settled:
         """See `AttemptStore.snooze`."""
+        cleans_up, told = not ending.stop_if_asked, _told(ending.progress)
         with _reached():
-            return _settled(job, self._client.snooze(job.id, job.attempt, seconds))
+            return _settled(job, self._client.snooze(job.id, job.attempt, seconds, cleans_up=cleans_up, progress=told))
 
-    def skip(self, job: Job, reason: str) -> Settled:
+    def skip(self, job: Job, reason: str, ending: Ending) -> Settled:
         """See `AttemptStore.skip`."""
         with _reached():
-            return _settled(job, self._client.skip(job.id, job.attempt, reason))
+            return _settled(job, self._client.skip(job.id, job.attempt, reason, progress=_told(ending.progress)))
 
-    def stop(self, job: Job) -> Settled:
+    def stop(self, job: Job, fault: Fault | None, ending: Ending) -> Settled:
         """See `AttemptStore.stop`."""
+        said = fault or Fault(ErrorType.AGENT, "")
+        message = None if fault is None else fault.message
         with _reached():
-            return _settled(job, self._client.stopped(job.id, job.attempt))
+            ended = self._client.stopped(
+                job.id, job.attempt, message, error_type=said.error_type, progress=_told(ending.progress)
+            )
+        return _settled(job, ended)
 
     def together(self) -> AbstractContextManager[object]:
         """See `AttemptStore.together`: each request is a commit of its own."""
         return nullcontext()
+
+
+class HttpLog:
+    """`LogStore` over HTTP."""
+
+    def __init__(self, client: WorkClient, job: Job) -> None:
+        self._client = client
+        self._job = job
+
+    def kept(self) -> tuple[LogUsage, int]:
+        """See `LogStore.kept`."""
+        kept = self._client.append_log(self._job.id, self._job.attempt, [])
+        return LogUsage(kept.lines, kept.size, kept.overflows), kept.number
+
+    def append(self, number: int, lines: Sequence[LogLine], before: LogUsage) -> LogUsage:  # noqa: ARG002
+        """See `LogStore.append`; the server knows what is kept. Times are sent as ages: clocks differ."""
+        now = _now()
+        told = [
+            {"level": line.level, "message": line.message, "seconds_ago": max(0, now - line.at) / 1000}
+            for line in lines
+        ]
+        kept = self._client.append_log(self._job.id, self._job.attempt, told, number)
+        return LogUsage(kept.lines, kept.size, kept.overflows)
 
 
 def job_of(claimed: ClaimedJob) -> Job:
@@ -146,6 +211,7 @@ def job_of(claimed: ClaimedJob) -> Job:
         dag_id=seen.dag_id,
         node=seen.node,
         dependencies=seen.dependencies,
+        cancel_requested=claimed.cancel_requested,
     )
 
 
@@ -171,10 +237,18 @@ def _reached() -> Iterator[None]:
     """What the server decided is raised as it is; all else means that it could not be asked properly."""
     try:
         yield
-    except (LeaseLost, NotFound, InvalidInput, PayloadTooLarge, Unavailable):
+    except (Conflict, NotFound, InvalidInput, PayloadTooLarge, Unavailable):
         raise
     except TidegateError as error:
         raise Unavailable(f"{error.message}", cause=error.code) from error
+
+
+def _now() -> Ms:
+    return time.time_ns() // 1_000_000
+
+
+def _told(progress: Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else asdict(progress)
 
 
 def _settled(job: Job, seen: Seen) -> Settled:

@@ -6,14 +6,21 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.adapters.cron import ZonedCron
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
+from .dags import SqliteDags
 from .database import Database
+from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
+from .upkeep import SqliteUpkeep
 from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
@@ -21,7 +28,10 @@ FILE_NAME = "tidegate.db"
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
     """The database of a data folder, made when absent. Raises Unavailable when it cannot be used."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the data folder {folder} cannot be made: {error.strerror}") from error
     return Database(folder / FILE_NAME, synchronous)
 
 
@@ -41,11 +51,17 @@ def open_ports(
         jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
+        logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
+        schedules=SqliteSchedules(database),
+        cron=ZonedCron(),
         figures=SqliteFigures(database),
+        dags=SqliteDags(database),
         tokens=SqliteTokens(database),
+        events=SqliteEvents(database),
+        upkeep=SqliteUpkeep(database, now),
         workers=SqliteWorkers(database),
         now=now,
         new_id=new_id,
