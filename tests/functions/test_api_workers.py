@@ -22,6 +22,7 @@ from tidegate.runtime import App
 
 OUTCOMES: dict[str, dict[str, Any]] = {
     "heartbeat": {},
+    "logs": {"lines": [{"message": "hello"}]},
     "complete": {"result": 1},
     "fail": {"error_message": "no"},
     "snooze": {"seconds": 5},
@@ -137,6 +138,7 @@ def test_a_tenant_claims_its_own_jobs_alone(api: Api, worker: Api) -> None:
         ("PUT", "/workers/w", '{"started_at": "2033-05-18T08:00:00Z"}', "work"),
         ("GET", "/workers", None, "read"),
         ("POST", "/jobs/j/heartbeat", '{"attempt": 1}', "work"),
+        ("POST", "/jobs/j/logs", '{"attempt": 1, "lines": []}', "work"),
         ("POST", "/jobs/j/complete", '{"attempt": 1}', "work"),
         ("POST", "/jobs/j/fail", '{"attempt": 1, "error_message": "no"}', "work"),
         ("POST", "/jobs/j/snooze", '{"attempt": 1, "seconds": 1}', "work"),
@@ -153,12 +155,61 @@ def test_each_route_needs_its_scope(
     assert (home.job("j").state, home.job("j").lease_until) == (State.ACTIVE, MORNING + 10_000)
 
 
-def test_the_data_of_a_job_needs_the_scope_and_the_attempt(api: Api, worker: Api) -> None:
+@pytest.mark.parametrize("what", ["data", "upstream", "entries"])
+def test_what_a_job_works_on_needs_the_scope_and_the_attempt(api: Api, worker: Api, what: str) -> None:
     held(api, worker, data="secret")
-    assert api.by(scopes="read submit operate").get("/jobs/j/data", "attempt=1").status == 403
-    assert worker.get("/jobs/j/data", "attempt=2").status == 409
-    assert worker.get("/jobs/j/data").status == 422
+    assert api.by(scopes="read submit operate").get(f"/jobs/j/{what}", "attempt=1").status == 403
+    assert worker.by(tenant="rival").get(f"/jobs/j/{what}", "attempt=1").status == 404
+    assert worker.get(f"/jobs/j/{what}", "attempt=2").status == 409
+    assert worker.get(f"/jobs/j/{what}").status == 422
+
+
+def test_the_data_of_a_held_job_is_answered(api: Api, worker: Api) -> None:
+    held(api, worker, data="secret")
     assert worker.get("/jobs/j/data", "attempt=1").body["data"] == "secret"
+
+
+def test_a_log_is_kept_once_however_often_it_is_sent(api: Api, worker: Api, home: Home) -> None:
+    held(api, worker)
+    home.clock.advance(5)
+    told = {"attempt": 1, "number": 1, "lines": [{"message": "a", "seconds_ago": 2}, {"level": "warn", "message": "b"}]}
+    for _ in range(2):
+        answer = worker.post("/jobs/j/logs", told)
+        assert (answer.status, answer.body["number"], answer.body["kept"]["lines"]) == (200, 1, 2)
+    assert worker.post("/jobs/j/logs", {"attempt": 1, "lines": [{"message": "c"}]}).body["number"] == 2
+    assert worker.post("/jobs/j/logs", {"attempt": 1, "lines": []}).body["kept"]["lines"] == 3
+    lines = api.get("/jobs/j/logs").body["lines"]
+    assert [(line["time"][17:], line["level"], line["message"]) for line in lines] == [
+        ("03.000Z", "INFO", "a"),
+        ("05.000Z", "WARNING", "b"),
+        ("05.000Z", "INFO", "c"),
+    ]
+
+
+def test_a_log_has_its_limits_whoever_writes_it(api: Api, worker: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.domain.logs.MAX_LINES", 5)
+    monkeypatch.setattr("tidegate.domain.logs.LAST_WORDS", 1)
+    held(api, worker)
+    answers = [
+        worker.post("/jobs/j/logs", {"attempt": 1, "lines": [{"message": str(number)} for number in range(4)]}).body
+        for _ in range(3)
+    ]
+    assert [answer["kept"]["lines"] for answer in answers] == [4, 6, 6]
+    assert len(api.get("/jobs/j/logs").body["lines"]) == 6
+
+
+def test_a_worker_that_cleans_up_is_asked_to_before_the_job_ends(api: Api, worker: Api, home: Home) -> None:
+    held(api, worker)
+    api.post("/jobs/j/cancel")
+    for how, body in (("fail", {"error_message": "no"}), ("snooze", {"seconds": 1})):
+        answer = worker.post(f"/jobs/j/{how}", {"attempt": 1, "cleans_up": True, **body})
+        assert (answer.status, answer.body["code"]) == (409, "STOP_ASKED")
+        assert home.job("j").state is State.ACTIVE
+    progress = {"fraction": 0.25, "message": "page 1"}
+    told = {"attempt": 1, "error_message": "disk is gone", "error_type": "system", "progress": progress}
+    ended = worker.post("/jobs/j/stopped", told).body["job"]
+    assert (ended["state"], ended["error_message"], ended["error_type"]) == ("CANCELLED", "disk is gone", "system")
+    assert ended["progress"] == progress
 
 
 def test_large_data_comes_by_itself(api: Api, worker: Api) -> None:
@@ -203,6 +254,10 @@ def test_a_wrong_claim_is_named_and_starts_nothing(
         ("heartbeat", {}, "attempt"),
         ("heartbeat", {"attempt": 0}, "attempt"),
         ("heartbeat", {"attempt": 1, "progress": {"fraction": 2}}, "progress.fraction"),
+        ("logs", {"attempt": 1}, "lines"),
+        ("logs", {"attempt": 1, "lines": [{"message": "x", "level": "loud"}]}, "lines.0.level"),
+        ("logs", {"attempt": 1, "lines": [{"message": "x", "seconds_ago": -1}]}, "lines.0.seconds_ago"),
+        ("logs", {"attempt": 1, "lines": [{"message": "x" * 8_000}] * 33}, "lines"),
         ("fail", {"attempt": 1}, "error_message"),
         ("fail", {"attempt": 1, "error_message": "no", "error_type": "mine"}, "error_type"),
         ("snooze", {"attempt": 1, "seconds": -1}, "seconds"),

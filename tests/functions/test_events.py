@@ -18,6 +18,7 @@ from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
+from tidegate.domain.dag.run import GATHER
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import JobTemplate
@@ -52,6 +53,13 @@ def claimed(home: Home) -> None:
     submitted(home)
     wanted = Wanted(worker_id="gpu-box-0", pool="default", lease_seconds=10)
     assert claim_of_tenant(home.ports, WORKER, wanted, 1)
+
+
+def gather_claimed(home: Home) -> None:
+    """A job that gathers the results of no entries runs."""
+    data = {"for_each": {"entries": 0}, "entries": 0}
+    submit_one(home.ports, ADA, JobSpec(name=GATHER, job_id=JOB, data=data))
+    assert claim_of_tenant(home.ports, WORKER, Wanted(worker_id="w", pool="default", lease_seconds=10), 1)
 
 
 def worker_seen(home: Home) -> None:
@@ -195,6 +203,9 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-put-worker": ("api", claimed, answered("put_worker")),
     "api-post-job-heartbeat": ("api", claimed, answered("heartbeat")),
     "api-get-job-data": ("api", claimed, answered("get_job_data")),
+    "api-get-job-upstream": ("api", claimed, answered("get_job_upstream")),
+    "api-get-job-entries": ("api", gather_claimed, answered("get_job_entries")),
+    "api-post-job-logs": ("api", claimed, answered("append_job_logs")),
     "api-post-job-complete": ("api", claimed, answered("complete_job")),
     "api-post-job-fail": ("api", claimed, answered("fail_job")),
     "api-post-job-snooze": ("api", claimed, answered("snooze_job")),
