@@ -27,6 +27,7 @@ from . import (
     records,
     schedules,
     stats,
+    tokens,
     wire,
     workers,
 )
@@ -41,6 +42,7 @@ _ROUTERS = (
     stats.router,
     pipeline.router,
     maintenance.router,
+    tokens.router,
     workers.router,
     attempts.router,
     aliases.router,

@@ -19,6 +19,7 @@ from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
+from .tokens import NewToken, Token
 from .workers import Running, Worker
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LogLine",
     "Maintained",
     "NewJob",
+    "NewToken",
     "NextRun",
     "Node",
     "Page",
@@ -51,6 +53,7 @@ __all__ = [
     "ServerError",
     "StateChange",
     "Stats",
+    "Token",
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
