@@ -13,7 +13,7 @@ from support.clock import Clock
 from support.homes import Home
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Forbidden, LeaseLost
-from tidegate.domain.job import ErrorType, Job, State
+from tidegate.domain.job import WAITING, ErrorType, Job, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
 from tidegate.ports import JobKey, Ports, Timer
@@ -201,6 +201,50 @@ def test_an_expired_job_is_not_started(ports: Ports, clock: Clock) -> None:
     clock.advance(6)
     assert claim(ports) == []
     assert stored(ports, job).state is State.EXPIRED
+
+
+def test_slots_of_a_queue_bound_what_is_claimed_and_come_back(ports: Ports, clock: Clock) -> None:
+    """When an attempt ends, when it lapses, and beside a queue that has no limits."""
+    for queue in (Queue(tenant="acme", name="gpu", slots=2), Queue(tenant="acme", name="mail")):
+        ports.queues.put_if_unchanged(queue, None)
+    jobs = [submit(ports, queue="gpu", priority=9) for _ in range(5)]
+    mail = submit(ports, queue="mail")
+    first, second, third = claim(ports, 9)
+    assert ids([first, second, third]) == [jobs[0].id, jobs[1].id, mail.id]
+    assert claim(ports, 9) == []
+    attempts.complete(ports, ANN, first.id, 1, "done")
+    assert ids(claim(ports, 9)) == [jobs[2].id]
+    assert lapse(ports, clock, second) == 1
+    assert ids(claim(ports, 9)) == [jobs[1].id], "the job of the dead worker is the oldest"
+    assert claim(ports, 9) == []
+
+
+def test_jobs_of_one_key_are_claimed_one_after_the_other(ports: Ports) -> None:
+    ports.queues.put_if_unchanged(Queue(tenant="acme", name="default", key_slots=1), None)
+    keys = ["a", "a", "b"]
+    jobs = [submit(ports, concurrency_key=key) for key in keys]
+    started = claim(ports, 9)
+    assert ids(started) == [jobs[0].id, jobs[2].id]
+    attempts.complete(ports, ANN, started[0].id, 1, "done")
+    assert ids(claim(ports, 9)) == [jobs[1].id]
+
+
+def test_a_job_of_another_name_that_a_key_lets_start_is_given_back(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of the jobs put aside for a key is started before any other: here one that the worker does not serve."""
+    ports.queues.put_if_unchanged(Queue(tenant="acme", name="default", key_slots=1), None)
+    running = submit(ports, concurrency_key="a")
+    (held,) = claim(ports)
+    better = submit(ports, name="other", concurrency_key="a", priority=9)
+    assert claim(ports, 9) == []
+    mine = submit(ports, concurrency_key="a", priority=1)
+    monkeypatch.setattr("tidegate.service.limits.promote", lambda *args: 0)  # whoever frees the slot dies right then
+    attempts.complete(ports, ANN, running.id, held.attempt, "done")
+    assert claim(ports, 9, names=frozenset({"work"})) == []
+    back = stored(ports, better)
+    assert (back.state in WAITING, back.attempt, back.attempts_allowed) == (True, 1, better.attempts_allowed + 1)
+    assert ids(claim(ports, 9, names=frozenset({"work"}))) == [mine.id], "its slot is free again"
 
 
 def test_racing_claims_start_each_job_once(home: Home) -> None:

@@ -23,7 +23,9 @@ from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import JobKey, Ports
 
-from .claim import Claimed, claim_for
+from . import settle
+from .claim import claim_own
+from .limits import Full
 from .policies import queue_named
 
 _SPARE = 5
@@ -31,6 +33,8 @@ _SPARE = 5
 _NAMED_REACH = 100
 """How far into a lane jobs of certain names are looked for."""
 _DUE_PAGE = 100
+_NO_TICKET = -1
+"""A reach that not even a wait of no time is within: the clock sends the ticket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +75,27 @@ def _is_open(queue: Queue, wanted: Wanted) -> bool:
 def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
     """Start up to `limit` of the best jobs of these lanes: of the highest priority, within a lane in its order."""
     started: list[Job] = []
+    full: set[Lane] = set()
     for job in _candidates(ports, lanes, wanted, limit):
-        claim = claim_for(ports, ticket_for(job), wanted.worker_id, wanted.lease_seconds, receives=1, own_only=True)
-        if isinstance(claim, Claimed):
-            started.append(claim.job)
+        ticket = ticket_for(job)
+        if ticket.lane in full:
+            continue
+        claim = claim_own(ports, ticket, wanted.worker_id, wanted.lease_seconds)
+        if isinstance(claim, Full):
+            full.add(ticket.lane)
+        elif claim is not None and _is_wanted(ports, claim, wanted):
+            started.append(claim)
             if len(started) == limit:
                 break
     return started
+
+
+def _is_wanted(ports: Ports, job: Job, wanted: Wanted) -> bool:
+    """Let go of a job of another name: of those that waited for a slot of their key the best one is started."""
+    if not wanted.names or job.name in wanted.names:
+        return True
+    settle.snooze(ports, job, 0, reach=_NO_TICKET)
+    return False
 
 
 def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
