@@ -28,6 +28,7 @@ from . import (
     schedules,
     stats,
     tokens,
+    why,
     wire,
     workers,
 )
@@ -35,6 +36,7 @@ from . import (
 _ROUTERS = (
     jobs.router,
     records.router,
+    why.router,
     dags.router,
     events.router,
     queues.router,
