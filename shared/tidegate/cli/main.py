@@ -20,8 +20,8 @@ from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
-from .workers import list_workers
 from .why import why
+from .workers import list_workers
 
 app = typer.Typer(
     name="tidegate",

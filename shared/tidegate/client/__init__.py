@@ -59,6 +59,6 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
-    "Worker",
     "Why",
+    "Worker",
 ]
