@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.console import is_console
 from tidegate.domain.errors import TidegateError
 
-from . import console, errors, wire
+from . import console, errors, waiting, wire
 from .resolver import resolver
 
 
@@ -20,4 +20,5 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         request = wire.readable(event)
     except TidegateError as error:
         return errors.lambda_answer(error)
-    return resolver().resolve(request, context)
+    with waiting.within(context):
+        return resolver().resolve(request, context)

@@ -15,6 +15,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 
 from . import (
     aliases,
+    attempts,
     bulk,
     dags,
     errors,
@@ -29,13 +30,16 @@ from . import (
     schedules,
     stats,
     tokens,
+    why,
     wire,
+    workers,
 )
 
 _ROUTERS = (
     jobs.router,
     bulk.router,
     records.router,
+    why.router,
     dags.router,
     events.router,
     queues.router,
@@ -44,6 +48,8 @@ _ROUTERS = (
     pipeline.router,
     maintenance.router,
     tokens.router,
+    workers.router,
+    attempts.router,
     aliases.router,
     health.router,
     identity.router,

@@ -12,6 +12,7 @@ Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of
 from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
+from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, DagRun, Health, Identity, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
@@ -20,6 +21,7 @@ from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 from .tokens import NewToken, Token
+from .workers import Running, Worker
 
 __all__ = [
     "AsyncClient",
@@ -28,6 +30,7 @@ __all__ = [
     "Client",
     "Dag",
     "DagRun",
+    "Gate",
     "Health",
     "History",
     "Identity",
@@ -46,6 +49,7 @@ __all__ = [
     "Ref",
     "Rejected",
     "Retries",
+    "Running",
     "Schedule",
     "SchedulePage",
     "ScheduleRun",
@@ -56,4 +60,6 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
+    "Why",
+    "Worker",
 ]

@@ -37,6 +37,8 @@ SLOT_MS = 300_000
 """An hour's series also tells how many jobs completed and failed in each five minutes of it (`completed0` …
 `failed11`), and how long those that completed ran: how many in each bucket of `domain/durations.py` (`d0`, `d1`, …)."""
 RAN = re.compile(r"d(\d+)")
+STARTS_SLOT_MS = 600_000
+"""Starts of each queue are counted by sixths of an hour."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -105,9 +107,9 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
     totals: Totals = defaultdict(Counter)
     for change in changes:
         _count(totals, change)
-    first = {tenant: min(c.at for c in changes if c.tenant == tenant) for tenant, series in totals if series == TOTALS}
+    firsts = _firsts(changes)
     return [
-        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, _first(series, first[tenant]))
+        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, firsts.get((tenant, series), {}))
         for (tenant, series), amounts in totals.items()
         if any(amounts.values())
     ]
@@ -123,8 +125,21 @@ def slot_field(state: State, at: Ms) -> str:
     return f"{state.value.lower()}{at // SLOT_MS % 12}"
 
 
-def _first(series: str, at: Ms) -> dict[str, int]:
-    return {SINCE: at} if series == TOTALS else {}
+def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
+    """The fields of an hourly series that say how many jobs of a queue started in a sixth of it, and since when."""
+    sixth = at % 3_600_000 // STARTS_SLOT_MS
+    return f"s{sixth}#{queue}", f"f{sixth}#{queue}"
+
+
+def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
+    """What is set once in each series: since when it counts, as a whole or a queue's starts."""
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for change in sorted(changes, key=lambda each: each.at):
+        found[change.tenant, TOTALS].setdefault(SINCE, change.at)
+        if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
+            _, first = starts_fields(change.queue, change.at)
+            found[change.tenant, hour_series(change.at)].setdefault(first, change.at)
+    return found
 
 
 def _timer(change: Change) -> Timer:
@@ -198,6 +213,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
     hour, everything = totals[change.tenant, hour_series(change.at)], totals[change.tenant, TOTALS]
     hour[state] += 1
     everything[state] += 1
+    if state is State.ACTIVE:
+        started, _ = starts_fields(change.queue, change.at)
+        hour[started] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
         hour[slot_field(state, change.at)] += 1

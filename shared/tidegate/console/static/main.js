@@ -22,6 +22,7 @@ const PAGES = [
   ["/schedules/:ref_", "Schedule", () => import("./pages/schedule.js")],
   ["/queues", "Queues", () => import("./pages/queues.js")],
   ["/queues/:name", "Queue", () => import("./pages/queues.js")],
+  ["/workers", "Workers", () => import("./pages/workers.js")],
   ["/dead", "Dead letters", () => import("./pages/dead.js")],
   ["/tokens", "Tokens", () => import("./pages/access.js")],
 ];

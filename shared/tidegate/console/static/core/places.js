@@ -8,6 +8,7 @@ const PLACES = [
   { name: "Runs", path: "/runs", icon: "runs", key: "r" },
   { name: "Schedules", path: "/schedules", icon: "schedules", key: "s" },
   { name: "Queues", path: "/queues", icon: "queues", key: "q" },
+  { name: "Workers", path: "/workers", icon: "workers", key: "w" },
   { name: "Dead letters", path: "/dead", icon: "dead", key: "d", scope: "operate" },
   { name: "Tokens", path: "/tokens", icon: "access", key: "t", scope: "admin" },
 ];

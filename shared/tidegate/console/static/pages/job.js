@@ -11,6 +11,7 @@ import { JobActions } from "../parts/job_actions.js";
 import { JsonPanel } from "../parts/json.js";
 import { Log } from "../parts/log.js";
 import { Ago, Clock, Copy, Facts, Head, Nothing, Panel, Progress, State } from "../parts/small.js";
+import { Why } from "../parts/why.js";
 
 export default function JobPage({ id }) {
   const mine = (event) => event.job?.id === id;
@@ -31,6 +32,7 @@ export default function JobPage({ id }) {
     </div>
     ${job.error_message && html`<div class="error-box" role="note"><b>${job.error_type}</b><pre>${job.error_message}</pre></div>`}
     ${job.reason && html`<p class="remark"><span>${job.reason}</span></p>`}
+    <${Why} job=${job} />
     <div class="columns main-side">
       <div>
         <${Panel} title="Attempts">${past.data ? html`<${Attempts} job=${job} history=${past.data} />` : html`<${Nothing} ...${past} />`}</${Panel}>
