@@ -1,4 +1,4 @@
-"""`tidegate token`: over the server as its admin, or in the home itself, with its files or AWS credentials; `whoami`."""
+"""`tidegate token`: over the server as its admin, or in the home itself, with its files or AWS rights; `whoami`."""
 
 from __future__ import annotations
 

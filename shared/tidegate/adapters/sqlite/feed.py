@@ -38,8 +38,8 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     same |= json.loads(row["details"])
     images: dict[str, Any] = {}
     if row["old_state"] is not None:
-        names = ("state", "wake_at", "attempt", "attempts_allowed", "priority")
-        before = {name: row[f"old_{name}"] for name in names} | _blocked(row["old_blocked"])
+        kept = ("state", "wake_at", "attempt", "attempts_allowed", "priority")
+        before = {name: row[f"old_{name}"] for name in kept} | _blocked(row["old_blocked"])
         left = {name: row[name] for name in ("data_ref", "result_ref")}
         images["OldImage"] = _image({**same, **before, **left, "updated_at": row["at"]})
     if row["state"] is not None:
