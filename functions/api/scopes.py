@@ -43,6 +43,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "marie_jobs",
             "get_job_logs",
             "get_job_history",
+            "get_job_why",
             "stream_events",
             "list_dags",
             "get_dag",
