@@ -50,6 +50,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "get_dag_progress",
             "get_dag_next",
             "get_dag_graph",
+            "list_workers",
             "list_queues",
             "get_queue",
             "list_schedules",
@@ -67,6 +68,23 @@ NEEDED: Mapping[str, Scope | None] = {
             "capacity",
         ),
         Scope.READ,
+    ),
+    **dict.fromkeys(
+        (
+            "claim_jobs",
+            "put_worker",
+            "heartbeat",
+            "get_job_data",
+            "get_job_upstream",
+            "get_job_entries",
+            "append_job_logs",
+            "complete_job",
+            "fail_job",
+            "skip_job",
+            "snooze_job",
+            "job_stopped",
+        ),
+        Scope.WORK,
     ),
     **dict.fromkeys(
         (

@@ -43,6 +43,7 @@ THINGS: Mapping[str, tuple[str, ...]] = {
     "name": ("acme-queue",),
     "ref": ("acme-schedule",),
     "token_id": ("acme-token",),
+    "worker_id": ("acme-worker",),
 }
 """What the tenant has, by the path parameter that names it."""
 
@@ -68,10 +69,18 @@ BODIES: Mapping[str, Any] = {
     "archive": {"all": True, "confirm": True},
     "retry_jobs": {"all": True, "confirm": True},
     "reset_stuck": {"older_than": 0, "confirm": True},
+    "claim_jobs": {"worker_id": "eve"},
+    "put_worker": {"started_at": _MINUTE},
+    **{name: {"attempt": 1} for name in ("heartbeat", "complete_job", "skip_job", "job_stopped")},
+    "fail_job": {"attempt": 1, "error_message": ""},
+    "snooze_job": {"attempt": 1, "seconds": 1},
+    "append_job_logs": {"attempt": 1, "lines": [{"message": "x"}]},
     "redrive": {"all": True, "drop": True, "confirm": True},
     "create_token": {"user": "bob"},
 }
 """A body that each operation which takes one would accept, and that would do as much as it can."""
+NEEDED_IN_QUERY = {"attempt": "1"}
+"""A value of each parameter that a query string must have."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Asked:
     path: str
     names: tuple[str, ...]
     body: bytes
+    query: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -97,7 +107,12 @@ def requests() -> Iterator[Asked]:
             parameters = [part[1:-1] for part in path.split("/") if part.startswith("{")]
             for values in product(*(THINGS[each] for each in parameters)):
                 filled = path.format(**dict(zip(parameters, values, strict=True)))
-                yield Asked(name, method.upper(), filled, values, body)
+                yield Asked(name, method.upper(), filled, values, body, _query(operation))
+
+
+def _query(operation: Mapping[str, Any]) -> str:
+    needed = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query" and each["required"]]
+    return "&".join(f"{name}={NEEDED_IN_QUERY[name]}" for name in needed)
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ def ask(app: App, asked: Asked, authorization: str | None) -> Answer:
     headers = [(b"content-type", b"application/json"), (b"host", b"home.test")]
     if authorization is not None:
         headers.append((b"authorization", authorization.encode()))
-    scope = {"method": asked.method, "path": asked.path, "query_string": b"", "headers": headers}
+    scope = {"method": asked.method, "path": asked.path, "query_string": asked.query.encode(), "headers": headers}
     with runtime.use(app):
         answer = answer_to(scope, asked.body)
     text = answer.get("body") or ""
@@ -150,6 +165,9 @@ def furnish(home: Home) -> None:
     ]
     for method, path, body in made:
         assert ask(app, Asked("", method, path, (), json.dumps(body).encode()), authorization).status < 300
+    worker = json.dumps({**BODIES["put_worker"], "host": MARK}).encode()
+    header = bearer(home, OWNER, "ada", "work")
+    assert ask(app, Asked("", "PUT", "/workers/acme-worker", (), worker), header).status == 200
     home.drain(home.runner(work=_work, fail=_fail))
     home.submit("run", ADA, job_id=RUNNING, data=MARK)
     assert _held(home) == RUNNING
