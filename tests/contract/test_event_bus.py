@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,7 +132,7 @@ class TestEventBridge:
         assert sorted(json.loads(entry["Detail"])["id"] for entry in puts.taken) == ["0", "1", "2", "3"]
 
     def test_a_bus_that_keeps_failing_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr("tidegate.adapters.aws.tables.time", SimpleNamespace(sleep=lambda _seconds: None))
         with pytest.raises(Unavailable):
             self.publish(Puts(*["ThrottlingException"] * 100), event(1))
 
