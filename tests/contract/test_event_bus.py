@@ -17,6 +17,7 @@ from support.aws import Cloud
 from support.clock import START_MS, Clock
 from support.homes import Home
 from tidegate.adapters.aws.eventbridge import EventBridgeBus, NoBus, bus_named
+from tidegate.adapters.aws.parallel import Parallel
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
@@ -88,6 +89,7 @@ class Puts:
         self.failures = list(failures)
         self.sizes: list[int] = []
         self.taken: list[dict[str, Any]] = []
+        self.parallel = Parallel()
 
     @property
     def events(self) -> Puts:
