@@ -594,6 +594,8 @@ class Worker:
     pool: str
     queues: tuple[str, ...] = ()
     """The queues it serves; empty: all of its pool."""
+    names: tuple[str, ...] = ()
+    """The names of the jobs that it has handlers for; empty: it did not tell."""
     host: str = ""
     version: str = ""
     concurrency: int = 1
@@ -656,6 +658,8 @@ class Ports:
     new_id: Callable[[], str]
     rng: random.Random
     pools: frozenset[str] = frozenset({"default"})
+    lambda_pools: frozenset[str] = frozenset()
+    """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
