@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms
+from tidegate.domain.job import HardMiss, Ms
 from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
@@ -43,6 +43,16 @@ Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string
 Word = Annotated[str, Field(min_length=1)]
 
 
+def parse_deadline(value: Any) -> Ms | float:
+    """A time as RFC 3339 has it (an int), or a number of seconds (a float). Raises InvalidInput."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else parse_time(value)
+
+
+DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds"
+_DEADLINE_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "exclusiveMinimum": 0}]}
+Deadline = Annotated[Ms | float, _by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
+
+
 class Body(BaseModel):
     """The base of all bodies. Schemas are built when first used, which keeps a cold start short."""
 
@@ -69,8 +79,8 @@ class JobRequest(Body):
     scheduled_at: Time | None = Field(None, description="Another word for `start_after`.")
     expire_in_seconds: float | None = Field(None, description="EXPIRED if not started so long after it could.")
     keep_until: Time | None = Field(None, description="Once ended, it may be deleted after this time.")
-    soft_sla: Time | None = None
-    hard_sla: Time | None = None
+    soft_sla: Deadline | None = Field(None, description="Its target: a time, or seconds from when it may start.")
+    hard_sla: Deadline | None = Field(None, description="Its limit: likewise. A miss is as the queue says.")
     timeout: float | None = Field(None, description="How long an attempt may take.")
     retry_limit: int | None = Field(None, description="Retries after the first attempt.")
     max_retries: int | None = Field(None, description="Another word for `retry_limit`.")
@@ -98,8 +108,7 @@ class JobRequest(Body):
             start_after=_one_of(start_after=self.start_after, scheduled_at=self.scheduled_at),
             expire_in_seconds=self.expire_in_seconds,
             keep_until=self.keep_until,
-            soft_sla=self.soft_sla,
-            hard_sla=self.hard_sla,
+            **_deadlines(soft_sla=self.soft_sla, hard_sla=self.hard_sla),
             timeout=self.timeout,
             retry_limit=_one_of(retry_limit=self.retry_limit, max_retries=self.max_retries),
             retry_delay=self.retry_delay,
@@ -145,6 +154,12 @@ class QueueSettings(Body):
     keep_seconds: float = _QUEUE.keep_seconds
     ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
     aging_seconds: float = _QUEUE.aging_seconds
+    age_floor_seconds: float = Field(
+        _QUEUE.age_floor_seconds, description="In `deadline` order no job ranks as if due so long after it was made."
+    )
+    soft_sla_seconds: float | None = Field(None, description="The soft deadline of jobs that say none.")
+    hard_sla_seconds: float | None = Field(None, description="The hard deadline of jobs that say none.")
+    on_hard_miss: Annotated[HardMiss, Field(strict=False)] = _QUEUE.on_hard_miss
 
     def given(self) -> dict[str, Any]:
         """The settings that the request names."""
@@ -257,6 +272,11 @@ def _one_of(**given: Any) -> Any:
     if any(value != values[0] for value in values):
         raise InvalidInput.field(" and ".join(found), "mean the same: give one of them")
     return values[0] if values else None
+
+
+def _deadlines(**given: Ms | float | None) -> dict[str, Any]:
+    """Each under the name that the domain has for a time, or for a duration."""
+    return {f"{name}_seconds" if isinstance(at, float) else name: at for name, at in given.items()}
 
 
 def _agent_in(data: Any) -> str | None:

@@ -69,7 +69,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
 
 def test_every_operation_is_named_once_and_described() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
-    assert len(names) == len(set(names)) == 59
+    assert len(names) == len(set(names)) == 60
     assert set(ANSWERS) == set(names) - {"openapi"}
     for _, _, operation in operations():
         assert operation["summary"]
@@ -119,6 +119,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
         ("get_stats", "GET", "/stats", None),
+        ("sla_figures", "GET", "/stats/sla", None),
         ("health", "GET", "/health", None),
     ],
 )

@@ -54,6 +54,8 @@ class Job:
     start_after: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    sla: str | None = None
+    """How it stands to its deadlines: `in_time`, `at_risk`, `met`, `soft_missed` or `hard_missed`; None without any."""
     omitted: tuple[str, ...] = ()
     """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
     failures: tuple[Attempt, ...] = ()
@@ -107,6 +109,10 @@ class Queue:
     keep_seconds: float | None = None
     ordering: str = "strict"
     aging_seconds: float | None = None
+    age_floor_seconds: float | None = None
+    soft_sla_seconds: float | None = None
+    hard_sla_seconds: float | None = None
+    on_hard_miss: str = "expire"
     paused: bool = False
     paused_by: str | None = None
     paused_reason: str | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
+from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
@@ -112,7 +113,9 @@ def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
 
 
 def _recover(ports: Ports, job: Job, lease: Lease, now: Ms, cleans_up: Collection[str]) -> Outcome:
-    """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
+    """What to do with a job that could not simply be claimed: reclaim, bury, expire or stop it if that is due."""
+    if is_stopped(job, now):
+        return _try(ports, guarded.end_if_hard_missed(job, now))
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):

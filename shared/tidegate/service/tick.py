@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
-from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
-from tidegate.ports import JobKey, Ports, Timer
+from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
 from .announce import remember_lanes, send_tickets
+from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
 from .release import check_runs
 from .retention import retire
 
 _PAGE = 200
+_PAGES = 50
+"""Of each part of one tick, so that all parts get their turn: 10,000 jobs; the next tick goes on."""
 _LANE_HEAD = 25
 _MINUTE_MS = 60_000
 _LOST_AFTER_MS = 60_000
@@ -38,6 +41,10 @@ class Ticked:
     retired: int = 0
     fired: int = 0
     """Jobs made by schedules."""
+    at_risk: int = 0
+    """Jobs noted as at risk of missing their first deadline; `missed_soft` and `missed_hard` likewise."""
+    missed_soft: int = 0
+    missed_hard: int = 0
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -49,8 +56,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     now = ports.now()
     until = now + round(period_seconds * 1000)
     fired = fire_schedules(ports, until)
-    done = replace(wake_due(ports, now, until), fired=len(fired))
-    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
+    woken = wake_due(ports, now, until)
+    done = check_timers(ports, now)
+    done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         check_runs(ports)
@@ -61,7 +69,10 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
 def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     """Send a ticket for every delayed job whose time comes until `by`; those whose time has come get in line."""
     woken = expired = 0
-    while keys := ports.jobs.due(by, _PAGE):
+    for _ in range(_PAGES):
+        keys = ports.jobs.due(by, _PAGE)
+        if not keys:
+            break
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
@@ -79,20 +90,36 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     return Ticked(woken=woken, expired=expired)
 
 
-def check_leases(ports: Ports, now: Ms) -> int:
-    """Send a ticket for every running job whose lease ran out: whoever gets it reclaims the job."""
-    recovered = 0
-    while timers := ports.timers.due(now, _PAGE):
+def check_timers(ports: Ports, now: Ms) -> Ticked:
+    """Look at every job whose time to be looked at has come.
+
+    One whose lease ran out gets a ticket: whoever gets that reclaims the job. What a job has come to with its
+    deadlines is noted. The next looks are set before these are cleared, so that a crash forgets none.
+    """
+    done = Ticked()
+    for _ in range(_PAGES):
+        timers = ports.timers.due(now, _PAGE)
+        if not timers:
+            break
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
-        held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
+        found = [(timer, job) for timer, job in zip(timers, jobs, strict=True) if job is not None]
+        held = [job for timer, job in found if _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
         send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
-        ports.timers.set([_next_timer(job, now) for job in held])
+        timed = {(job.tenant, job.id): job for timer, job in found if timer.attempt == DEADLINES}
+        noted, again = look_at_deadlines(ports, list(timed.values()), now)
+        ports.timers.set([*again, *(_next_timer(job, now) for job in held)])
         ports.timers.clear(timers)
-        recovered += len(lapsed)
+        done = replace(
+            done,
+            recovered=done.recovered + len(lapsed),
+            at_risk=done.at_risk + noted[Sla.AT_RISK],
+            missed_soft=done.missed_soft + noted[Sla.SOFT_MISSED],
+            missed_hard=done.missed_hard + noted[Sla.HARD_MISSED],
+        )
         if len(timers) < _PAGE:
             break
-    return recovered
+    return done
 
 
 def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:

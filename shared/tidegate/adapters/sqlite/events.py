@@ -28,9 +28,11 @@ class SqliteEvents:
         """See `EventBus.publish`. An event that is known is left alone, so each is kept once."""
         if not events:
             return
-        rows = [(int(event.id), event.tenant, _text(event)) for event in events]
+        rows = [(event.id, event.tenant, _text(event)) for event in events]
         with self._database.transaction() as connection:
-            connection.executemany("INSERT INTO events VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+            connection.executemany(
+                "INSERT INTO events (id, tenant, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
+            )
             connection.execute(
                 "DELETE FROM events WHERE position <= (SELECT MAX(position) FROM events) - ?", (self._kept,)
             )
