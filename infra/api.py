@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
@@ -15,12 +17,12 @@ from constructs import Construct
 
 from infra import access, nag
 from infra.functions import Common, FunctionSpec, log_group_for, python_function
+from infra.stage import StageConfig
 from infra.stores import Stores
 
 # API Gateway gives up on an HTTP API integration after 30 s; the function ends first, so that its own error is seen.
 API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
-CACHE = Duration.seconds(60)
 # What a request was and how it ended; never its body, query, headers or token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -42,15 +44,24 @@ class Api(Construct):
 
     Attributes:
         function: answers every route.
-        authorizer: turns a bearer token into tenant, user and scopes.
+        authorizer: turns a bearer token into tenant, user and scopes; `identity` are the layers that it needs for that.
         http: the API itself.
     """
 
-    def __init__(self, scope: Construct, name: str, *, common: Common, stores: Stores) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        common: Common,
+        stores: Stores,
+        identity: Sequence[lambda_.ILayerVersion] = (),
+    ) -> None:
         super().__init__(scope, name)
         self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores))
         nag.acknowledge_objects(self, stores.bucket)
-        self.authorizer = python_function(Construct(self, "Authorizer"), common, _authorizer_spec(stores))
+        spec = _authorizer_spec(stores, common.stage, identity)
+        self.authorizer = python_function(Construct(self, "Authorizer"), common, spec)
         self.http = apigatewayv2.HttpApi(
             self,
             "Http",
@@ -62,7 +73,7 @@ class Api(Construct):
                 self.authorizer,
                 response_types=[HttpLambdaResponseType.SIMPLE],
                 identity_source=["$request.header.Authorization"],
-                results_cache_ttl=CACHE,
+                results_cache_ttl=Duration.seconds(common.stage.authorizer_cache_seconds),
             ),
         )
         # The prefix keeps API Gateway's own resource policy on log groups short.
@@ -106,13 +117,15 @@ def _api_spec(stores: Stores) -> FunctionSpec:
     )
 
 
-def _authorizer_spec(stores: Stores) -> FunctionSpec:
+def _authorizer_spec(stores: Stores, stage: StageConfig, identity: Sequence[lambda_.ILayerVersion]) -> FunctionSpec:
     return FunctionSpec(
         name="authorizer",
         purpose="turns bearer tokens into tenant, user and scopes",
         memory=512,
         timeout=AUTHORIZER_TIMEOUT,
+        environment={} if stage.oidc is None else {"TIDEGATE_OIDC": json.dumps(stage.oidc, separators=(",", ":"))},
         access=[access.items(stores.tables.registry, access.GET, access.UPDATE)],
+        layers=identity,
     )
 
 

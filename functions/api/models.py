@@ -13,7 +13,7 @@ from tidegate.domain.job import HardMiss, Ms
 from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
-from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.domain.spec import HORIZON_SECONDS, MAX_BATCH, JobSpec
 from tidegate.service.letters import MAX_LETTERS
 from tidegate.service.maintenance import MAX_JOBS
 
@@ -45,10 +45,14 @@ Word = Annotated[str, Field(min_length=1)]
 
 def parse_deadline(value: Any) -> Ms | float:
     """A time as RFC 3339 has it (an int), or a number of seconds (a float). Raises InvalidInput."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else parse_time(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return parse_time(value)
+    if not 0 < value <= HORIZON_SECONDS:
+        raise InvalidInput(DEADLINE_RULE)
+    return float(value)
 
 
-DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds"
+DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds, above 0 and at most {HORIZON_SECONDS:.0f}"
 _DEADLINE_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "exclusiveMinimum": 0}]}
 Deadline = Annotated[Ms | float, _by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
 
@@ -260,6 +264,7 @@ class EventQuery(BaseModel):
 
     job: Word | None = Field(None, description="Of this job alone, by its id.")
     queue: Word | None = Field(None, description="Of jobs of this queue alone.")
+    dag: Word | None = Field(None, description="Of this run and its jobs alone, by the run's id.")
     after: int | None = Field(
         None, ge=0, description="Events after this id; 0 for all that are kept. Else from now on."
     )

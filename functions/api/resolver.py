@@ -26,6 +26,7 @@ from . import (
     records,
     schedules,
     stats,
+    tokens,
     wire,
 )
 
@@ -39,6 +40,7 @@ _ROUTERS = (
     stats.router,
     pipeline.router,
     maintenance.router,
+    tokens.router,
     aliases.router,
     health.router,
 )

@@ -14,12 +14,13 @@ from pathlib import Path
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
+from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import EventStream, Feed, Ports
+from tidegate.ports import EventStream, Feed, Issuer, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -42,6 +43,8 @@ class Settings:
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    oidc: IdentityRules | None = None
+    """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -64,6 +67,8 @@ class App:
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
     stream: EventStream | None = None
     """The embedded home's newest events; in the cloud they are on the event bus alone."""
+    issuer: Issuer | None = None
+    """Whose tokens are accepted beside Tidegate's own."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -73,7 +78,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
         pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
-        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
+        return Settings(
+            data=Path(data), synchronous=synchronous, pools=pools, oidc=_oidc(environ), slots=_slots(environ)
+        )
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
@@ -81,6 +88,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        oidc=_oidc(environ),
         slots=_slots(environ),
     )
 
@@ -121,7 +129,7 @@ def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
         home = embedded(settings.data, synchronous=settings.synchronous)
-        return replace(home, settings=settings)
+        return replace(home, settings=settings, issuer=_issuer(settings))
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -135,7 +143,7 @@ def build(settings: Settings) -> App:
         event_bus=settings.event_bus,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached), settings)
+    return App(replace(ports, queues=cached), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -227,6 +235,26 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _oidc(environ: Mapping[str, str]) -> IdentityRules | None:
+    text = environ.get("TIDEGATE_OIDC", "")
+    try:
+        return rules_from(json.loads(text)) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput.field("TIDEGATE_OIDC", "must be a JSON object") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"TIDEGATE_OIDC: {error.message}", **error.details) from error
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    """The configured issuer; nothing of it is imported where there is none."""
+    if settings.oidc is None:
+        return None
+    from tidegate.adapters.https import read
+    from tidegate.adapters.oidc import OidcIssuer
+
+    return OidcIssuer(settings.oidc, now_ms, read)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -20,7 +20,7 @@ from tidegate import runtime
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
 from tidegate.domain.errors import LeaseLost
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent, Event
 from tidegate.domain.job import ErrorType, Job, Sla, State
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import DEADLINES, Ports, Timer
@@ -44,10 +44,10 @@ class Life:
     home: Home
     ports: Ports
     read: Callable[[], Records]
-    events: list[Event] = field(default_factory=list)
+    events: list[AnyEvent] = field(default_factory=list)
     seen: int = 0
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         self.events += events
 
     def feed(self) -> None:
@@ -73,7 +73,7 @@ class Life:
 
     def told(self) -> list[tuple[str, str]]:
         """What was told of deadlines: `at_risk` and so on, and the job's state."""
-        found = [event for event in self.events if event.type.startswith(TOLD)]
+        found = [each for each in self.events if isinstance(each, Event) and each.type.startswith(TOLD)]
         assert len({event.id for event in found}) == len(found)
         assert all(event.old_state == event.state for event in found)
         return [(event.type.removeprefix(TOLD), str(event.state)) for event in found]

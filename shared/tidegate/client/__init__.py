@@ -19,6 +19,7 @@ from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
+from .tokens import NewToken, Token
 
 __all__ = [
     "AsyncClient",
@@ -35,6 +36,7 @@ __all__ = [
     "LogLine",
     "Maintained",
     "NewJob",
+    "NewToken",
     "NextRun",
     "Node",
     "Page",
@@ -49,6 +51,7 @@ __all__ = [
     "ServerError",
     "StateChange",
     "Stats",
+    "Token",
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
