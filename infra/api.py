@@ -11,7 +11,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
+from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer, HttpLambdaAuthorizer, HttpLambdaResponseType
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
@@ -19,6 +19,7 @@ from infra import access, nag
 from infra.functions import Common, FunctionSpec, log_group_for, python_function
 from infra.stage import StageConfig
 from infra.stores import Stores
+from tidegate.domain.iam import PREFIX
 
 # API Gateway gives up on an HTTP API integration after 30 s; the function ends first, so that its own error is seen.
 API_TIMEOUT = 29
@@ -58,7 +59,7 @@ class Api(Construct):
         identity: Sequence[lambda_.ILayerVersion] = (),
     ) -> None:
         super().__init__(scope, name)
-        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores))
+        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage))
         nag.acknowledge_objects(self, stores.bucket)
         spec = _authorizer_spec(stores, common.stage, identity)
         self.authorizer = python_function(Construct(self, "Authorizer"), common, spec)
@@ -76,6 +77,8 @@ class Api(Construct):
                 results_cache_ttl=Duration.seconds(common.stage.authorizer_cache_seconds),
             ),
         )
+        if common.stage.iam_callers:
+            self._take_signed_requests()
         # The prefix keeps API Gateway's own resource policy on log groups short.
         access_logs = log_group_for(
             self, "AccessLogs", f"/aws/vendedlogs/tidegate-{common.stage.name}-api", common.stage, common.key
@@ -92,22 +95,37 @@ class Api(Construct):
             access_log_settings=_AccessLogs(access_logs),
         )
 
+    def _take_signed_requests(self) -> None:
+        """Every route once more under `/iam`, for callers of the account with `execute-api:Invoke` on it."""
+        self.http.add_routes(
+            path=f"{PREFIX}/{{proxy+}}",
+            methods=[apigatewayv2.HttpMethod.ANY],
+            integration=HttpLambdaIntegration("Signed", self.function),
+            authorizer=HttpIamAuthorizer(),
+        )
+
     @property
     def url(self) -> str:
         """Where the API answers, without a slash at the end."""
         return self.http.api_endpoint
 
 
-def _api_spec(stores: Stores) -> FunctionSpec:
+def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
     jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="api",
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
-        environment={"TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools))},
+        environment={
+            "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
+            **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
+        },
         access=[
-            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            # The check: a job takes a unique key only while the job that had it is out of the way.
+            access.items(
+                jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
+            ),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),

@@ -10,6 +10,7 @@ from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines
 from tidegate.service.stats import Stats
+from tidegate.service.usage import Usage
 
 from .wire import dump, fits, format_time
 
@@ -45,6 +46,10 @@ def job_view(job: Job) -> dict[str, Any]:
         "soft_sla": format_time(job.soft_sla),
         "hard_sla": format_time(job.hard_sla),
         "sla": standing_view(job),
+        "concurrency_key": job.concurrency_key,
+        "unique_key": job.unique_key,
+        "policy": None if job.policy is None else job.policy.value,
+        "timeout_retry_limit": job.timeout_retry_limit,
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view
@@ -89,6 +94,20 @@ def queue_view(queue: Queue) -> dict[str, Any]:
     times = {name: format_time(view[name] or None) for name in ("created_at", "updated_at")}
     enums = {"ordering": queue.ordering.value, "on_hard_miss": queue.on_hard_miss.value}
     return {**view, **enums, **times}
+
+
+def use_view(queue: Queue, use: Usage) -> dict[str, Any]:
+    """What is in use of a queue's limits, beside the limits."""
+    return {
+        "running": use.running,
+        "slots": queue.slots,
+        "keys": dict(use.keys),
+        "key_slots": queue.key_slots,
+        "starts": use.starts,
+        "rate_limit": queue.rate_limit,
+        "size": use.size,
+        "max_queue_size": queue.max_queue_size,
+    }
 
 
 def stats_view(stats: Stats) -> dict[str, Any]:

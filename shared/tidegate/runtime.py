@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
+from tidegate.domain.iam import IamCaller, iam_callers_from
 from tidegate.domain.identity import IdentityRules, rules_from
-from tidegate.domain.job import Ms
+from tidegate.domain.job import Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
 from tidegate.ports import EventStream, Feed, Issuer, Ports
 
+T = TypeVar("T")
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
@@ -45,6 +48,8 @@ class Settings:
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
     """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
+    iam_callers: tuple[IamCaller, ...] = ()
+    """Roles and users of the AWS account whose signed requests are taken."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -89,6 +94,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
+        iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
     )
 
@@ -188,6 +194,16 @@ def back_up(settings: Settings, target: str) -> list[str]:
     return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
+def request_signer(url: str) -> Callable[[str, str, bytes], Mapping[str, str]]:
+    """What signs requests (method, URL, body) to a deployed API with the AWS credentials at hand: their headers.
+
+    Raises Unavailable when there are none.
+    """
+    from tidegate.adapters.aws.signing import RequestSigner
+
+    return RequestSigner(url)
+
+
 _current: list[App] = []
 
 
@@ -238,13 +254,18 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
 
 
 def _oidc(environ: Mapping[str, str]) -> IdentityRules | None:
-    text = environ.get("TIDEGATE_OIDC", "")
+    return _json(environ, "TIDEGATE_OIDC", rules_from)
+
+
+def _json(environ: Mapping[str, str], name: str, read: Callable[[Json], T]) -> T | None:
+    """What `read` makes of the JSON in a variable; None where it is not set."""
+    text = environ.get(name, "")
     try:
-        return rules_from(json.loads(text)) if text else None
+        return read(json.loads(text)) if text else None
     except (ValueError, RecursionError) as error:
-        raise InvalidInput.field("TIDEGATE_OIDC", "must be a JSON object") from error
+        raise InvalidInput.field(name, "must be JSON") from error
     except InvalidInput as error:
-        raise InvalidInput(f"TIDEGATE_OIDC: {error.message}", **error.details) from error
+        raise InvalidInput(f"{name}: {error.message}", **error.details) from error
 
 
 def _issuer(settings: Settings) -> Issuer | None:

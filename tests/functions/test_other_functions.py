@@ -159,6 +159,7 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "at_risk": 0,
         "missed_soft": 0,
         "missed_hard": 0,
+        "freed": 0,
         "lag_seconds": 61.0,
     }
     found = home.receive()

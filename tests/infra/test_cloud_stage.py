@@ -68,6 +68,7 @@ def test_every_stage_of_the_repository_is_usable() -> None:
         ("customer_key", "yes", "stages.dev.customer_key", "true or false"),
         ("authorizer_cache_seconds", 3601, "stages.dev.authorizer_cache_seconds", "from 0 to 3600"),
         ("oidc", {"issuer": "http://x.example", "audience": "a"}, "stages.dev.oidc", "https:// address"),
+        ("iam_callers", [{"principal": "*"}], "stages.dev.iam_callers", "object of principal, scopes, tenant, user"),
         ("oidc", "https://x.example", "stages.dev.oidc", "JSON object"),
         ("api_rate", 0, "stages.dev.api_rate", "from 1 to 10000"),
         ("api_brust", 5, "stages.dev", "unknown fields: api_brust"),

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from tidegate.domain import guarded
 from tidegate.domain.errors import NotFound
 from tidegate.domain.guarded import GuardedWrite, Outcome
-from tidegate.domain.job import OPEN, Job, Ms, Sla
+from tidegate.domain.job import OPEN, TERMINAL, Job, Ms, Sla, State
 from tidegate.domain.sla import is_stopped, next_look, standing
 from tidegate.ports import DEADLINES, Ports, Timer
 
 from .expectations import Expectations
+from .limits import leave
 from .policies import queue_named
 from .ranks import rank_now
 
@@ -34,8 +35,17 @@ def look_at_deadlines(ports: Ports, jobs: Sequence[Job], now: Ms) -> tuple[Count
     seen = [(job, None if write is None else next(outcomes)) for job, write in zip(jobs, wanted, strict=True)]
     noted = Counter(write.values["sla"] for write, (_, outcome) in zip(wanted, seen, strict=True)
                     if write is not None and outcome is not None and outcome.applied)  # fmt: skip
+    _leave_slots(ports, seen)
     again = (_next_look(ports, job, outcome, expectations, now) for job, outcome in seen)
     return noted, [timer for timer in again if timer is not None]
+
+
+def _leave_slots(ports: Ports, seen: Sequence[tuple[Job, Outcome | None]]) -> None:
+    """An attempt that was ended holds none of its queue's slots any more."""
+    for job, outcome in seen:
+        ended = None if outcome is None or not outcome.applied else outcome.job
+        if job.state is State.ACTIVE and ended is not None and ended.state in TERMINAL:
+            leave(ports, ended)
 
 
 def _write(ports: Ports, job: Job, expectations: Expectations, now: Ms) -> GuardedWrite | None:

@@ -16,9 +16,10 @@ from tidegate.domain import guarded
 from tidegate.domain.job import OPEN, WAITING, Job, Ms, Sla, State
 from tidegate.domain.sla import deadlines, next_look
 from tidegate.domain.ticket import Lane, ticket_for
-from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer
+from tidegate.ports import BACKLOG, DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
 from .announce import send_tickets
+from .examine_limits import free_slots_of, leaked_slots, that_could_start
 from .expectations import NAME
 from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, TOTALS
 
@@ -36,7 +37,7 @@ class Drift(StrEnum):
     UNKNOWN_LANE = "unknown_lane"
     """A ready job stands in a lane that the clock does not look into."""
     LOST_TICKET = "lost_ticket"
-    """More jobs of a pool are ready than it has tickets."""
+    """More jobs of a pool could start than it has tickets."""
     OVERDUE = "overdue"
     """A delayed job's time came, and nobody put it among the ready ones or expired it."""
     LAPSED_LEASE = "lapsed_lease"
@@ -45,6 +46,8 @@ class Drift(StrEnum):
     """A deadline passed, nothing was told of it, and no timer makes the clock look at the job."""
     ORPHANED_TIMER = "orphaned_timer"
     """A timer was due, its attempt or its job has ended, and it is still there."""
+    LEAKED_SLOT = "leaked_slot"
+    """A slot of a queue is held by no running attempt."""
     COUNTER = "counter"
     """A counter is not what a recount gives."""
 
@@ -99,6 +102,7 @@ def examine(ports: Ports, *, repair: bool = False) -> Examination:
         _lapsed(ports, seen, timers, now, repair=repair),
         _missed(ports, seen, timers, now, repair=repair),
         _orphaned(ports, seen, timers, now, repair=repair),
+        _leaked(ports, now, repair=repair),
     )
     return Examination(seen.jobs, [each for each in checks if each is not None], _differences(ports, seen.counts))
 
@@ -158,6 +162,8 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, TOTALS]["scheduled"] += 1
     if job.state in OPEN and job.sla is Sla.AT_RISK:
         counts[job.tenant, SLA + job.queue][AT_RISK] += 1
+    if job.state is State.CREATED and job.counted:
+        counts[job.tenant, backlog_series(Lane(job.tenant, job.queue))]["size"] += 1
 
 
 def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
@@ -170,10 +176,10 @@ def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None
 
 
 def _lost_tickets(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
-    """Any ticket starts any job of its lane, so a pool needs as many as it has ready jobs. Depths are approximate."""
+    """Any ticket starts any job of its lane, so a pool needs as many as could start there. Depths are approximate."""
     lacking: list[Job] = []
     for pool in sorted(ports.pools):
-        jobs = [job for job in seen.ready if job.pool == pool]
+        jobs = that_could_start(ports, [job for job in seen.ready if job.pool == pool])
         if jobs:
             depths = ports.tickets.depth(pool).values()
             tickets = sum(depth.visible + depth.in_flight + depth.delayed for depth in depths)
@@ -224,6 +230,13 @@ def _orphaned(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, re
     return _finding(Drift.ORPHANED_TIMER, [timer.job_id for timer in orphans], repaired=repair)
 
 
+def _leaked(ports: Ports, now: Ms, *, repair: bool) -> Finding | None:
+    leaked = leaked_slots(ports, now - GRACE_MS)
+    if repair:
+        free_slots_of(ports, leaked)
+    return _finding(Drift.LEAKED_SLOT, [holder.job_id for _, holder in leaked], repaired=repair)
+
+
 def _differences(ports: Ports, recount: Mapping[tuple[str, str], Counter[str]]) -> Counts:
     """What each counter lacks to be what a recount gives; only fields that tell of jobs as they are now count."""
     found: dict[tuple[str, str], Mapping[str, int]] = {}
@@ -241,6 +254,8 @@ def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]
     for first in (QUEUE, NAME, SLA):
         for series, totals in ports.figures.between(tenant, first, first + "~").items():
             yield series, {field: n for field, n in totals.items() if _is_gauge(first, field)}
+    for series, totals in ports.figures.between(tenant, BACKLOG, BACKLOG + "~").items():
+        yield series, {field: totals.get(field, 0) for field in ("size", "pending")}
     yield STATES, ports.figures.read(tenant, STATES)
     yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
 

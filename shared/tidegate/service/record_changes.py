@@ -18,7 +18,8 @@ from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.durations import duration_field
 from tidegate.domain.job import OPEN, TERMINAL, Ms, Sla, State
 from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
-from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer
+from tidegate.domain.ticket import Lane
+from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
 from .expectations import NAME, Expectations
 
@@ -96,6 +97,10 @@ class Change:
     def opens(self) -> bool:
         """Whether the job was made, or started over."""
         return self.state in OPEN and (self.old_state is None or self.old_state in TERMINAL)
+
+    counted: bool = False
+    """Whether it counts against its queue's `max_queue_size` until it starts."""
+    unique_key: str | None = None
 
 
 Totals = defaultdict[tuple[str, str], Counter[str]]
@@ -175,6 +180,9 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
     for change in erased:
         for key in change.blobs:
             ports.blobs.delete(key)
+        if change.unique_key is not None:
+            lane = Lane(change.tenant, change.queue)
+            ports.unique_keys.drop_if_held(lane, change.unique_key, change.job_id)
     if erased:
         ports.upkeep.forget([JobKey(change.tenant, change.job_id) for change in erased])
 
@@ -188,6 +196,8 @@ def _count(totals: Totals, change: Change) -> None:
         _count_sla(totals[change.tenant, SLA + change.queue], change)
     if change.old_state is change.state:
         return
+    if change.counted:
+        totals[change.tenant, backlog_series(Lane(change.tenant, change.queue))].update(_backlog(change))
     counted = [STATES, QUEUE + change.queue]
     if change.dag_id is not None and change.node is not None:
         counted.append(run_series(change.dag_id, items=node_of_item(change.node) is not None))
@@ -208,6 +218,13 @@ def _count_sla(series: Counter[str], change: Change) -> None:
         if sla in MISSED:
             series[MISSED[sla]] += 1
     series[MET] += change.met
+
+
+def _backlog(change: Change) -> Mapping[str, int]:
+    """What a job that was counted when it was submitted changes: it is seen stored, starts or ends, or begins anew."""
+    if change.old_state is None:
+        return {"pending": -1}
+    return {"size": (change.state is State.CREATED) - (change.old_state is State.CREATED)}
 
 
 def _count_retries(totals: Totals, change: Change) -> None:

@@ -16,8 +16,11 @@ from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 from .announce import remember_lanes, send_tickets
 from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
+from .limits import free_slots
+from .policies import queue_named
 from .retention import retire
 from .supervise import check_deadlines, check_runs
+from .sweep_slots import sweep_slots
 
 _PAGE = 200
 _PAGES = 50
@@ -38,6 +41,8 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    freed: int = 0
+    """Slots that were held for nothing."""
     retired: int = 0
     fired: int = 0
     """Jobs made by schedules."""
@@ -61,8 +66,10 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
+        swept = sweep_slots(ports, now)
         check_runs(ports)
-        return replace(done, reticketed=reticketed, expired=done.expired + expired)
+        expired += done.expired + swept.expired
+        return replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
     check_deadlines(ports, now)
     return done
 
@@ -133,6 +140,8 @@ def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
                 ports.lanes.drop_if_untouched(lane, touched)
             continue
         tickets, over = _overdue(ports, lane, [ready.job_id for ready in head], now)
+        if tickets:
+            tickets = tickets[: free_slots(ports, queue_named(ports, lane.tenant, lane.queue))]
         send_tickets(ports, tickets)
         sent, expired = sent + len(tickets), expired + over
     return sent, expired

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from tidegate.domain.job import ErrorType, Failure, HardMiss, Job, Progress, Sla, State
+from tidegate.domain.job import ErrorType, Failure, HardMiss, Job, Progress, Sla, State, UniquePolicy
 
 Encode = Callable[[Any], Any]
 Decode = Callable[[Any], Any]
@@ -56,6 +56,8 @@ _CODECS: Mapping[str, tuple[Encode, Decode]] = {
     "broken": (int, bool),
     "on_hard_miss": (str, HardMiss),
     "sla": (int, Sla),
+    "policy": (_same, lambda text: None if text is None else UniquePolicy(text)),
+    "counted": (int, bool),
 }
 
 FIELDS = tuple(each.name for each in fields(Job))
