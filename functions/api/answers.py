@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
+from tidegate.domain.gates import GateName
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, HardMiss, State, UniquePolicy
 from tidegate.domain.logs import Level
@@ -188,6 +189,33 @@ class JobHistory(Told):
     attempts: list[Attempt]
     changes: list[StateChange]
     forgotten: int = Field(description="Attempts that left no record: they snoozed, or are older than 20 failures.")
+
+
+class Gate(Answer):
+    """One thing that keeps the job from running (`holds`), or that it has passed."""
+
+    gate: GateName
+    holds: bool
+    message: str = Field(description="A clause about the job, for people.")
+    facts: dict[str, Any] = Field(description="The figures behind it; those named …_at, …_until, …_after are times.")
+
+
+class Why(Answer):
+    """Why a job is not running, why it still runs, or why it ended as it did."""
+
+    job_id: str
+    state: State
+    verdict: str = Field(description="One sentence, for people.")
+    gates: list[Gate]
+    expected_start: Time | None = Field(
+        description="An estimate from what started lately; null where nothing tells, and for jobs that do not wait."
+    )
+
+
+class WhyAnswer(Told):
+    """The explanation."""
+
+    why: Why
 
 
 class JobInEvent(BaseModel):
@@ -671,6 +699,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "delete_job": {200: JobDeleted},
     "get_job_logs": {200: LogPage},
     "get_job_history": {200: JobHistory},
+    "get_job_why": {200: WhyAnswer},
     "stream_events": {200: Event},
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},

@@ -142,6 +142,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-job": ("api", submitted, answered("get_job")),
     "api-get-job-logs": ("api", submitted, answered("get_job_logs")),
     "api-get-job-history": ("api", submitted, answered("get_job_history")),
+    "api-get-job-why": ("api", submitted, answered("get_job_why")),
     "api-get-events": ("api", nothing, refused(501, "NOT_SUPPORTED")),
     "api-delete-job": ("api", submitted, answered("delete_job")),
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),

@@ -36,6 +36,8 @@ SLA = "sla#"
 """Before a queue's name: of its jobs with deadlines, how many are at risk now, and have met or missed them so far."""
 MET, AT_RISK = "met", "at_risk"
 MISSED: Mapping[Sla, str] = {Sla.SOFT_MISSED: "missed_soft", Sla.HARD_MISSED: "missed_hard"}
+STARTS_SLOT_MS = 600_000
+"""Starts of each queue are counted by sixths of an hour."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -131,9 +133,9 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
     totals: Totals = defaultdict(Counter)
     for change in changes:
         _count(totals, change)
-    first = {tenant: min(c.at for c in changes if c.tenant == tenant) for tenant, series in totals if series == TOTALS}
+    firsts = _firsts(changes)
     return [
-        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, _first(series, first[tenant]))
+        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, firsts.get((tenant, series), {}))
         for (tenant, series), amounts in totals.items()
         if any(amounts.values())
     ]
@@ -144,8 +146,21 @@ def hour_series(at: Ms) -> str:
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
 
 
-def _first(series: str, at: Ms) -> dict[str, int]:
-    return {SINCE: at} if series == TOTALS else {}
+def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
+    """The fields of an hourly series that say how many jobs of a queue started in a sixth of it, and since when."""
+    sixth = at % 3_600_000 // STARTS_SLOT_MS
+    return f"s{sixth}#{queue}", f"f{sixth}#{queue}"
+
+
+def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
+    """What is set once in each series: since when it counts, as a whole or a queue's starts."""
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for change in sorted(changes, key=lambda each: each.at):
+        found[change.tenant, TOTALS].setdefault(SINCE, change.at)
+        if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
+            _, first = starts_fields(change.queue, change.at)
+            found[change.tenant, hour_series(change.at)].setdefault(first, change.at)
+    return found
 
 
 def _timer(change: Change) -> Timer:
@@ -241,6 +256,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
     hour, everything = totals[change.tenant, hour_series(change.at)], totals[change.tenant, TOTALS]
     hour[state] += 1
     everything[state] += 1
+    if state is State.ACTIVE:
+        started, _ = starts_fields(change.queue, change.at)
+        hour[started] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
     if state is State.COMPLETED and change.started_at is not None:

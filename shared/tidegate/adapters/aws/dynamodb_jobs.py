@@ -16,7 +16,6 @@ from .creation import Creation
 from .expressions import ended, equal_or_absent, update_for, was_made_by
 from .keys import DUE_SHARDS, due_board, job_key, lane_board, parked_board, pointer_key
 from .listing import Listing
-from .parallel import Parallel
 from .records import job_of, live_job
 from .tables import Refused, Table, place
 from .unique_keys import KeyTaking, blocker
@@ -30,7 +29,7 @@ class DynamoJobs:
     def __init__(self, table: Table, now: Callable[[], Ms]) -> None:
         self._table = table
         self._now = now
-        self._parallel = Parallel()
+        self._parallel = table.parallel
         self._addresses = Addresses(table)
         self._creation = Creation(table, self._parallel, now)
         self._listing = Listing(table, self._parallel, now)
