@@ -17,6 +17,7 @@ from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, Sqlite
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
@@ -433,6 +434,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         upkeep=SqliteUpkeep(wire.store.database, process.now),
         supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
+        workers=SqliteWorkers(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),

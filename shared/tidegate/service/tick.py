@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
+from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
-from .announce import remember_lanes, send_tickets
+from .announce import announce, remember_lanes, send_tickets
+from .claim import CLEAN_UP_TRIES
 from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
-from .limits import free_slots
+from .limits import free_slots, leave
 from .policies import queue_named
 from .retention import retire
 from .supervise import check_deadlines, check_runs
@@ -31,6 +33,8 @@ _LOST_AFTER_MS = 60_000
 """A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
 _LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
+_CLEAN_UP_BY_TICKET_MS = 60_000
+"""For so long a cancelled job whose holder vanished is left to the bearers of tickets, who know its clean-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,9 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
 def check_timers(ports: Ports, now: Ms) -> Ticked:
     """Look at every job whose time to be looked at has come.
 
-    One whose lease ran out gets a ticket: whoever gets that reclaims the job. What a job has come to with its
-    deadlines is noted. The next looks are set before these are cleared, so that a crash forgets none.
+    One whose lease ran out is put back in line with a ticket, or ended if it may not run again: in line it is found
+    by whoever looks for work, also by workers that take no tickets. What a job has come to with its deadlines is
+    noted. The next looks are set before these are cleared, so that a crash forgets none.
     """
     done = Ticked()
     for _ in range(_PAGES):
@@ -113,10 +118,10 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
         found = [(timer, job) for timer, job in zip(timers, jobs, strict=True) if job is not None]
         held = [job for timer, job in found if _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
-        send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
-        timed = {(job.tenant, job.id): job for timer, job in found if timer.attempt == DEADLINES}
+        moved = _recovered(ports, lapsed, now)
+        timed = {_key(job): job for timer, job in found if timer.attempt == DEADLINES}
         noted, again = look_at_deadlines(ports, list(timed.values()), now)
-        ports.timers.set([*again, *(_next_timer(job, now) for job in held)])
+        ports.timers.set([*again, *(_next_timer(job, now) for job in held if _key(job) not in moved)])
         ports.timers.clear(timers)
         done = replace(
             done,
@@ -157,10 +162,43 @@ def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple
     return [(ticket_for(job), 0.0) for job in stuck], len(late)
 
 
+def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
+    """Write what becomes of jobs whose holders vanished; answers those that run no longer."""
+    found = [(job, _recovery(job, now)) for job in lapsed]
+    remember_lanes(ports, [job for job, write in found if write is not None])
+    send_tickets(ports, [(ticket_for(job), 0.0) for job, write in found if write is None])
+    writes = [write for _, write in found if write is not None]
+    outcomes = ports.jobs.apply(writes) if writes else []
+    moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
+    for job in moved:
+        leave(ports, job)
+    announce(ports, [job for job in moved if job.state in WAITING])
+    return frozenset(_key(job) for job in moved)
+
+
+def _recovery(job: Job, now: Ms) -> GuardedWrite | None:
+    """What becomes of a running job whose holder vanished; None while that is for whoever gets its ticket."""
+    if job.cancel_requested:
+        if now - (job.lease_until or now) < _CLEAN_UP_BY_TICKET_MS:
+            return None
+        may_clean_up = job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        return guarded.release_if_lapsed(job, now) if may_clean_up else guarded.cancel_if_lapsed(job, now)
+    if job.is_last_attempt:
+        return guarded.fail_if_lapsed(job, now)
+    return guarded.release_if_lapsed(job, now)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.tenant, job.id)
+
+
 def _runs(job: Job, timer: Timer) -> bool:
     return job.state is State.ACTIVE and job.attempt == timer.attempt
 
 
 def _next_timer(job: Job, now: Ms) -> Timer:
-    at = now + _CHECK_AGAIN_MS if job.lease_lapsed(now) else job.lease_until or now
-    return Timer(at, job.tenant, job.id, job.attempt)
+    """When to look at a running job again."""
+    at = job.lease_until or now
+    if job.lease_lapsed(now):
+        at = at + _CLEAN_UP_BY_TICKET_MS if job.cancel_requested else now + _CHECK_AGAIN_MS
+    return Timer(max(at, now + 1), job.tenant, job.id, job.attempt)

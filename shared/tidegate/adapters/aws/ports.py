@@ -19,6 +19,7 @@ from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
+from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
@@ -67,6 +68,7 @@ def open_ports(
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         supervisors=ClockAlone(),
+        workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,
         rng=rng,
