@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
-from tidegate.domain.gates import GateName
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, HardMiss, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
+from tidegate.domain.why.gate import GateName
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Status = Annotated[str, WithJsonSchema({"enum": list(dict.fromkeys(COARSE.values()))})]

@@ -59,7 +59,7 @@ def parse_deadline(value: Any) -> Ms | float:
 
 DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds, above 0 and at most {HORIZON_SECONDS:.0f}"
 _DEADLINE_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "exclusiveMinimum": 0}]}
-Deadline = Annotated[Ms | float, _by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
+Deadline = Annotated[Ms | float, rule_by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
 
 
 class Body(BaseModel):
