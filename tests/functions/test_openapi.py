@@ -124,6 +124,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("timeline", "GET", "/stats/timeline", None),
         ("throughput", "GET", "/stats/throughput", None),
         ("depth", "GET", "/stats/depth", None),
+        ("sla_figures", "GET", "/stats/sla", None),
         ("health", "GET", "/health", None),
         ("whoami", "GET", "/whoami", None),
     ],

@@ -156,6 +156,9 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "expired": 0,
         "retired": 0,
         "fired": 0,
+        "at_risk": 0,
+        "missed_soft": 0,
+        "missed_hard": 0,
         "freed": 0,
         "lag_seconds": 61.0,
     }
@@ -222,7 +225,7 @@ def test_a_batch_that_comes_twice_is_counted_once(app: runtime.App) -> None:
     assert app.ports.figures.read("main", "states") == {"COMPLETED": 1, "ACTIVE": 1}
     hour = app.ports.figures.read("main", "hour#2026-01-31T12")
     starts = {"s0#default": 2, "f0#default": 1_769_860_801_000}
-    slots = {"completed0": 1, "d29": 1}
+    slots = {"completed0": 1, "d58": 1}
     assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts, **slots}
 
 
