@@ -94,7 +94,10 @@ def _api_spec(stores: Stores) -> FunctionSpec:
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
-        environment={"TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools))},
+        environment={
+            "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
+            **stores.supervision(),
+        },
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
             access.board(jobs),
@@ -102,6 +105,9 @@ def _api_spec(stores: Stores) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
+            *access.announce(stores.bus),
+            access.supervise(stores.state_machine),
+            access.answer(stores.state_machine),
         ],
     )
 

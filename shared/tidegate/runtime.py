@@ -40,6 +40,8 @@ class Settings:
     bucket: str = ""
     event_bus: str = ""
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
+    state_machine: str = ""
+    """The ARN of the state machine that supervises runs; empty where the clock alone does."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     slots: int = 0
@@ -80,6 +82,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
+        state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         slots=_slots(environ),
     )
@@ -133,6 +136,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        state_machine=settings.state_machine,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached), settings)
