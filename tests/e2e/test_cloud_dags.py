@@ -55,15 +55,15 @@ def test_a_run_with_fan_out_and_branches_completes(cloud: Cloud, http: httpx.Cli
 
 def test_who_stops_the_execution_stops_the_run(cloud: Cloud, http: httpx.Client) -> None:
     with Dag("stopped") as dag:
-        long = dag.job("slow", {"seconds": 30}, id="long")
-        dag.job("echo", id="clean", after=long, cleanup=True)
+        later = dag.job("echo", id="later", start_after=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+        dag.job("echo", id="clean", after=later, cleanup=True)
     dag_id = submitted(http, dag)
     eventually(lambda: "Await" in execution_of(cloud, dag_id)["entered"])
     cloud.client("stepfunctions").stop_execution(executionArn=execution_of(cloud, dag_id)["executionArn"])
     eventually(lambda: run_of(http, dag_id)["state"] == "CANCELLED", 60)
     run = run_of(http, dag_id)
     assert run["reason"] == "its supervisor was stopped in Step Functions"
-    assert {node["id"]: node["state"] for node in run["nodes"]} == {"long": "CANCELLED", "clean": "COMPLETED"}
+    assert {node["id"]: node["state"] for node in run["nodes"]} == {"later": "CANCELLED", "clean": "COMPLETED"}
 
 
 def test_the_clock_keeps_a_deadline_that_the_supervisor_missed(cloud: Cloud, http: httpx.Client) -> None:
