@@ -27,7 +27,7 @@ class Packaging:
     """Builds the assets of the stack from a checkout.
 
     Attributes:
-        root: the checkout, with `shared/tidegate`, `functions` and `infra/layer-requirements.txt`.
+        root: the checkout, with `shared/tidegate`, `functions` and `infra/*-requirements.txt`.
         cache: where built dependencies are kept between runs.
         install: False leaves the dependencies out, for tests that look at the template alone.
     """
@@ -36,9 +36,9 @@ class Packaging:
     cache: Path
     install: bool = True
 
-    def layer(self) -> lambda_.Code:
-        """The dependencies that every function shares."""
-        requirements = self.root / "infra" / "layer-requirements.txt"
+    def layer(self, name: str = "layer") -> lambda_.Code:
+        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function."""
+        requirements = self.root / "infra" / f"{name}-requirements.txt"
         packages = self._packages(requirements)
 
         def assemble(target: Path) -> None:
@@ -46,7 +46,7 @@ class Packaging:
             for folder in packages:
                 _copy(folder, target / "python")
 
-        return self._asset("layer", assemble)
+        return self._asset(name, assemble)
 
     def shared_code(self) -> lambda_.Code:
         """The program itself, for every function but the workers."""

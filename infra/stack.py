@@ -27,7 +27,7 @@ from infra.dashboard import Dashboard
 from infra.dead_letters import DeadLetters
 from infra.encryption import customer_key
 from infra.event_bus import event_bus
-from infra.functions import NAMESPACE, SERVICE, Common
+from infra.functions import NAMESPACE, SERVICE, Common, dependencies
 from infra.packaging import Packaging
 from infra.pool import Pool
 from infra.stage import StageConfig
@@ -67,7 +67,7 @@ class TidegateStack(Stack):
             ).function
             for pool in stores.pools
         }
-        api = Api(self, "Api", common=common, stores=stores)
+        api = Api(self, "Api", common=common, stores=stores, identity=self._identity(stage, packaging))
         clock = Clock(self, "Clock", common=common, stores=stores)
         changes = Changes(self, "Changes", common=common, stores=stores)
         dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)
@@ -85,14 +85,8 @@ class TidegateStack(Stack):
         self._announce(stage, stores, api)
 
     def _common(self, stage: StageConfig, packaging: Packaging, stores: Stores, key: kms.IKey | None) -> Common:
-        layer = lambda_.LayerVersion(
-            self,
-            "Dependencies",
-            code=packaging.layer(),
-            description="What every function of Tidegate needs beside the Lambda runtime",
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-        )
+        description = "What every function of Tidegate needs beside the Lambda runtime"
+        layer = dependencies(self, "Dependencies", packaging.layer(), description)
         environment = {
             "TIDEGATE_STAGE": stage.name,
             "POWERTOOLS_SERVICE_NAME": SERVICE,
@@ -102,6 +96,13 @@ class TidegateStack(Stack):
             **stores.environment(),
         }
         return Common(stage, key, layer, packaging.shared_code(), environment)
+
+    def _identity(self, stage: StageConfig, packaging: Packaging) -> list[lambda_.ILayerVersion]:
+        """What checks the signatures of another issuer's tokens, where there is one: 5 MB that others do not need."""
+        if stage.oidc is None:
+            return []
+        code = packaging.layer("identity")
+        return [dependencies(self, "Identity", code, "Checks the signatures of tokens of an OIDC issuer")]
 
     def _observe(
         self,

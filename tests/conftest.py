@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from home import Home
 from support.aws import Cloud, cloud
@@ -14,6 +15,10 @@ from support.clock import Clock
 from support.loopback import only_loopback
 from tidegate import runtime
 from tidegate.execution import registry
+
+# How long an example takes says more about the machine and its other work than about the program.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 
 @pytest.fixture(scope="session", autouse=True)

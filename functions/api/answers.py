@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
+from tidegate.domain.gates import GateName
 from tidegate.domain.history import Ending
-from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
 
@@ -79,6 +80,10 @@ class Job(Answer):
     start_after: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    concurrency_key: str | None
+    unique_key: str | None
+    policy: UniquePolicy | None
+    timeout_retry_limit: int | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
     )
@@ -182,6 +187,33 @@ class JobHistory(Told):
     forgotten: int = Field(description="Attempts that left no record: they snoozed, or are older than 20 failures.")
 
 
+class Gate(Answer):
+    """One thing that keeps the job from running (`holds`), or that it has passed."""
+
+    gate: GateName
+    holds: bool
+    message: str = Field(description="A clause about the job, for people.")
+    facts: dict[str, Any] = Field(description="The figures behind it; those named …_at, …_until, …_after are times.")
+
+
+class Why(Answer):
+    """Why a job is not running, why it still runs, or why it ended as it did."""
+
+    job_id: str
+    state: State
+    verdict: str = Field(description="One sentence, for people.")
+    gates: list[Gate]
+    expected_start: Time | None = Field(
+        description="An estimate from what started lately; null where nothing tells, and for jobs that do not wait."
+    )
+
+
+class WhyAnswer(Told):
+    """The explanation."""
+
+    why: Why
+
+
 class JobInEvent(BaseModel):
     """The job that an event is about, after the change; what it does not have is left out from `priority` on."""
 
@@ -229,6 +261,19 @@ class Event(BaseModel):
     dag: RunInEvent | None = Field(None, description="In the events dag.*.")
 
 
+class QueueUse(Answer):
+    """What is in use of a queue's limits, beside them. Null: there is no such limit, so nobody counts."""
+
+    running: int | None = Field(description="Running jobs, of `slots`.")
+    slots: int | None
+    keys: dict[str, int] = Field(description="Running jobs by `concurrency_key`, up to 100 keys.")
+    key_slots: int | None
+    starts: int | None = Field(description="Starts in the present second or minute, of `rate_limit`.")
+    rate_limit: int | None
+    size: int | None = Field(description="Jobs accepted and not yet started, of `max_queue_size`; a second late.")
+    max_queue_size: int | None
+
+
 class Queue(Answer):
     """A queue's policy. Durations are seconds."""
 
@@ -249,6 +294,13 @@ class Queue(Answer):
     paused_reason: str | None
     created_at: Time | None = Field(description="Null for the default queue as long as nobody has changed it.")
     updated_at: Time | None
+    slots: int | None
+    key_slots: int | None
+    rate_limit: int | None
+    rate_period: Literal["second", "minute"]
+    max_queue_size: int | None
+    timeout_retry_limit: int | None
+    use: QueueUse | None = Field(default=None, description="In the answer of GET /queues/{name} alone.")
 
 
 class QueueAnswer(Told):
@@ -612,6 +664,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "delete_job": {200: JobDeleted},
     "get_job_logs": {200: LogPage},
     "get_job_history": {200: JobHistory},
+    "get_job_why": {200: WhyAnswer},
     "stream_events": {200: Event},
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},

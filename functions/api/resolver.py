@@ -27,12 +27,14 @@ from . import (
     schedules,
     stats,
     tokens,
+    why,
     wire,
 )
 
 _ROUTERS = (
     jobs.router,
     records.router,
+    why.router,
     dags.router,
     events.router,
     queues.router,

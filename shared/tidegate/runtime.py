@@ -10,17 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms
+from tidegate.domain.iam import IamCaller, iam_callers_from
+from tidegate.domain.identity import IdentityRules, rules_from
+from tidegate.domain.job import Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import EventStream, Feed, Ports
+from tidegate.ports import EventStream, Feed, Issuer, Ports
 
+T = TypeVar("T")
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
@@ -44,6 +48,10 @@ class Settings:
     """The ARN of the state machine that supervises runs; empty where the clock alone does."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    oidc: IdentityRules | None = None
+    """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
+    iam_callers: tuple[IamCaller, ...] = ()
+    """Roles and users of the AWS account whose signed requests are taken."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -66,6 +74,8 @@ class App:
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
     stream: EventStream | None = None
     """The embedded home's newest events; in the cloud they are on the event bus alone."""
+    issuer: Issuer | None = None
+    """Whose tokens are accepted beside Tidegate's own."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -75,7 +85,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
         pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
-        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
+        return Settings(
+            data=Path(data), synchronous=synchronous, pools=pools, oidc=_oidc(environ), slots=_slots(environ)
+        )
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
@@ -84,6 +96,8 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        oidc=_oidc(environ),
+        iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
     )
 
@@ -124,7 +138,7 @@ def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
         home = embedded(settings.data, synchronous=settings.synchronous)
-        return replace(home, settings=settings)
+        return replace(home, settings=settings, issuer=_issuer(settings))
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -139,7 +153,7 @@ def build(settings: Settings) -> App:
         state_machine=settings.state_machine,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached), settings)
+    return App(replace(ports, queues=cached), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -182,6 +196,16 @@ def back_up(settings: Settings, target: str) -> list[str]:
     from tidegate.adapters.aws.backup import back_up as back_up_tables
 
     return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
+
+
+def request_signer(url: str) -> Callable[[str, str, bytes], Mapping[str, str]]:
+    """What signs requests (method, URL, body) to a deployed API with the AWS credentials at hand: their headers.
+
+    Raises Unavailable when there are none.
+    """
+    from tidegate.adapters.aws.signing import RequestSigner
+
+    return RequestSigner(url)
 
 
 _current: list[App] = []
@@ -231,6 +255,31 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _oidc(environ: Mapping[str, str]) -> IdentityRules | None:
+    return _json(environ, "TIDEGATE_OIDC", rules_from)
+
+
+def _json(environ: Mapping[str, str], name: str, read: Callable[[Json], T]) -> T | None:
+    """What `read` makes of the JSON in a variable; None where it is not set."""
+    text = environ.get(name, "")
+    try:
+        return read(json.loads(text)) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput.field(name, "must be JSON") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}", **error.details) from error
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    """The configured issuer; nothing of it is imported where there is none."""
+    if settings.oidc is None:
+        return None
+    from tidegate.adapters.https import read
+    from tidegate.adapters.oidc import OidcIssuer
+
+    return OidcIssuer(settings.oidc, now_ms, read)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -34,6 +34,12 @@ CHANGED: Mapping[str, Any] = {
     "paused_reason": "",
     "created_at": START_MS,
     "updated_at": START_MS + 1,
+    "slots": 1,
+    "key_slots": 500,
+    "rate_limit": 10,
+    "rate_period": "minute",
+    "max_queue_size": 1000,
+    "timeout_retry_limit": 0,
 }
 OTHER = replace(PLAIN, **CHANGED)
 

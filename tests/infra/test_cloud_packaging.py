@@ -148,12 +148,14 @@ def test_a_build_that_fails_says_what_it_needs_and_leaves_nothing(requirements: 
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_layer_is_pinned_to_what_the_tests_run_with() -> None:
+def test_the_layers_are_pinned_to_what_the_tests_run_with() -> None:
     from importlib.metadata import version
 
-    lines = (ROOT / "infra" / "layer-requirements.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    tested = ("aws-lambda-powertools", "croniter", "pydantic", "python-dateutil")
+    pins: dict[str, str] = {}
+    for name in ("layer", "identity"):
+        lines = (ROOT / "infra" / f"{name}-requirements.txt").read_text().splitlines()
+        pins |= dict(line.split("==") for line in lines if not line.startswith("#"))
+    tested = ("aws-lambda-powertools", "croniter", "cryptography", "pydantic", "PyJWT", "python-dateutil")
     assert {name: version(name) for name in tested} == {name: pins[name] for name in tested}
 
 

@@ -20,6 +20,7 @@ from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
+from .why import why
 
 app = typer.Typer(
     name="tidegate",
@@ -86,6 +87,7 @@ app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
 app.command("logs")(records.logs)
 app.command("history")(records.history)
+app.command("why")(why)
 app.command("stats")(jobs.stats)
 app.add_typer(dag_app, name="dag")
 app.command("purge")(operations.purge)

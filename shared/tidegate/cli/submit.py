@@ -42,6 +42,14 @@ def submit(
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
     ] = None,
     job_id: Annotated[str | None, typer.Option(help="The job's id; asking twice makes one job.")] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="Of one key, only as many jobs run at once as the queue's key_slots.")
+    ] = None,
+    unique_key: Annotated[str | None, typer.Option(help="What makes it the same as another job of the queue.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="If it is: REJECT_DUPLICATE (default), ALLOW_DUPLICATE, REPLACE, REJECT_ALL or ALLOW_ALL."),
+    ] = None,
     batch: Annotated[
         str | None,
         typer.Option(help="Submit each line of a JSON-lines file (- for stdin); options are defaults.", metavar="FILE"),
@@ -62,6 +70,9 @@ def submit(
         "start_after": inputs.point_in_time("--start-after", start_after, datetime.now(UTC)),
         "timeout": timeout,
         "retry_limit": retry_limit,
+        "concurrency_key": concurrency_key,
+        "unique_key": unique_key,
+        "policy": policy,
     }
     given = {key: value for key, value in fields.items() if value is not None}
     if batch is None:

@@ -12,6 +12,7 @@ Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of
 from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
+from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
@@ -28,6 +29,7 @@ __all__ = [
     "Client",
     "Dag",
     "DagRun",
+    "Gate",
     "Health",
     "History",
     "Job",
@@ -55,4 +57,5 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
+    "Why",
 ]

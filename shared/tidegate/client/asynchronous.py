@@ -18,6 +18,7 @@ from .builder import Dag
 from .calls import Call
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
+from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .operations import AsyncOperations
@@ -224,6 +225,10 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
     async def history(self, job_id: str) -> History:
         """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
         return await self._run(calls.history(job_id))
+
+    async def why(self, job_id: str) -> Why:
+        """Why a job is not running, still runs, or ended as it did. Raises NotFound."""
+        return await self._run(calls.why(job_id))
 
     async def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""

@@ -15,6 +15,7 @@ from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Json
 
 from .errors import UnexpectedAnswer, error_of
+from .explanation import Why
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
@@ -148,6 +149,11 @@ def logs(job_id: str, after: str | None, limit: int, level: str | None) -> Call[
 def history(job_id: str) -> Call[History]:
     """A job's attempts and states."""
     return Call("GET", _path("jobs", job_id, "history"), History.from_wire)
+
+
+def why(job_id: str) -> Call[Why]:
+    """What keeps a job from running, or ended it."""
+    return Call("GET", _path("jobs", job_id, "why"), lambda wire: Why.from_wire(wire["why"]))
 
 
 def queues() -> Call[tuple[Queue, ...]]:

@@ -17,6 +17,7 @@ from .builder import Dag
 from .calls import Call
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
+from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .operations import Operations
@@ -217,6 +218,10 @@ class Client(Operations, ScheduleMethods, TokenMethods):
     def history(self, job_id: str) -> History:
         """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
         return self._run(calls.history(job_id))
+
+    def why(self, job_id: str) -> Why:
+        """Why a job is not running, still runs, or ended as it did. Raises NotFound."""
+        return self._run(calls.why(job_id))
 
     def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .errors import InvalidInput, PayloadTooLarge
-from .job import Job, Json, Ms, State
+from .job import Job, Json, Ms, State, UniquePolicy
+from .limits import check_key
 from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
+from .uniqueness import DEFAULT_POLICY
 
 MAX_PAYLOAD_BYTES = 6_000_000
 """AWS Lambda accepts 6 MB per synchronous request; the embedded home keeps the same limit."""
@@ -50,10 +52,15 @@ class JobSpec:
     retry_backoff: bool | None = None
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+    concurrency_key: str | None = None
+    unique_key: str | None = None
+    policy: UniquePolicy | None = None
+    timeout_retry_limit: int | None = None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_name("queue", self.queue)
+        _check_keys(self)
         if self.job_id is not None:
             check_job_id("job_id", self.job_id)
         if not 0 <= self.priority <= 10:
@@ -73,6 +80,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("retry_limit", 0, 1000),
     ("retry_delay", 0, 30 * DAY),
     ("retry_delay_max", 0, 30 * DAY),
+    ("timeout_retry_limit", 0, 1000),
 )
 
 
@@ -161,11 +169,24 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         retry_delay_max=_or(spec.retry_delay_max, queue.retry_delay_max),
         retry_jitter=_or(spec.retry_jitter, queue.retry_jitter),
         attempts_allowed=1 + retry_limit,
+        concurrency_key=spec.concurrency_key,
+        unique_key=spec.unique_key,
+        policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
+        timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
+        counted=queue.max_queue_size is not None,
     )
 
 
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
+
+
+def _check_keys(spec: JobSpec) -> None:
+    for name in ("concurrency_key", "unique_key"):
+        if (key := getattr(spec, name)) is not None:
+            check_key(name, key)
+    if spec.policy is not None and spec.unique_key is None:
+        raise InvalidInput.field("policy", "needs a unique_key")
 
 
 def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:

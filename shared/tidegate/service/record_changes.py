@@ -16,7 +16,8 @@ from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.job import Ms, State
-from tidegate.ports import Addition, JobKey, Ports, Timer
+from tidegate.domain.ticket import Lane
+from tidegate.ports import Addition, JobKey, Ports, Timer, backlog_series
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
@@ -29,6 +30,8 @@ NAME = "name#"
 """Before a job's name: what became of its jobs, and how many stored ones have used how many retries (`r1`, `r2`, …)."""
 RETRIES = re.compile(r"r(\d+)")
 RUN_MS = "run_ms"
+STARTS_SLOT_MS = 600_000
+"""Starts of each queue are counted by sixths of an hour."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -62,6 +65,9 @@ class Change:
     """Whether it waited, or waits, for a time of its own."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
+    counted: bool = False
+    """Whether it counts against its queue's `max_queue_size` until it starts."""
+    unique_key: str | None = None
 
 
 Totals = defaultdict[tuple[str, str], Counter[str]]
@@ -91,9 +97,9 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
     totals: Totals = defaultdict(Counter)
     for change in changes:
         _count(totals, change)
-    first = {tenant: min(c.at for c in changes if c.tenant == tenant) for tenant, series in totals if series == TOTALS}
+    firsts = _firsts(changes)
     return [
-        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, _first(series, first[tenant]))
+        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, firsts.get((tenant, series), {}))
         for (tenant, series), amounts in totals.items()
         if any(amounts.values())
     ]
@@ -104,8 +110,21 @@ def hour_series(at: Ms) -> str:
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
 
 
-def _first(series: str, at: Ms) -> dict[str, int]:
-    return {SINCE: at} if series == TOTALS else {}
+def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
+    """The fields of an hourly series that say how many jobs of a queue started in a sixth of it, and since when."""
+    sixth = at % 3_600_000 // STARTS_SLOT_MS
+    return f"s{sixth}#{queue}", f"f{sixth}#{queue}"
+
+
+def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
+    """What is set once in each series: since when it counts, as a whole or a queue's starts."""
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for change in sorted(changes, key=lambda each: each.at):
+        found[change.tenant, TOTALS].setdefault(SINCE, change.at)
+        if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
+            _, first = starts_fields(change.queue, change.at)
+            found[change.tenant, hour_series(change.at)].setdefault(first, change.at)
+    return found
 
 
 def _timer(change: Change) -> Timer:
@@ -122,6 +141,9 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
     for change in erased:
         for key in change.blobs:
             ports.blobs.delete(key)
+        if change.unique_key is not None:
+            lane = Lane(change.tenant, change.queue)
+            ports.unique_keys.drop_if_held(lane, change.unique_key, change.job_id)
     if erased:
         ports.upkeep.forget([JobKey(change.tenant, change.job_id) for change in erased])
 
@@ -133,6 +155,8 @@ def _count(totals: Totals, change: Change) -> None:
         _count_retries(totals, change)
     if change.old_state is change.state:
         return
+    if change.counted:
+        totals[change.tenant, backlog_series(Lane(change.tenant, change.queue))].update(_backlog(change))
     counted = [STATES, QUEUE + change.queue]
     if change.dag_id is not None and change.node is not None:
         counted.append(run_series(change.dag_id, items=node_of_item(change.node) is not None))
@@ -143,6 +167,13 @@ def _count(totals: Totals, change: Change) -> None:
             series[change.state] += 1
     if change.state is not None:
         _count_entry(totals, change, change.state)
+
+
+def _backlog(change: Change) -> Mapping[str, int]:
+    """What a job that was counted when it was submitted changes: it is seen stored, starts or ends, or begins anew."""
+    if change.old_state is None:
+        return {"pending": -1}
+    return {"size": (change.state is State.CREATED) - (change.old_state is State.CREATED)}
 
 
 def _count_retries(totals: Totals, change: Change) -> None:
@@ -159,6 +190,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
     hour, everything = totals[change.tenant, hour_series(change.at)], totals[change.tenant, TOTALS]
     hour[state] += 1
     everything[state] += 1
+    if state is State.ACTIVE:
+        started, _ = starts_fields(change.queue, change.at)
+        hour[started] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
     if state is State.COMPLETED and change.started_at is not None:

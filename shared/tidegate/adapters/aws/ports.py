@@ -13,6 +13,7 @@ from .clients import Clients
 from .dynamodb_dags import DynamoDags
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
+from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
@@ -22,6 +23,7 @@ from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .step_functions import supervisors_of
 from .tables import Table
+from .unique_keys import DynamoUniqueKeys
 
 
 def open_ports(
@@ -54,6 +56,10 @@ def open_ports(
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
         lanes=DynamoLanes(registry, now),
+        slots=DynamoSlots(registry),
+        rates=DynamoRates(registry),
+        backlogs=DynamoBacklogs(registry),
+        unique_keys=DynamoUniqueKeys(Table(clients, jobs_table)),
         timers=DynamoTimers(registry),
         schedules=DynamoSchedules(registry),
         cron=ZonedCron(),

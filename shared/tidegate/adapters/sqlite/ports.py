@@ -17,10 +17,12 @@ from .dags import SqliteDags
 from .database import Database
 from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
+from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
 
 FILE_NAME = "tidegate.db"
@@ -54,6 +56,10 @@ def open_ports(
         logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         lanes=SqliteLanes(database),
+        slots=SqliteSlots(database),
+        rates=SqliteRates(database),
+        backlogs=SqliteBacklogs(database),
+        unique_keys=SqliteUniqueKeys(database),
         timers=SqliteTimers(database),
         schedules=SqliteSchedules(database),
         cron=ZonedCron(),

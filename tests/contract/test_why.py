@@ -1,0 +1,169 @@
+"""Why a job is not running, from what either home knows: the line, its pace, the pool, the nodes before."""
+
+from __future__ import annotations
+
+import pytest
+
+from home import ADMIN
+from home import Home as Services
+from support.homes import Home
+from tidegate.domain.caller import Caller
+from tidegate.domain.dag.run import node_job_id
+from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
+from tidegate.domain.gates import Gate, GateName
+from tidegate.domain.job import State
+from tidegate.domain.spec import JobSpec
+from tidegate.domain.why import Why
+from tidegate.runtime import App, Settings
+from tidegate.service import why as service
+from tidegate.service.policies import pause_queue, put_queue
+from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.release import release_after
+from tidegate.service.runs import submit_dag
+from tidegate.service.submit import submit
+from tidegate.service.why import why
+
+OTHER = Caller("other", "someone", ADMIN.scopes)
+
+
+@pytest.fixture
+def services(home: Home) -> Services:
+    """Either home, with the services on top."""
+    return Services(App(home.ports, Settings(pools={key: {} for key in home.ports.pools})), home.clock)
+
+
+def asked(services: Services, job_id: str) -> Why:
+    return why(services.ports, ADMIN, job_id)
+
+
+def gate(found: Why, name: GateName) -> Gate:
+    (one,) = [each for each in found.gates if each.name is name]
+    return one
+
+
+def started(services: Services, *, queue: str, count: int, batch: str) -> None:
+    """What the change feed would count of jobs that start now."""
+    now = services.clock.now()
+    changes = [
+        Change(tenant="main", job_id=f"{batch}{n}", old_state=State.CREATED, state=State.ACTIVE, at=now, queue=queue)
+        for n in range(count)
+    ]
+    record_changes(services.ports, batch, changes)
+
+
+def told(services: Services, dag_id: str, node: str, state: State) -> None:
+    """What the change feed would tell of the end of a node."""
+    job_id = node_job_id(dag_id, node)
+    change = Change(tenant="main", job_id=job_id, old_state=State.ACTIVE, state=state, dag_id=dag_id, node=node)
+    release_after(services.ports, [change])
+
+
+def test_the_line_is_counted_exactly_and_its_pace_is_that_of_the_last_minutes(services: Services) -> None:
+    ahead = [services.submit(priority=8).id for _ in range(3)]
+    mine = services.submit(priority=3)
+    services.submit(priority=0)
+    services.submit(priority=10, caller=OTHER)
+    assert gate(asked(services, mine.id), GateName.LINE).facts["first"] == ahead
+    assert asked(services, mine.id).expected_start is None
+    started(services, queue="default", count=4, batch="a")
+    started(services, queue="mail", count=40, batch="b")
+    services.clock.advance(120)
+    found = asked(services, mine.id)
+    assert dict(gate(found, GateName.LINE).facts) | {"first": []} == {
+        "queue": "default",
+        "ahead": 3,
+        "exact": True,
+        "first": [],
+        "starts_per_minute": 2.0,
+    }
+    assert found.expected_start == services.clock.now() + 90_000
+
+
+def test_the_pace_is_forgotten_after_a_while_and_lasts_over_the_hour(services: Services) -> None:
+    services.submit(priority=8)
+    mine = services.submit()
+    services.clock.advance(3_600 - services.clock.now() / 1000 % 3_600 - 60)
+    started(services, queue="default", count=6, batch="a")
+    services.clock.advance(120)
+    assert gate(asked(services, mine.id), GateName.LINE).facts["starts_per_minute"] == 3.0
+    services.clock.advance(1_200)
+    assert gate(asked(services, mine.id), GateName.LINE).facts["starts_per_minute"] is None
+
+
+def test_a_line_that_is_too_long_is_not_counted_out(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LINE_COUNTED", 20)
+    for batch in (20, 1):
+        submit(services.ports, ADMIN, [JobSpec(name="work", priority=9) for _ in range(batch)])
+        found = asked(services, services.submit(priority=1).id)
+        line = gate(found, GateName.LINE)
+        assert (line.facts["ahead"], line.facts["exact"]) == (20, batch == 20)
+
+
+def test_a_delayed_job_stands_in_no_line(services: Services) -> None:
+    services.submit(priority=9)
+    later = services.submit(start_after=services.clock.now() + 60_000)
+    assert {each.name for each in asked(services, later.id).gates} == {GateName.START_AFTER, GateName.QUEUE_PAUSED}
+    services.clock.advance(60)
+    assert gate(asked(services, later.id), GateName.LINE).facts["ahead"] == 1, "as soon as its time has come"
+
+
+def test_the_pool_and_the_pause(services: Services) -> None:
+    put_queue(services.ports, ADMIN, "mail", {})
+    for _ in range(3):
+        services.submit(priority=10)
+    assert services.receive() is not None
+    mine = services.submit(queue="mail", priority=0)
+    pool = gate(asked(services, mine.id), GateName.POOL)
+    assert (pool.holds, pool.facts["tickets_of_better_bands"], pool.facts["tickets_at_work"]) == (True, 2, 1)
+    assert not gate(asked(services, mine.id), GateName.LINE).holds
+    pause_queue(services.ports, ADMIN, "mail", "deploy")
+    paused = gate(asked(services, mine.id), GateName.QUEUE_PAUSED)
+    assert (paused.holds, paused.facts["paused_by"], paused.facts["paused_reason"]) == (True, "admin", "deploy")
+
+
+def test_the_nodes_before_and_the_entries_of_a_fan_out(services: Services) -> None:
+    nodes = (
+        NodeSpec(id="split", job={"name": "work"}),
+        NodeSpec(id="pages", job={"name": "work"}, depends_on=("split",), for_each=("split", "result", "pages")),
+    )
+    view, _ = submit_dag(services.ports, ADMIN, DagSpec(name="d", nodes=nodes), {})
+    ids = {node: node_job_id(view.run.id, node) for node in ("split", "pages", "pages[0]")}
+    first = gate(asked(services, ids["pages"]), GateName.UPSTREAM)
+    assert first.facts["waits_for"] == [{"node": "split", "job_id": ids["split"], "state": "CREATED"}]
+    assert GateName.UPSTREAM not in {each.name for each in asked(services, ids["split"]).gates if each.holds}
+    services.serve_one(services.runner(work=lambda _: {"pages": [1, 2, 3]}))
+    told(services, view.run.id, "split", State.COMPLETED)
+    waits = asked(services, ids["pages"])
+    assert "it waits for 3 of the 3 jobs that it was fanned out into" in waits.verdict
+    assert gate(waits, GateName.UPSTREAM).facts["entries_open"] == 3
+    entry = asked(services, ids["pages[0]"])
+    assert GateName.UPSTREAM not in {each.name for each in entry.gates}, "entries wait for no node"
+
+
+@pytest.mark.parametrize(
+    ("policy", "verdict"),
+    [
+        (FailurePolicy.CONTINUE, "It was skipped: upstream failed: first."),
+        (FailurePolicy.FAIL_FAST, "It was cancelled before it started: its node first is FAILED."),
+    ],
+)
+def test_a_node_that_never_ran_tells_because_of_whom(services: Services, policy: FailurePolicy, verdict: str) -> None:
+    nodes = (
+        NodeSpec(id="first", job={"name": "bad", "retry_limit": 0}),
+        NodeSpec(id="after", job={"name": "work"}, depends_on=("first",)),
+    )
+    services.clock.advance(1)  # another id than that of the run above, whose graph this process remembers
+    view, _ = submit_dag(services.ports, ADMIN, DagSpec(name="d", nodes=nodes, failure_policy=policy), {})
+    ids = {node: node_job_id(view.run.id, node) for node in ("first", "after")}
+
+    def bad(_: object) -> None:
+        raise ValueError("bad page")
+
+    services.drain(services.runner(bad=bad))
+    told(services, view.run.id, "first", State.FAILED)
+    found = asked(services, ids["after"])
+    assert found.verdict == verdict
+    if policy is FailurePolicy.CONTINUE:
+        because = found.gates[0].facts["because"]
+        assert because == [{"node": "first", "job_id": ids["first"], "state": "FAILED"}]
+    assert "the last allowed, ended with agent: ValueError: bad page" in asked(services, ids["first"]).verdict
