@@ -8,7 +8,7 @@ from typing import Any
 from .stage import Stage
 from .watch import Tally
 
-WIDE = 50
+WIDE = 30
 """Jobs of a wide run between its first and its last: twice as many edges."""
 TRANSITIONS = 3
 """Of the state machine, for a run that ends before its deadlines: Release, Await, Close."""
