@@ -26,7 +26,7 @@ MAX_OFFSET = 10_000
 PRIORITY_RULE = f"must be an integer from {LOWEST} to {HIGHEST}, or one of {', '.join(NAMES)}"
 
 
-def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
+def rule_by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
     """Let `parse` of the domain read a value; `rule` is what a wrong one is told."""
 
     def read(value: Any) -> Any:
@@ -39,10 +39,12 @@ def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
 
 
 _PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
-Priority = Annotated[int, _by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
-Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+Priority = Annotated[int, rule_by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
+Time = Annotated[Ms, rule_by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+LEVEL_RULE = f"must be one of {', '.join(Level)}"
+LogLevel = Annotated[Level, rule_by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})]
 _POLICY_RULE = f"must be one of {', '.join(UniquePolicy)}"
-Policy = Annotated[UniquePolicy, _by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
+Policy = Annotated[UniquePolicy, rule_by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
 Word = Annotated[str, Field(min_length=1)]
 
 
@@ -241,7 +243,6 @@ class InvokeRequest(Body):
     parameters: InvokeParameters
 
 
-LEVEL_RULE = f"must be one of {', '.join(Level)}"
 MAX_LINES = 1_000
 
 
@@ -252,9 +253,7 @@ class LogQuery(BaseModel):
 
     after: Word | None = Field(None, description="`next_after` of the page before.")
     limit: int = Field(200, ge=1, le=MAX_LINES)
-    level: Annotated[Level, _by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})] = Field(
-        Level.DEBUG, description="Lines that matter at least so much."
-    )
+    level: LogLevel = Field(Level.DEBUG, description="Lines that matter at least so much.")
 
 
 class EventQuery(BaseModel):

@@ -15,6 +15,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 
 from . import (
     aliases,
+    attempts,
     dags,
     errors,
     events,
@@ -29,6 +30,7 @@ from . import (
     tokens,
     why,
     wire,
+    workers,
 )
 
 _ROUTERS = (
@@ -43,6 +45,8 @@ _ROUTERS = (
     pipeline.router,
     maintenance.router,
     tokens.router,
+    workers.router,
+    attempts.router,
     aliases.router,
     health.router,
 )

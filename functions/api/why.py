@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
-from tidegate.domain.gates import Gate
+from tidegate.domain.why.gate import Gate
 from tidegate.service.why import why
 
 from .requests import answer, caller_of, only

@@ -574,6 +574,46 @@ class EventStream(Protocol):
         """The positions of the oldest and of the newest event, of any tenant, that is kept; 0 and 0 when none is."""
 
 
+class Held(NamedTuple):
+    """An attempt that a worker says it runs."""
+
+    tenant: str
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker says of itself from time to time."""
+
+    id: str
+    tenant: str = ""
+    """The tenant it works for; empty for one that works for all."""
+    kind: str
+    """`embedded`, `lambda`, `pull` (with access to the home itself) or `http`."""
+    pool: str
+    queues: tuple[str, ...] = ()
+    """The queues it serves; empty: all of its pool."""
+    host: str = ""
+    version: str = ""
+    concurrency: int = 1
+    started_at: Ms
+    seen_at: Ms
+    running: tuple[Held, ...] = ()
+    stopped: bool = False
+    """It said good-bye."""
+
+
+class Workers(Protocol):
+    """Who works. Entries are dropped by themselves an hour after they were last put."""
+
+    def put(self, worker: Worker) -> None:
+        """Store, replacing the entry of the same tenant and id."""
+
+    def list(self, seen_from: Ms) -> Sequence[Worker]:
+        """All that were seen at this time or later, by tenant and id."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -611,6 +651,7 @@ class Ports:
     events: EventBus
     upkeep: Upkeep
     supervisors: Supervisors
+    workers: Workers
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random

@@ -17,7 +17,7 @@ from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.iam import IamCaller, iam_callers_from
 from tidegate.domain.identity import IdentityRules, rules_from
-from tidegate.domain.job import Json, Ms
+from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import load_executors
@@ -228,20 +228,34 @@ def use(app: App) -> Iterator[App]:
         _current.remove(app)
 
 
-def runner(app: App, handlers: tuple[str, ...], *, worker_id: str | None = None, pulling: bool = False) -> Runner:
+def runner(
+    app: App,
+    handlers: tuple[str, ...],
+    *,
+    worker_id: str | None = None,
+    pulling: bool = False,
+    on_start: Callable[[Job], object] = lambda _: None,
+    end_process: Callable[[int], None] = os._exit,
+) -> Runner:
     """A runner of the executors found in `handlers`.
 
     `pulling` tells that the worker receives its tickets itself, so it must keep those of long jobs out of
     sight; a Lambda's event source has a visibility time-out longer than the function may run.
     """
-    is_embedded = app.settings.data is not None
     return Runner(
         app.ports,
         load_executors(handlers),
         worker_id=worker_id or default_worker_id(),
-        lease_seconds=EMBEDDED_LEASE_SECONDS if is_embedded else CLOUD_LEASE_SECONDS,
+        lease_seconds=lease_seconds(app),
         extend_tickets=pulling,
+        on_start=on_start,
+        end_process=end_process,
     )
+
+
+def lease_seconds(app: App) -> float:
+    """How long a claim lasts without a heartbeat."""
+    return CLOUD_LEASE_SECONDS if app.settings.data is None else EMBEDDED_LEASE_SECONDS
 
 
 def default_worker_id() -> str:

@@ -10,10 +10,11 @@ from support.homes import Home
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.run import node_job_id
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
-from tidegate.domain.gates import Gate, GateName
 from tidegate.domain.job import State
 from tidegate.domain.spec import JobSpec
-from tidegate.domain.why import Why
+from tidegate.domain.why.explain import Why
+from tidegate.domain.why.gate import Gate, GateName
+from tidegate.execution.context import JobContext
 from tidegate.runtime import App, Settings
 from tidegate.service import why as service
 from tidegate.service.policies import pause_queue, put_queue
@@ -167,3 +168,44 @@ def test_a_node_that_never_ran_tells_because_of_whom(services: Services, policy:
         because = found.gates[0].facts["because"]
         assert because == [{"node": "first", "job_id": ids["first"], "state": "FAILED"}]
     assert "the last allowed, ended with agent: ValueError: bad page" in asked(services, ids["first"]).verdict
+
+
+def test_who_holds_the_slots_the_key_and_the_starts(services: Services) -> None:
+    put_queue(services.ports, ADMIN, "mail", {"slots": 2, "key_slots": 1, "rate_limit": 2, "rate_period": "minute"})
+    running = [services.submit(queue="mail", concurrency_key=key).id for key in ("acme", "other")]
+    waiting = services.submit(queue="mail", concurrency_key="acme")
+    seen: list[Why] = []
+
+    def work(job: JobContext) -> None:
+        if job.id == running[1]:
+            seen.append(asked(services, waiting.id))
+        else:
+            services.serve_one(runner)
+
+    runner = services.runner(work=work)
+    services.serve_one(runner)
+    (found,) = seen
+    slots, key, rate = (gate(found, name) for name in (GateName.SLOTS, GateName.KEY, GateName.RATE))
+    assert (slots.holds, slots.facts["taken"], sorted(slots.facts["holders"])) == (True, 2, sorted(running))
+    assert (key.holds, key.facts["holders"], key.facts["concurrency_key"]) == (True, [running[0]], "acme")
+    assert (rate.holds, rate.facts["taken"], rate.facts["limit"]) == (True, 2, 2)
+    after = asked(services, waiting.id)
+    assert {each.name for each in after.gates if each.holds} == {GateName.RATE}, "the slots were given back"
+    services.clock.advance(60)
+    assert not [each for each in asked(services, waiting.id).gates if each.holds]
+
+
+def test_jobs_that_were_put_aside_for_a_key_stand_in_a_line_of_their_own(services: Services) -> None:
+    put_queue(services.ports, ADMIN, "mail", {"key_slots": 1})
+    first, *others = [services.submit(queue="mail", concurrency_key="acme") for _ in range(3)]
+    seen: list[Gate] = []
+
+    def work(job: JobContext) -> None:
+        if job.id == first.id:
+            services.serve_one(runner)
+            seen.append(gate(asked(services, others[1].id), GateName.KEY))
+
+    runner = services.runner(work=work)
+    services.serve_one(runner)
+    assert seen[0].facts["before"] == 1
+    assert seen[0].message.endswith("and 1 with that key wait before it")

@@ -96,7 +96,9 @@ def _last_of_all(cast: Cast) -> Ms:
 
 def _litter(cast: Cast) -> dict[str, int]:
     """What is not tidied up."""
-    counts = {table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes")}
+    counts = {
+        table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes", "slots")
+    }
     counts["dead letters"] = len(cast.store.dead)
     return {name: n for name, n in counts.items() if n}
 

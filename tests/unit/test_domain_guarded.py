@@ -44,6 +44,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
     return {
         "claim_if_ready": guarded.claim_if_ready(Lane("main", "default"), "j", LEASE, now),
         "reclaim_if_lapsed": guarded.reclaim_if_lapsed(held, LEASE, now),
+        "release_if_lapsed": guarded.release_if_lapsed(held, now),
         "fail_if_lapsed": guarded.fail_if_lapsed(held, now),
         "cancel_if_lapsed": guarded.cancel_if_lapsed(held, now),
         "extend_if_held": guarded.extend_if_held(held, now + 1, now, None),

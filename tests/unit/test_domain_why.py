@@ -15,13 +15,17 @@ from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import Join
-from tidegate.domain.gates import Before, Gate, GateName, Line, Parent, Surroundings, Waiting
 from tidegate.domain.guarded import Lease
 from tidegate.domain.job import TERMINAL, WAITING, ErrorType, Job, Progress, State
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
-from tidegate.domain.why import Why, explain
+from tidegate.domain.why.before import Before, Parent
+from tidegate.domain.why.explain import Why, explain
+from tidegate.domain.why.gate import Gate, GateName
+from tidegate.domain.why.limits import Limits, RateUse, SlotsUse
+from tidegate.domain.why.line import Line, Waiting
+from tidegate.domain.why.waiting import Surroundings
 from tidegate.domain.words import counted, duration, listed, shortened
 
 NOW = START_MS
@@ -86,6 +90,20 @@ lines = st.builds(
     seconds=st.floats(0, 1200),
 )
 pools = st.builds(Waiting, st.dictionaries(st.sampled_from(list(Band)), st.integers(0, 1000)), st.integers(0, 50))
+uses = st.builds(
+    SlotsUse,
+    limit=st.integers(1, 5),
+    holders=st.integers(0, 5).map(lambda count: tuple(f"j{n}" for n in range(count))),
+    before=st.integers(0, 200),
+    exact=st.booleans(),
+)
+rates = st.builds(
+    RateUse,
+    limit=st.integers(1, 100),
+    taken=st.integers(0, 100),
+    period=st.sampled_from(["second", "minute"]),
+    ends_at=st.integers(NOW, NOW + 60_000),
+)
 queues = st.builds(
     lambda paused, by, reason: replace(MAIL, paused=paused, paused_by=by, paused_reason=reason),
     st.booleans(),
@@ -101,6 +119,7 @@ def surroundings(draw: st.DrawFn) -> Surroundings:
         queue=draw(st.none() | queues),
         before=draw(st.none() | befores),
         line=draw(st.none() | lines),
+        limits=Limits(draw(st.none() | uses), draw(st.none() | uses), draw(st.none() | rates)),
         pool=draw(st.none() | pools),
     )
 
@@ -238,6 +257,31 @@ def test_times_and_pauses() -> None:
     late = explain(make_job("j", expires_at=NOW - 61_000), around())
     assert late.verdict == "Not started: it had to start 1 min 1 s ago at the latest, and will be marked as EXPIRED."
     assert late.expected_start is None
+
+
+def test_slots_keys_and_rates_tell_who_holds_them() -> None:
+    job = make_job("j", concurrency_key="acme")
+    limits = Limits(
+        SlotsUse(2, ("a", "b")),
+        SlotsUse(1, ("a",), before=3),
+        RateUse(10, 10, "minute", NOW + 20_000),
+    )
+    found = explain(job, around(line=Line(0, True, (), 6, 60), limits=limits))
+    assert [each.message for each in found.gates if each.holds] == [
+        "2 of the 2 slots of its queue 'mail' are taken",
+        "1 of the 1 jobs that may run with its concurrency key 'acme' run, and 3 with that key wait before it",
+        "10 of the 10 starts that its queue 'mail' may make in a minute were made; the next minute begins in 20 s",
+    ]
+    assert gate(found, GateName.SLOTS).facts["holders"] == ["a", "b"]
+    assert found.expected_start == NOW + 20_000, "not before the next window"
+    free = Limits(SlotsUse(2, ("a",)), SlotsUse(2, ("a",)), RateUse(10, 9, "second", NOW + 1))
+    assert explain(job, around(line=Line(0, True), limits=free)).verdict.startswith("It is ready")
+
+
+def test_a_full_queue_starts_its_next_job_when_one_lately_did() -> None:
+    full = Limits(slots=SlotsUse(1, ("a",)))
+    assert explain(make_job("j"), around(line=Line(0, True, (), 6, 60), limits=full)).expected_start == NOW + 10_000
+    assert explain(make_job("j"), around(line=Line(0, True), limits=full)).expected_start is None
 
 
 def test_a_pool_serves_better_bands_first() -> None:

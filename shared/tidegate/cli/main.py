@@ -21,6 +21,7 @@ from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
 from .why import why
+from .workers import list_workers
 
 app = typer.Typer(
     name="tidegate",
@@ -80,6 +81,7 @@ def show_version(as_json: AsJson = False) -> None:
 
 app.command("serve")(home.serve)
 app.command("worker")(home.worker)
+app.command("workers")(list_workers)
 app.command("submit")(submit)
 app.command("list")(jobs.list_jobs)
 app.command("show")(jobs.show)

@@ -21,6 +21,7 @@ from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 from .tokens import NewToken, Token
+from .workers import Running, Worker
 
 __all__ = [
     "AsyncClient",
@@ -47,6 +48,7 @@ __all__ = [
     "Ref",
     "Rejected",
     "Retries",
+    "Running",
     "Schedule",
     "SchedulePage",
     "ScheduleRun",
@@ -58,4 +60,5 @@ __all__ = [
     "Unreachable",
     "WaitTimeout",
     "Why",
+    "Worker",
 ]

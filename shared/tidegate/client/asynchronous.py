@@ -28,6 +28,7 @@ from .schedules import AsyncScheduleMethods
 from .tokens import AsyncTokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -257,6 +258,10 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
     async def stats(self) -> Stats:
         """How many jobs stand where."""
         return await self._run(calls.stats())
+
+    async def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return await self._run(calls.workers())
 
     async def health(self) -> Health:
         """Whether the server is up, and its version."""

@@ -286,3 +286,7 @@ def _progress(wire: Mapping[str, Any] | None) -> Progress | None:
 
 def _coarse(state: str) -> str:
     return COARSE[State(state)] if state in State.__members__ else state.lower()
+
+
+time_of, text_of, progress_of = _time, _text, _progress
+"""For the models in `workers.py`."""

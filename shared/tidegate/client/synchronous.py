@@ -27,6 +27,7 @@ from .schedules import ScheduleMethods
 from .tokens import TokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -250,6 +251,10 @@ class Client(Operations, ScheduleMethods, TokenMethods):
     def stats(self) -> Stats:
         """How many jobs stand where."""
         return self._run(calls.stats())
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return self._run(calls.workers())
 
     def health(self) -> Health:
         """Whether the server is up, and its version."""

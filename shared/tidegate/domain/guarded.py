@@ -5,7 +5,7 @@ written, or nothing is. The functions here are the only way a stored job changes
 
     claim ──▶ lease ──▶ heartbeat … ──▶ settle          each fenced by `attempt`
       │         │ lapsed
-      │         └──▶ reclaim (the next attempt) or fail
+      │         └──▶ reclaim (the next attempt), back in line, or fail
       └── waiting jobs may instead be promoted, moved, cancelled or expired
 """
 
@@ -169,6 +169,22 @@ def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
     """
     values = {**_started(lease, now), "slot": lease.slot or job.slot, "failures": _with_failure(job, _lost(job, now))}
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
+
+
+def release_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
+    """Put a job whose holder let the lease run out back in line at once; the lost attempt is put on record.
+
+    One that was to stop remembers it: whoever starts it again cleans up and ends it.
+    """
+    lost = _lost(job, now)
+    values = {
+        **_waiting(State.RETRY, None, now),
+        "failures": _with_failure(job, lost),
+        "error_type": lost.error_type,
+        "error_message": lost.error_message,
+    }
+    guard = replace(_lapsed(job, now), cancel_requested=job.cancel_requested)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
 
 
 def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:

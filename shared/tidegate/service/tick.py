@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
+from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import remember_lanes, send_tickets
+from .announce import announce, remember_lanes, send_tickets
+from .claim import CLEAN_UP_TRIES
 from .fire_schedules import fire_schedules
-from .limits import free_slots
+from .limits import free_slots, leave
 from .policies import queue_named
 from .retention import retire
 from .supervise import check_deadlines, check_runs
@@ -28,6 +30,8 @@ _LOST_AFTER_MS = 60_000
 """A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
 _LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
+_CLEAN_UP_BY_TICKET_MS = 60_000
+"""For so long a cancelled job whose holder vanished is left to the bearers of tickets, who know its clean-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +92,17 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
 
 
 def check_leases(ports: Ports, now: Ms) -> int:
-    """Send a ticket for every running job whose lease ran out: whoever gets it reclaims the job."""
+    """Put every running job whose lease ran out back in line with a ticket, or end it if it may not run again.
+
+    In line it is found by whoever looks for work: also by workers that take no tickets.
+    """
     recovered = 0
     while timers := ports.timers.due(now, _PAGE):
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
         held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
-        send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
-        ports.timers.set([_next_timer(job, now) for job in held])
+        moved = _recovered(ports, lapsed, now)
+        ports.timers.set([_next_timer(job, now) for job in held if _key(job) not in moved])
         ports.timers.clear(timers)
         recovered += len(lapsed)
         if len(timers) < _PAGE:
@@ -130,10 +137,43 @@ def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple
     return [(ticket_for(job), 0.0) for job in stuck], len(late)
 
 
+def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
+    """Write what becomes of jobs whose holders vanished; answers those that run no longer."""
+    found = [(job, _recovery(job, now)) for job in lapsed]
+    remember_lanes(ports, [job for job, write in found if write is not None])
+    send_tickets(ports, [(ticket_for(job), 0.0) for job, write in found if write is None])
+    writes = [write for _, write in found if write is not None]
+    outcomes = ports.jobs.apply(writes) if writes else []
+    moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
+    for job in moved:
+        leave(ports, job)
+    announce(ports, [job for job in moved if job.state in WAITING])
+    return frozenset(_key(job) for job in moved)
+
+
+def _recovery(job: Job, now: Ms) -> GuardedWrite | None:
+    """What becomes of a running job whose holder vanished; None while that is for whoever gets its ticket."""
+    if job.cancel_requested:
+        if now - (job.lease_until or now) < _CLEAN_UP_BY_TICKET_MS:
+            return None
+        may_clean_up = job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        return guarded.release_if_lapsed(job, now) if may_clean_up else guarded.cancel_if_lapsed(job, now)
+    if job.is_last_attempt:
+        return guarded.fail_if_lapsed(job, now)
+    return guarded.release_if_lapsed(job, now)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.tenant, job.id)
+
+
 def _runs(job: Job, timer: Timer) -> bool:
     return job.state is State.ACTIVE and job.attempt == timer.attempt
 
 
 def _next_timer(job: Job, now: Ms) -> Timer:
-    at = now + _CHECK_AGAIN_MS if job.lease_lapsed(now) else job.lease_until or now
-    return Timer(at, job.tenant, job.id, job.attempt)
+    """When to look at a running job again."""
+    at = job.lease_until or now
+    if job.lease_lapsed(now):
+        at = at + _CLEAN_UP_BY_TICKET_MS if job.cancel_requested else now + _CHECK_AGAIN_MS
+    return Timer(max(at, now + 1), job.tenant, job.id, job.attempt)

@@ -5,15 +5,21 @@ Nothing is stored for it: each answer reads what the job's state makes worth rea
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.joins import End
 from tidegate.domain.dag.run import end_of, node_job_id, node_of_item
 from tidegate.domain.errors import NotFound
-from tidegate.domain.gates import Before, Line, Parent, Surroundings, Waiting
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
+from tidegate.domain.limits import Semaphore, parse_holder, window_end, window_of
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
-from tidegate.domain.why import Why, explain
+from tidegate.domain.why.before import Before, Parent
+from tidegate.domain.why.explain import Why, explain
+from tidegate.domain.why.limits import Limits, RateUse, SlotsUse
+from tidegate.domain.why.line import Line, Waiting
+from tidegate.domain.why.waiting import Surroundings
 from tidegate.ports import Ports
 
 from .control import visible_job
@@ -21,8 +27,9 @@ from .policies import queue_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields
 from .release import Engine, entries_of
 
+KEY_COUNTED = 100
 LINE_COUNTED = 1_000
-"""Jobs of a lane that are counted one by one; of a longer line only that it is longer is told."""
+"""Jobs of a lane, or parked ones of its key, that are counted one by one; of more only that there are more is told."""
 
 
 def why(ports: Ports, caller: Caller, job_id: str) -> Why:
@@ -41,11 +48,13 @@ def surroundings(ports: Ports, job: Job) -> Surroundings:
     if job.state not in WAITING:
         return Surroundings(now=now)
     ready = not job.blocked and (job.wake_at is None or job.wake_at <= now)
+    queue = _queue(ports, job)
     return Surroundings(
         now=now,
-        queue=_queue(ports, job),
+        queue=queue,
         before=_before(ports, job),
         line=_line(ports, job, now) if ready else None,
+        limits=_limits(ports, job, queue, now) if ready and queue is not None else Limits(),
         pool=_pool(ports, job) if ready else None,
     )
 
@@ -114,6 +123,28 @@ def _pace(ports: Ports, job: Job, now: Ms) -> tuple[int, float]:
         starts += totals.get(count, 0)
         begun = min(begun, totals.get(first, now))
     return starts, (now - begun) / 1000
+
+
+def _limits(ports: Ports, job: Job, queue: Queue, now: Ms) -> Limits:
+    """What is in use of each limit that the queue has: at most one request for each."""
+    lane = Lane(job.tenant, job.queue)
+    slots = None if queue.slots is None else _slots(ports, Semaphore(lane), queue.slots)
+    key = None
+    if queue.key_slots is not None and job.concurrency_key is not None:
+        key = _slots(ports, Semaphore(lane, job.concurrency_key), queue.key_slots)
+        parked = ports.jobs.parked(lane, job.concurrency_key, KEY_COUNTED + 1)
+        before = sum((ready.rank, ready.job_id) < (job.rank, job.id) for ready in parked)
+        key = replace(key, before=min(before, KEY_COUNTED), exact=before <= KEY_COUNTED)
+    rate = None
+    if queue.rate_limit is not None:
+        taken = ports.rates.taken(lane, window_of(queue.rate_period, now))
+        rate = RateUse(queue.rate_limit, taken, queue.rate_period, window_end(queue.rate_period, now))
+    return Limits(slots, key, rate)
+
+
+def _slots(ports: Ports, semaphore: Semaphore, limit: int) -> SlotsUse:
+    holders = sorted(ports.slots.get(semaphore).holders)
+    return SlotsUse(limit, tuple(parse_holder(each).job_id for each in holders))
 
 
 def _pool(ports: Ports, job: Job) -> Waiting | None:

@@ -18,6 +18,7 @@ from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
+from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
@@ -69,6 +70,7 @@ def open_ports(
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         supervisors=supervisors_of(clients, state_machine),
+        workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,
         rng=rng,

@@ -24,6 +24,7 @@ from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
+from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
 
@@ -69,6 +70,7 @@ def open_ports(
         events=SqliteEvents(database),
         upkeep=SqliteUpkeep(database, now),
         supervisors=ClockAlone(),
+        workers=SqliteWorkers(database),
         now=now,
         new_id=new_id,
         rng=rng,

@@ -116,6 +116,9 @@ CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
+CREATE TABLE IF NOT EXISTS workers (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
     attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,

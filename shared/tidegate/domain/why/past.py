@@ -1,68 +1,18 @@
-"""Why a job is not running, why it still runs, or why it ended as it did: facts in, one sentence and gates out."""
+"""Why a job still runs, and why it ended as it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from .gates import Gate, GateName, Surroundings, parents_view, waiting_gates
-from .job import TERMINAL, Job, Json, Ms, State
-from .words import duration, shortened
+from tidegate.domain.job import Job, Json, Ms, State
+from tidegate.domain.words import duration, shortened
 
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The answer for one job: `verdict` is one sentence, `gates` are all that were looked at."""
-
-    job_id: str
-    state: State
-    verdict: str
-    gates: tuple[Gate, ...]
-    expected_start: Ms | None
-    """An estimate for a job that waits; None where nothing tells. With more ahead than were counted: not before."""
+from .before import Before, parents_view
+from .gate import Gate, GateName
 
 
-def explain(job: Job, around: Surroundings) -> Why:
-    """What keeps the job from running, or ended it."""
-    if job.state in TERMINAL:
-        gate = _ended(job, around)
-        return Why(job.id, job.state, _sentence(gate.message), (gate,), None)
-    if job.state is State.ACTIVE:
-        gates = tuple(_running(job, around.now))
-        return Why(job.id, job.state, _sentence(_active(job, gates, around.now)), gates, None)
-    gates = tuple(waiting_gates(job, around))
-    return Why(job.id, job.state, _sentence(_waits(gates)), gates, _expected_start(job, gates, around))
-
-
-def _waits(gates: Sequence[Gate]) -> str:
-    holding = [gate.message for gate in gates if gate.holds]
-    if not holding:
-        return "it is ready and starts as soon as a worker is free"
-    return "not started: " + "; and ".join(holding)
-
-
-def _sentence(clause: str) -> str:
-    return clause[0].upper() + clause[1:].rstrip(".") + "."
-
-
-_BLIND = frozenset({GateName.UPSTREAM, GateName.EXPIRY, GateName.QUEUE_PAUSED})
-"""Gates of which nobody knows when they open."""
-
-
-def _expected_start(job: Job, gates: Sequence[Gate], around: Surroundings) -> Ms | None:
-    """When the job starts if all goes on as it lately did."""
-    if any(gate.holds and gate.name in _BLIND for gate in gates):
-        return None
-    earliest = max(around.now, job.wake_at or 0)
-    line = around.line
-    if line is None or not line.ahead:
-        return earliest
-    if not line.starts_per_minute:
-        return None
-    return max(earliest, around.now + round(line.ahead * 60_000 / line.starts_per_minute))
-
-
-def _active(job: Job, gates: Sequence[Gate], now: Ms) -> str:
+def running_since(job: Job, gates: Sequence[Gate], now: Ms) -> str:
+    """What is amiss with a job that runs, in one clause, else how long it has been running."""
     holding = [gate.message for gate in gates if gate.holds]
     if holding:
         return "; and ".join(holding)
@@ -71,7 +21,7 @@ def _active(job: Job, gates: Sequence[Gate], now: Ms) -> str:
     return f"it is running{since}: {where}"
 
 
-def _running(job: Job, now: Ms) -> Iterator[Gate]:
+def running(job: Job, now: Ms) -> Iterator[Gate]:
     """What may be amiss with a job that runs: its lease, and a stop that was asked for."""
     lapsed, worker = job.lease_lapsed(now), shortened(job.worker_id or "?")
     left = 0 if job.lease_until is None else job.lease_until - now
@@ -104,7 +54,8 @@ def _after_lapse(job: Job) -> str:
     return "another worker will take it over"
 
 
-def _ended(job: Job, around: Surroundings) -> Gate:
+def ended(job: Job, before: Before | None) -> Gate:
+    """How and why a job ended; `before` are the nodes before it in its run."""
     facts: dict[str, Json] = {
         "ended_at": job.completed_at,
         "reason": job.reason,
@@ -121,12 +72,12 @@ def _ended(job: Job, around: Surroundings) -> Gate:
             }
             message = _failed(job)
         case State.SKIPPED:
-            broke = () if around.before is None else around.before.broke
+            broke = () if before is None else before.broke
             facts |= {"dag_id": job.dag_id, "node": job.node, "broken": job.broken, "because": parents_view(broke)}
             message = f"it was skipped: {shortened(job.reason or 'nothing was to be done')}"
         case State.EXPIRED:
             facts |= {"expires_at": job.expires_at, "hard_sla_at": job.hard_sla, "created_at": job.created_at}
-            waited = duration((job.completed_at or around.now) - job.created_at)
+            waited = duration((job.completed_at or job.updated_at) - job.created_at)
             message = f"it expired {waited} after it was created: {shortened(job.reason or 'its time ran out')}"
         case State.CANCELLED:
             facts |= {"while_running": job.cancel_requested}
