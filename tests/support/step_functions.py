@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -97,7 +96,7 @@ class Machine:
         self._client.delete_state_machine(stateMachineArn=self.arn)
 
     def _running(self, execution: str) -> Any:
-        executions = stepfunctions_parser_backends[DEFAULT_ACCOUNT_ID][self.arn.split(":")[3]]._get_executions()
+        executions = stepfunctions_parser_backends[self.arn.split(":")[4]][self.arn.split(":")[3]]._get_executions()
         return next(each for each in executions if each.execution_arn == execution)
 
     def stopped_event(self, execution: str) -> dict[str, Any]:
