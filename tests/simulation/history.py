@@ -26,6 +26,7 @@ from .watch import Broken, Watch
 from .world import World
 
 STYLES = ("storm", "calm", "priority", "limits", "deadlines")
+"""The last one is played where it is asked for."""
 CALM = ("calm", "priority")
 _KEYS = (None, "a", "a", "b")
 
@@ -76,7 +77,7 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
 
 def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     rng = world.rng
-    drawn = STYLES[0] if world.chance(0.7) else STYLES[1 + int(rng.random() * 4)]
+    drawn = STYLES[0] if world.chance(0.7) else STYLES[1 + int(rng.random() * 3)]
     style = wanted or drawn
     home = (EMBEDDED, LAMBDA, PULL)[int(rng.random() * 3)]
     stormy = style not in CALM
