@@ -60,6 +60,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "get_stats",
             "retry_analysis",
             "throughput",
+            "sla_figures",
             "common_errors",
             "stuck_jobs",
             "queue_figures",
