@@ -86,16 +86,20 @@ def test_the_thread_ends_when_nothing_is_watched_and_the_next_attempt_has_anothe
         return job
 
     pulse = Pulse(0.0, beat, refuse)
-    before = threading.active_count()
+    before = set(threading.enumerate())
+
+    def ours() -> set[threading.Thread]:
+        return set(threading.enumerate()) - before
+
     for _ in range(2):
         running = pulse.watch(JOB, JobContext(JOB, lambda: None), 60)
-        assert threading.active_count() == before + 1
+        assert len(ours()) == 1
         assert beats.acquire(timeout=5)
         pulse.release(running)
         end = time.monotonic() + 5
-        while threading.active_count() > before and time.monotonic() < end:
+        while ours() and time.monotonic() < end:
             time.sleep(0.01)
-        assert threading.active_count() == before
+        assert not ours()
 
 
 def test_a_retry_is_not_hidden_for_a_lease_by_a_late_heartbeat(home: Home) -> None:
