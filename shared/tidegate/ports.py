@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -655,7 +655,8 @@ class Ports:
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
-    pools: frozenset[str] = frozenset({"default"})
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
