@@ -535,6 +535,7 @@ class Worker(Answer):
     )
     pool: str
     queues: list[str] = Field(description="None: all of its pool.")
+    names: list[str] = Field(description="The jobs that it has handlers for. None: it did not tell.")
     host: str
     version: str
     concurrency: int = Field(description="How many jobs it runs at once, at most.")

@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -599,6 +599,8 @@ class Worker:
     pool: str
     queues: tuple[str, ...] = ()
     """The queues it serves; empty: all of its pool."""
+    names: tuple[str, ...] = ()
+    """The names of the jobs that it has handlers for; empty: it did not tell."""
     host: str = ""
     version: str = ""
     concurrency: int = 1
@@ -660,7 +662,10 @@ class Ports:
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
-    pools: frozenset[str] = frozenset({"default"})
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext

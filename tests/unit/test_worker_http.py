@@ -290,12 +290,12 @@ def test_a_server_that_waits_less_is_asked_without_waiting(client: WorkClient, h
 
 
 def test_a_worker_over_http_tells_of_itself(home: Home, client: WorkClient) -> None:
-    about = describe("box:1", kind="http", pool="default", version="1.2", queues=["b", "a"], concurrency=3)
+    about = describe("box:1", kind="http", pool="default", version="1.2", names=["t"], queues=["b", "a"], concurrency=3)
     tell(client, about)
     (seen,) = list_workers(home.ports, ADMIN)
     worker = seen.worker
     assert (worker.id, worker.kind, worker.tenant, worker.queues) == ("box:1", "http", "main", ("a", "b"))
-    assert (worker.concurrency, worker.version) == (3, "1.2")
+    assert (worker.concurrency, worker.version, worker.names) == (3, "1.2", ("t",))
 
 
 def test_a_lost_lease_is_an_error_of_its_own(home: Home, client: WorkClient) -> None:
