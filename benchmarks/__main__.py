@@ -141,6 +141,7 @@ def _cloud(_: argparse.Namespace) -> Iterator[Table]:
     used = bill.lives(flows, prices)
     yield bill.counts_table(flows)
     yield bill.bill_table(used, prices)
+    yield bill.runs_table(flows, prices)
     try:
         resources = idle.resources()
     except ImportError as error:

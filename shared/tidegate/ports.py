@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -665,7 +665,8 @@ class Ports:
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
-    pools: frozenset[str] = frozenset({"default"})
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
