@@ -210,6 +210,20 @@ def test_submit_sends_what_the_options_say(server: FakeServer, run: Run) -> None
     }  # fmt: skip
 
 
+def test_submit_sets_every_other_field_by_its_name(server: FakeServer, run: Run) -> None:
+    code, _, err = run(
+        "submit", "training", "--expire-in", "3600", "--concurrency-key", "acme", "--unique-key", "invoice 7",
+        "--policy", "REPLACE", "--set", "retry_delay=2.5", "--set", "retry_backoff=false",
+        "--set", "keep_until=2030-01-31T08:00:00Z", "--job-id", "j1",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert sent(server) == {
+        "name": "training", "expire_in_seconds": 3600.0, "concurrency_key": "acme", "unique_key": "invoice 7",
+        "policy": "REPLACE", "retry_delay": 2.5, "retry_backoff": False, "keep_until": "2030-01-31T08:00:00Z",
+        "job_id": "j1",
+    }  # fmt: skip
+
+
 def test_submit_takes_the_flags_of_the_job_queue_guide(server: FakeServer, run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"training_config": {}}')
     code, _, _ = run("submit", "--type", "training", "--config", "config.json", "--priority", "7", "--max-retries", "3")

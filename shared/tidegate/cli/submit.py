@@ -37,6 +37,7 @@ def submit(
     start_after: Annotated[
         str | None, typer.Option(help="Not before: 2030-01-31T08:00:00Z, or from now: 90s, 10m, 2h, 1d.")
     ] = None,
+    expire_in: Annotated[float | None, typer.Option(help="Seconds within which it must start, or it expires.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that an attempt may take.")] = None,
     retry_limit: Annotated[
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
@@ -49,6 +50,12 @@ def submit(
     policy: Annotated[
         str | None,
         typer.Option(help="If it is: REJECT_DUPLICATE (default), ALLOW_DUPLICATE, REPLACE, REJECT_ALL or ALLOW_ALL."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any other field: retry_delay=5, keep_until=2030-01-31T08:00:00Z.", metavar="KEY=VALUE"
+        ),
     ] = None,
     batch: Annotated[
         str | None,
@@ -68,13 +75,14 @@ def submit(
         "tags": tag or None,
         "metadata": inputs.pairs("--meta", meta) if meta else None,
         "start_after": inputs.point_in_time("--start-after", start_after, datetime.now(UTC)),
+        "expire_in_seconds": expire_in,
         "timeout": timeout,
         "retry_limit": retry_limit,
         "concurrency_key": concurrency_key,
         "unique_key": unique_key,
         "policy": policy,
     }
-    given = {key: value for key, value in fields.items() if value is not None}
+    given = {key: value for key, value in fields.items() if value is not None} | inputs.json_pairs("--set", set_ or ())
     if batch is None:
         _submit_one(session, {**given, "job_id": job_id}, watch=watch, quiet=quiet)
     elif watch or quiet or job_id is not None:
