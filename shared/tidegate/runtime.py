@@ -50,6 +50,8 @@ class Settings:
     """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
     iam_callers: tuple[IamCaller, ...] = ()
     """Roles and users of the AWS account whose signed requests are taken."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Pools whose workers are Lambdas, as far as the process needs to know."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -96,6 +98,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
+        lambda_pools=frozenset(name for name in environ.get("TIDEGATE_LAMBDA_POOLS", "").split(",") if name),
     )
 
 
@@ -147,6 +150,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        lambda_pools=settings.lambda_pools,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached), settings, issuer=_issuer(settings))

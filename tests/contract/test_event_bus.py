@@ -22,7 +22,7 @@ from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.events import EVENT_TYPES, MAX_MESSAGE, Event, body_of, event_type
+from tidegate.domain.events import EVENT_TYPES, MAX_MESSAGE, SLA_EVENTS, Event, body_of, event_type
 from tidegate.domain.job import TRANSITIONS, State
 from tidegate.execution.context import JobContext
 from tidegate.ports import Ports
@@ -41,7 +41,7 @@ def event(number: int, tenant: str = "main", **fields: Any) -> Event:
 def test_every_transition_has_a_type_of_its_own_kind() -> None:
     moves = [(old, new) for old, news in TRANSITIONS.items() for new in news]
     found = {event_type(old, new) for old, new in [*moves, (None, State.CREATED), (State.FAILED, None)]}
-    assert found == set(EVENT_TYPES)
+    assert found | set(SLA_EVENTS.values()) == set(EVENT_TYPES)
     assert event_type(State.FAILED, State.CREATED) == "job.restarted"
 
 

@@ -35,6 +35,10 @@ DEFAULT = {
     "keep_seconds": 604800.0,
     "ordering": "strict",
     "aging_seconds": 60.0,
+    "age_floor_seconds": 86400.0,
+    "soft_sla_seconds": None,
+    "hard_sla_seconds": None,
+    "on_hard_miss": "expire",
     "paused": False,
     "paused_by": None,
     "paused_reason": None,
@@ -118,7 +122,7 @@ def test_times_and_pool_of_a_queue_hold_for_jobs_submitted_afterwards(operator: 
 
 @pytest.mark.parametrize(("ordering", "first"), [("strict", "high"), ("aging", "old"), ("deadline", "urgent")])
 def test_the_ordering_of_a_queue_decides_who_starts_first(operator: Api, home: Home, ordering: str, first: str) -> None:
-    put(operator, {"ordering": ordering, "aging_seconds": 1})
+    put(operator, {"ordering": ordering, "aging_seconds": 1 if ordering == "aging" else 60})
     operator.submit(queue="reports", job_id="old", priority=3)
     home.clock.advance(10)
     operator.submit(queue="reports", job_id="high", priority=8)

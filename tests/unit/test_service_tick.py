@@ -15,7 +15,7 @@ from tidegate.service import tick
 PARTS = {
     "fire_schedules": "schedules",
     "wake_due": "due jobs",
-    "check_leases": "leases",
+    "check_timers": "timers",
     "retire": "retention",
     "reticket_lanes": "lanes",
     "sweep_slots": "slots",

@@ -5,7 +5,7 @@ the tickets behind it starve. So these workers take none. What tickets tell is f
 
 - ready jobs at the heads of the lanes
 - delayed jobs whose time has come, among the delayed ones; the clock would find them later
-- jobs whose holder vanished in line again: the clock puts them there (`tick.check_leases`)
+- jobs whose holder vanished in line again: the clock puts them there (`tick.check_timers`)
 
 Their tickets are taken by the pool's other workers, who find the job running or ended; where there are no others they
 grow old and vanish. No ticket is held meanwhile.

@@ -38,12 +38,13 @@ def open_ports(
     rng: random.Random,
     clients: Clients | None = None,
     event_bus: str = "",
+    lambda_pools: frozenset[str] = frozenset(),
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
-    `event_bus` is the bus that transitions are announced on; none if empty.
+    `event_bus` is the bus that transitions are announced on; none if empty. `lambda_pools` are those with Lambdas.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -73,5 +74,6 @@ def open_ports(
         new_id=new_id,
         rng=rng,
         pools=frozenset(pools),
+        lambda_pools=lambda_pools,
         clock_seconds=60.0,
     )
