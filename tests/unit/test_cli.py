@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -523,7 +524,7 @@ def test_watching_stats_in_json_is_a_stream_of_lines_until_interrupted(
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tidegate.cli.jobs.time.sleep", sleep)
+    monkeypatch.setattr("tidegate.cli.jobs.time", SimpleNamespace(sleep=sleep))
     code, out, err = run("stats", "--watch", "--json", "--interval", "0.5")
     assert (code, err, pauses) == (0, "", [0.5] * 3)
     assert [json.loads(line)["total"] for line in out.splitlines()] == [50, 50, 50]
