@@ -10,7 +10,7 @@ from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
-from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
+from tidegate.domain.job import COARSE, ErrorType, HardMiss, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
 from tidegate.domain.why.gate import GateName
@@ -30,6 +30,9 @@ class Told(Answer):
 
     success: Literal[True]
     message: str
+
+
+Standing = Literal["in_time", "at_risk", "met", "soft_missed", "hard_missed"]
 
 
 class Progress(Answer):
@@ -80,6 +83,7 @@ class Job(Answer):
     start_after: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    sla: Standing | None = Field(description="How it stands, or stood at its end, to its deadlines; null without any.")
     concurrency_key: str | None
     unique_key: str | None
     policy: UniquePolicy | None
@@ -289,6 +293,10 @@ class Queue(Answer):
     keep_seconds: float
     ordering: Ordering
     aging_seconds: float
+    age_floor_seconds: float
+    soft_sla_seconds: float | None
+    hard_sla_seconds: float | None
+    on_hard_miss: HardMiss
     paused: bool
     paused_by: str | None
     paused_reason: str | None
@@ -527,6 +535,7 @@ class Worker(Answer):
     )
     pool: str
     queues: list[str] = Field(description="None: all of its pool.")
+    names: list[str] = Field(description="The jobs that it has handlers for. None: it did not tell.")
     host: str
     version: str
     concurrency: int = Field(description="How many jobs it runs at once, at most.")
@@ -641,6 +650,33 @@ class Throughput(Told):
     """Jobs completed by hour."""
 
     throughput: list[Hour]
+
+
+class SlaFigures(Answer):
+    """Jobs that met or missed their deadlines so far, and those at risk now. A job may miss both."""
+
+    met: int = Field(description="Completed within their first deadline. What ended otherwise in time is left out.")
+    missed_soft: int
+    missed_hard: int
+    at_risk: int
+
+
+class QueueSla(SlaFigures):
+    """Those of one queue."""
+
+    queue: str
+
+
+class SlaOfAll(SlaFigures):
+    """Those of all queues together, and of each that had jobs with deadlines."""
+
+    queues: list[QueueSla]
+
+
+class SlaAnswer(Told):
+    """Deadlines met, missed and at risk."""
+
+    sla: SlaOfAll
 
 
 class CommonError(Answer):
@@ -818,6 +854,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "pipeline_metrics": {200: PipelineMetricsAnswer},
     "retry_analysis": {200: RetryAnalysis},
     "throughput": {200: Throughput},
+    "sla_figures": {200: SlaAnswer},
     "common_errors": {200: CommonErrors},
     "stuck_jobs": {200: StuckJobs},
     "queue_figures": {200: QueueFiguresAnswer},

@@ -9,11 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms, UniquePolicy
+from tidegate.domain.job import HardMiss, Ms, UniquePolicy
 from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
-from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.domain.spec import HORIZON_SECONDS, MAX_BATCH, JobSpec
 from tidegate.domain.uniqueness import policy_named
 from tidegate.service.letters import MAX_LETTERS
 from tidegate.service.maintenance import MAX_JOBS
@@ -48,6 +48,20 @@ Policy = Annotated[UniquePolicy, rule_by(policy_named, _POLICY_RULE), WithJsonSc
 Word = Annotated[str, Field(min_length=1)]
 
 
+def parse_deadline(value: Any) -> Ms | float:
+    """A time as RFC 3339 has it (an int), or a number of seconds (a float). Raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return parse_time(value)
+    if not 0 < value <= HORIZON_SECONDS:
+        raise InvalidInput(DEADLINE_RULE)
+    return float(value)
+
+
+DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds, above 0 and at most {HORIZON_SECONDS:.0f}"
+_DEADLINE_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "exclusiveMinimum": 0}]}
+Deadline = Annotated[Ms | float, rule_by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
+
+
 class Body(BaseModel):
     """The base of all bodies. Schemas are built when first used, which keeps a cold start short."""
 
@@ -74,8 +88,8 @@ class JobRequest(Body):
     scheduled_at: Time | None = Field(None, description="Another word for `start_after`.")
     expire_in_seconds: float | None = Field(None, description="EXPIRED if not started so long after it could.")
     keep_until: Time | None = Field(None, description="Once ended, it may be deleted after this time.")
-    soft_sla: Time | None = None
-    hard_sla: Time | None = None
+    soft_sla: Deadline | None = Field(None, description="Its target: a time, or seconds from when it may start.")
+    hard_sla: Deadline | None = Field(None, description="Its limit: likewise. A miss is as the queue says.")
     timeout: float | None = Field(None, description="How long an attempt may take.")
     retry_limit: int | None = Field(None, description="Retries after the first attempt.")
     max_retries: int | None = Field(None, description="Another word for `retry_limit`.")
@@ -107,8 +121,7 @@ class JobRequest(Body):
             start_after=_one_of(start_after=self.start_after, scheduled_at=self.scheduled_at),
             expire_in_seconds=self.expire_in_seconds,
             keep_until=self.keep_until,
-            soft_sla=self.soft_sla,
-            hard_sla=self.hard_sla,
+            **_deadlines(soft_sla=self.soft_sla, hard_sla=self.hard_sla),
             timeout=self.timeout,
             retry_limit=_one_of(retry_limit=self.retry_limit, max_retries=self.max_retries),
             retry_delay=self.retry_delay,
@@ -158,6 +171,12 @@ class QueueSettings(Body):
     keep_seconds: float = _QUEUE.keep_seconds
     ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
     aging_seconds: float = _QUEUE.aging_seconds
+    age_floor_seconds: float = Field(
+        _QUEUE.age_floor_seconds, description="In `deadline` order no job ranks as if due so long after it was made."
+    )
+    soft_sla_seconds: float | None = Field(None, description="The soft deadline of jobs that say none.")
+    hard_sla_seconds: float | None = Field(None, description="The hard deadline of jobs that say none.")
+    on_hard_miss: Annotated[HardMiss, Field(strict=False)] = _QUEUE.on_hard_miss
     slots: int | None = Field(_QUEUE.slots, description="Most jobs that run at once.")
     key_slots: int | None = Field(_QUEUE.key_slots, description="Most jobs of one `concurrency_key` that run at once.")
     rate_limit: int | None = Field(_QUEUE.rate_limit, description="Most starts in one `rate_period`.")
@@ -276,6 +295,11 @@ def _one_of(**given: Any) -> Any:
     if any(value != values[0] for value in values):
         raise InvalidInput.field(" and ".join(found), "mean the same: give one of them")
     return values[0] if values else None
+
+
+def _deadlines(**given: Ms | float | None) -> dict[str, Any]:
+    """Each under the name that the domain has for a time, or for a duration."""
+    return {f"{name}_seconds" if isinstance(at, float) else name: at for name, at in given.items()}
 
 
 def _agent_in(data: Any) -> str | None:

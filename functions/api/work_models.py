@@ -11,7 +11,7 @@ from tidegate.domain.job import ErrorType, Progress
 from tidegate.domain.logs import CHUNK_BYTES, LINE_OVERHEAD, MAX_LINE_BYTES, Level
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.domain.spec import JOB_ID_RULE, check_job_id
-from tidegate.service.workers import MAX_RUNNING, MAX_TEXT
+from tidegate.service.workers import MAX_NAMES, MAX_RUNNING, MAX_TEXT
 
 from .models import MAX_REASON, Body, LogLevel, Time, rule_by
 
@@ -142,6 +142,9 @@ class WorkerRequest(Body):
 
     pool: str = DEFAULT_POOL
     queues: list[str] = Field(default_factory=list, max_length=_NAMES)
+    names: list[str] = Field(
+        default_factory=list, max_length=MAX_NAMES, description="The jobs that it has handlers for; none: not told."
+    )
     host: str = Field("", max_length=MAX_TEXT)
     version: str = Field("", max_length=MAX_TEXT)
     concurrency: int = Field(1, ge=1, le=10_000)

@@ -42,6 +42,7 @@ def worker_view(seen: Seen) -> dict[str, Any]:
         "kind": worker.kind,
         "pool": worker.pool,
         "queues": list(worker.queues),
+        "names": list(worker.names),
         "host": worker.host,
         "version": worker.version,
         "concurrency": worker.concurrency,

@@ -78,6 +78,7 @@ def put_worker(request: Request, worker_id: str, body: WorkerRequest) -> Respons
         kind="http",
         pool=body.pool,
         queues=tuple(body.queues),
+        names=tuple(body.names),
         host=body.host,
         version=body.version,
         concurrency=body.concurrency,

@@ -149,6 +149,9 @@ class Tickets(Protocol):
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """Up to `limit` (1–10) tickets of the best band that has any, waiting up to `wait` seconds for one.
 
+        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), embedded over all
+        bands, each tenant's best first.
+
         A delivered ticket is out of sight until `finish`, or until its visibility time-out ends.
         """
 
@@ -318,16 +321,21 @@ class UniqueKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A note to look at a running job at a time."""
+    """A note to look at a job at a time: at the lease of an attempt, or at its deadlines."""
 
     at: Ms
     tenant: str
     job_id: str
     attempt: int
+    """The attempt whose lease it is about; `DEADLINES`: the job as a whole, as long as it is open."""
+
+
+DEADLINES = 0
+"""No attempt has this number."""
 
 
 class Timers(Protocol):
-    """Notes for the clock, kept by the change feed: when a running job's lease might have lapsed."""
+    """Notes for the clock, kept by the change feed: when a lease might have lapsed, or a deadline be missed."""
 
     def set(self, timers: Sequence[Timer]) -> None:
         """Remember each; the same timer twice is one."""
@@ -594,6 +602,8 @@ class Worker:
     pool: str
     queues: tuple[str, ...] = ()
     """The queues it serves; empty: all of its pool."""
+    names: tuple[str, ...] = ()
+    """The names of the jobs that it has handlers for; empty: it did not tell."""
     host: str = ""
     version: str = ""
     concurrency: int = 1
@@ -657,6 +667,8 @@ class Ports:
     rng: random.Random
     pools: Set[str] = frozenset({"default"})
     """Those that jobs may be sent to."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext

@@ -44,12 +44,16 @@ class Settings:
     bucket: str = ""
     event_bus: str = ""
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
+    state_machine: str = ""
+    """The ARN of the state machine that supervises runs; empty where the clock alone does."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
     """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
     iam_callers: tuple[IamCaller, ...] = ()
     """Roles and users of the AWS account whose signed requests are taken."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Pools whose workers are Lambdas, as far as the process needs to know."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -92,10 +96,12 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
+        state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
+        lambda_pools=frozenset(name for name in environ.get("TIDEGATE_LAMBDA_POOLS", "").split(",") if name),
     )
 
 
@@ -147,6 +153,8 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        state_machine=settings.state_machine,
+        lambda_pools=settings.lambda_pools,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached), settings, issuer=_issuer(settings))

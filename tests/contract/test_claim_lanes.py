@@ -20,7 +20,7 @@ from tidegate.ports import JobKey, Ports, Timer
 from tidegate.service import attempts
 from tidegate.service.claim_lanes import Wanted, claim_of_queues, claim_of_tenant
 from tidegate.service.submit import submit_one
-from tidegate.service.tick import check_leases
+from tidegate.service.tick import check_timers
 
 ANN = Caller("acme", "ann", frozenset({"submit", "work"}))
 BOB = Caller("zeta", "bob", frozenset({"submit", "work"}))
@@ -50,7 +50,7 @@ def lapse(ports: Ports, clock: Clock, job: Job) -> int:
     """Let the lease of a claimed job run out, and the clock look at the timer that the change feed set."""
     ports.timers.set([Timer(job.lease_until or 0, job.tenant, job.id, job.attempt)])
     clock.advance(WANTED.lease_seconds + 1)
-    return check_leases(ports, ports.now())
+    return check_timers(ports, ports.now()).recovered
 
 
 def test_a_claim_needs_the_scope(ports: Ports) -> None:
@@ -192,7 +192,7 @@ def test_a_lease_that_was_kept_is_left_alone(ports: Ports, clock: Clock) -> None
     attempts.heartbeat(ports, ANN, job.id, 1, 10, None)
     ports.timers.set([Timer(job.lease_until or 0, job.tenant, job.id, 1)])
     clock.advance(6)
-    assert check_leases(ports, ports.now()) == 0
+    assert check_timers(ports, ports.now()).recovered == 0
     assert stored(ports, job).state is State.ACTIVE
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from home import ADMIN
@@ -15,6 +17,7 @@ from tidegate.domain.spec import JobSpec
 from tidegate.domain.why.explain import Why
 from tidegate.domain.why.gate import Gate, GateName
 from tidegate.execution.context import JobContext
+from tidegate.ports import Held, Worker
 from tidegate.runtime import App, Settings
 from tidegate.service import why as service
 from tidegate.service.policies import pause_queue, put_queue
@@ -31,6 +34,15 @@ OTHER = Caller("other", "someone", ADMIN.scopes)
 def services(home: Home) -> Services:
     """Either home, with the services on top."""
     return Services(App(home.ports, Settings(pools={key: {} for key in home.ports.pools})), home.clock)
+
+
+@pytest.fixture
+def manned(services: Services) -> Services:
+    """The same with a worker that is always there."""
+    seen = services.clock.now() + 10**9
+    worker = Worker(id="w", kind="pull", pool="default", concurrency=9, started_at=seen, seen_at=seen)
+    services.ports.workers.put(worker)
+    return services
 
 
 def asked(services: Services, job_id: str) -> Why:
@@ -59,17 +71,17 @@ def told(services: Services, dag_id: str, node: str, state: State) -> None:
     release_after(services.ports, [change])
 
 
-def test_the_line_is_counted_exactly_and_its_pace_is_that_of_the_last_minutes(services: Services) -> None:
-    ahead = [services.submit(priority=8).id for _ in range(3)]
-    mine = services.submit(priority=3)
-    services.submit(priority=0)
-    services.submit(priority=10, caller=OTHER)
-    assert gate(asked(services, mine.id), GateName.LINE).facts["first"] == ahead
-    assert asked(services, mine.id).expected_start is None
-    started(services, queue="default", count=4, batch="a")
-    started(services, queue="mail", count=40, batch="b")
-    services.clock.advance(120)
-    found = asked(services, mine.id)
+def test_the_line_is_counted_exactly_and_its_pace_is_that_of_the_last_minutes(manned: Services) -> None:
+    ahead = [manned.submit(priority=8).id for _ in range(3)]
+    mine = manned.submit(priority=3)
+    manned.submit(priority=0)
+    manned.submit(priority=10, caller=OTHER)
+    assert gate(asked(manned, mine.id), GateName.LINE).facts["first"] == ahead
+    assert asked(manned, mine.id).expected_start is None
+    started(manned, queue="default", count=4, batch="a")
+    started(manned, queue="mail", count=40, batch="b")
+    manned.clock.advance(120)
+    found = asked(manned, mine.id)
     assert dict(gate(found, GateName.LINE).facts) | {"first": []} == {
         "queue": "default",
         "ahead": 3,
@@ -77,7 +89,7 @@ def test_the_line_is_counted_exactly_and_its_pace_is_that_of_the_last_minutes(se
         "first": [],
         "starts_per_minute": 2.0,
     }
-    assert found.expected_start == services.clock.now() + 90_000
+    assert found.expected_start == manned.clock.now() + 90_000
 
 
 def test_the_pace_is_forgotten_after_a_while_and_lasts_over_the_hour(services: Services) -> None:
@@ -103,7 +115,7 @@ def test_a_line_that_is_too_long_is_not_counted_out(services: Services, monkeypa
 def test_a_delayed_job_stands_in_no_line(services: Services) -> None:
     services.submit(priority=9)
     later = services.submit(start_after=services.clock.now() + 60_000)
-    assert {each.name for each in asked(services, later.id).gates} == {GateName.START_AFTER, GateName.QUEUE_PAUSED}
+    assert GateName.LINE not in {each.name for each in asked(services, later.id).gates}
     services.clock.advance(60)
     assert gate(asked(services, later.id), GateName.LINE).facts["ahead"] == 1, "as soon as its time has come"
 
@@ -170,29 +182,29 @@ def test_a_node_that_never_ran_tells_because_of_whom(services: Services, policy:
     assert "the last allowed, ended with agent: ValueError: bad page" in asked(services, ids["first"]).verdict
 
 
-def test_who_holds_the_slots_the_key_and_the_starts(services: Services) -> None:
-    put_queue(services.ports, ADMIN, "mail", {"slots": 2, "key_slots": 1, "rate_limit": 2, "rate_period": "minute"})
-    running = [services.submit(queue="mail", concurrency_key=key).id for key in ("acme", "other")]
-    waiting = services.submit(queue="mail", concurrency_key="acme")
+def test_who_holds_the_slots_the_key_and_the_starts(manned: Services) -> None:
+    put_queue(manned.ports, ADMIN, "mail", {"slots": 2, "key_slots": 1, "rate_limit": 2, "rate_period": "minute"})
+    running = [manned.submit(queue="mail", concurrency_key=key).id for key in ("acme", "other")]
+    waiting = manned.submit(queue="mail", concurrency_key="acme")
     seen: list[Why] = []
 
     def work(job: JobContext) -> None:
         if job.id == running[1]:
-            seen.append(asked(services, waiting.id))
+            seen.append(asked(manned, waiting.id))
         else:
-            services.serve_one(runner)
+            manned.serve_one(runner)
 
-    runner = services.runner(work=work)
-    services.serve_one(runner)
+    runner = manned.runner(work=work)
+    manned.serve_one(runner)
     (found,) = seen
     slots, key, rate = (gate(found, name) for name in (GateName.SLOTS, GateName.KEY, GateName.RATE))
     assert (slots.holds, slots.facts["taken"], sorted(slots.facts["holders"])) == (True, 2, sorted(running))
     assert (key.holds, key.facts["holders"], key.facts["concurrency_key"]) == (True, [running[0]], "acme")
     assert (rate.holds, rate.facts["taken"], rate.facts["limit"]) == (True, 2, 2)
-    after = asked(services, waiting.id)
+    after = asked(manned, waiting.id)
     assert {each.name for each in after.gates if each.holds} == {GateName.RATE}, "the slots were given back"
-    services.clock.advance(60)
-    assert not [each for each in asked(services, waiting.id).gates if each.holds]
+    manned.clock.advance(60)
+    assert not [each for each in asked(manned, waiting.id).gates if each.holds]
 
 
 def test_jobs_that_were_put_aside_for_a_key_stand_in_a_line_of_their_own(services: Services) -> None:
@@ -209,3 +221,29 @@ def test_jobs_that_were_put_aside_for_a_key_stand_in_a_line_of_their_own(service
     services.serve_one(runner)
     assert seen[0].facts["before"] == 1
     assert seen[0].message.endswith("and 1 with that key wait before it")
+
+
+def test_workers_that_serve_the_job(services: Services) -> None:
+    job = services.submit("train")
+
+    def workers() -> Gate:
+        return gate(asked(services, job.id), GateName.WORKERS)
+
+    assert (workers().holds, workers().facts["workers"]) == (True, 0)
+    seen = services.clock.now()
+    other = Worker(id="a", kind="pull", pool="default", names=("extract",), started_at=seen, seen_at=seen)
+    services.ports.workers.put(other)
+    assert workers().message.endswith("serves jobs named 'train' of queue 'default' (they serve extract)")
+    services.ports.workers.put(replace(other, id="b", names=("extract", "train"), concurrency=2))
+    services.ports.workers.put(replace(other, id="c", names=(), queues=("mail",)))
+    services.ports.workers.put(replace(other, id="d", names=(), tenant="other"))
+    assert (workers().holds, workers().facts["workers"], workers().facts["places"]) == (False, 1, 2)
+    running = (Held("main", "x", 1), Held("main", "y", 1))
+    services.ports.workers.put(replace(other, id="b", names=("train",), concurrency=2, running=running))
+    assert workers().message == "all 2 places of the workers that serve it are taken"
+    services.ports.workers.put(replace(other, id="b", names=("train",), stopped=True))
+    assert workers().holds
+    services.clock.advance(61)
+    assert workers().facts["other_workers"] == 0
+    lambdas = services.with_ports(lambda_pools=frozenset({"default"}))
+    assert not gate(asked(lambdas, job.id), GateName.WORKERS).holds

@@ -18,6 +18,7 @@ FULL = Worker(
     kind="http",
     pool="gpu",
     queues=("mail", "post"),
+    names=("extract", "train"),
     host="box",
     version="1.2",
     concurrency=4,

@@ -6,6 +6,14 @@ import pytest
 from gateway import Api
 
 from home import Home
+from tidegate.ports import Worker
+
+
+@pytest.fixture(autouse=True)
+def worker(home: Home) -> None:
+    """One that is there."""
+    now = home.clock.now()
+    home.ports.workers.put(Worker(id="w-1", kind="pull", pool="default", started_at=now, seen_at=now))
 
 
 def test_a_job_of_a_paused_queue(api: Api) -> None:
@@ -39,6 +47,22 @@ def test_a_job_of_a_paused_queue(api: Api) -> None:
                     "holds": True,
                     "message": "its queue 'mail' was paused by ada (deploy)",
                     "facts": {"queue": "mail", "paused_by": "ada", "paused_reason": "deploy"},
+                },
+                {
+                    "gate": "workers",
+                    "holds": False,
+                    "message": "1 worker of its pool 'default' may take it",
+                    "facts": {
+                        "pool": "default",
+                        "queue": "mail",
+                        "name": "work",
+                        "workers": 1,
+                        "places": 1,
+                        "busy": 0,
+                        "other_workers": 0,
+                        "their_names": [],
+                        "on_demand": False,
+                    },
                 },
             ],
             "expected_start": None,

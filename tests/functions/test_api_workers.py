@@ -347,13 +347,14 @@ def tell(worker: Api, worker_id: str = "w-1", **told: Any) -> Answer:
 def test_a_worker_and_what_it_runs_is_shown(api: Api, worker: Api) -> None:
     held(api, worker)
     worker.post("/jobs/j/heartbeat", {"attempt": 1, "progress": {"fraction": 0.25, "message": "page 1"}})
-    assert tell(worker, running=[{"job_id": "j", "attempt": 1}]).status == 200
+    assert tell(worker, names=["work"], running=[{"job_id": "j", "attempt": 1}]).status == 200
     (shown,) = api.get("/workers").body["workers"]
     assert shown == {
         "id": "w-1",
         "kind": "http",
         "pool": "default",
         "queues": [],
+        "names": ["work"],
         "host": "box",
         "version": "",
         "concurrency": 2,

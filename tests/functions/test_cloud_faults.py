@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import ReadTimeoutError  # type: ignore[import-untyped]
 from gateway import Api
@@ -23,6 +23,7 @@ from tidegate_functions.clock.handler import handler as clock
 from tidegate_functions.worker.handler import handler as worker
 
 from support.aws import BUCKET, JOBS, REGISTRY, Cloud
+from support.streams import JobsStream
 from tidegate import JobContext, executor, runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.domain.errors import Unavailable
@@ -115,7 +116,7 @@ class Deployment:
         self.fault.strike(number, kind)
         self.ended.clear()
         self._records: list[dict[str, Any]] = []
-        self._iterator = ""
+        self._stream = JobsStream(self.cloud.clients.dynamodb)
         self.ports: Ports = self.cloud.open(self.urls, self._clients)
         self.app = App(self.ports, Settings(jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls))
 
@@ -173,17 +174,10 @@ class Deployment:
         return []
 
     def _read_stream(self) -> None:
-        streams = boto3.client("dynamodbstreams")
-        if not self._iterator:
-            arn = self.cloud.clients.dynamodb.describe_table(TableName=JOBS)["Table"]["LatestStreamArn"]
-            (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-            asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-            self._iterator = streams.get_shard_iterator(**asked)["ShardIterator"]
-        page = streams.get_records(ShardIterator=self._iterator)
-        self._records += page["Records"]
-        self.ended.update(_ended(record["dynamodb"]) for record in page["Records"])
+        records = self._stream.records()
+        self._records += records
+        self.ended.update(_ended(record["dynamodb"]) for record in records)
         self.ended.pop("", None)
-        self._iterator = page["NextShardIterator"]
 
 
 def _ended(change: dict[str, Any]) -> str:
@@ -224,7 +218,7 @@ ENDS = {"plain": "COMPLETED", "stumbling": "COMPLETED", "large": "COMPLETED", "l
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.adapters.aws.tables.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("tidegate.adapters.aws.tables.time", SimpleNamespace(sleep=lambda _seconds: None))
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
         ("get_stats", "GET", "/stats", None),
+        ("sla_figures", "GET", "/stats/sla", None),
         ("health", "GET", "/health", None),
     ],
 )

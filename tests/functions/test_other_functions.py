@@ -156,6 +156,9 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "expired": 0,
         "retired": 0,
         "fired": 0,
+        "at_risk": 0,
+        "missed_soft": 0,
+        "missed_hard": 0,
         "freed": 0,
         "lag_seconds": 61.0,
     }

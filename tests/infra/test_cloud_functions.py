@@ -23,7 +23,8 @@ COMMON = {
     "POWERTOOLS_LOG_LEVEL",
     "LOG_LEVEL",
 }
-FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters")
+SUPERVISING = ("api", "clock", "changes", "dag")
+FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
 
 
 def test_there_is_one_function_per_folder_and_one_worker_per_pool(template: Synthesised) -> None:
@@ -44,7 +45,8 @@ def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synt
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
-    own |= {"TIDEGATE_SLOTS"} if name == "api" else set()
+    own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
+    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS"} if name == "api" else set()
     assert set(template.environment(name)) == COMMON | own
 
 
@@ -58,6 +60,7 @@ def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> Non
     assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "Tidegate"
     assert set(json.loads(environment["TIDEGATE_POOLS"])) == {"default", "slow"}
     assert environment["TIDEGATE_SLOTS"] == "12"
+    assert settings_from(environment).lambda_pools == {"default", "slow"}
 
 
 def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None:

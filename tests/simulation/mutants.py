@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
+from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
-from tidegate.domain.job import OPEN, ErrorType, Job, State
+from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
 from tidegate.domain.ticket import decode
 from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey
-from tidegate.service import bury, claim, record_changes, tick
+from tidegate.service import bury, claim, deadlines, limits, record_changes, settle, sweep_slots, tick
 
 from . import crash_points, history
 from .watch import Broken
@@ -244,6 +245,81 @@ def _retry_at_once(patch: Patch) -> None:
     patch.setattr(guarded, "retry_if_held", unplaced)
 
 
+def _slots_kept(patch: Patch) -> None:
+    patch.setattr(settle, "leave", lambda ports, job: None)
+    patch.setattr(tick, "sweep_slots", lambda ports, now: sweep_slots.Swept())
+
+
+def _no_sweep(patch: Patch) -> None:
+    patch.setattr(tick, "sweep_slots", lambda ports, now: sweep_slots.Swept())
+
+
+def _always_a_slot(patch: Patch) -> None:
+    real = SqliteSlots.acquire_if_free
+    patch.setattr(SqliteSlots, "acquire_if_free", lambda self, each, name, limit: real(self, each, name, limit + 1))
+
+
+def _slots_of_the_living_freed(patch: Patch) -> None:
+    patch.setattr(sweep_slots, "is_abandoned", lambda holder, job, now: True)
+
+
+def _slot_forgotten(patch: Patch) -> None:
+    real = guarded.reclaim_if_lapsed
+
+    def forgetful(*args: Any) -> GuardedWrite:
+        write = real(*args)
+        return replace(write, values={**write.values, "slot": None})
+
+    patch.setattr(guarded, "reclaim_if_lapsed", forgetful)
+
+
+def _never_confirmed(patch: Patch) -> None:
+    patch.setattr(limits, "_holds_slots", lambda ports, queue, job, name: True)
+
+
+def _parked_for_good(patch: Patch) -> None:
+    patch.setattr(limits, "promote", lambda *args: 0)
+    patch.setattr(sweep_slots, "promote", lambda *args: 0)
+
+
+def _nobody_is_expected(patch: Patch) -> None:
+    patch.setattr(SqliteSlots, "expect", lambda *args: None)
+
+
+def _deadlines_forgotten(patch: Patch) -> None:
+    patch.setattr(record_changes, "_deadline_timers", lambda ports, changes: [])
+
+
+def _started_past_its_deadline(patch: Patch) -> None:
+    _guard(patch, "claim_if_ready", lambda write: replace(write.guard, unstopped_at=None))
+
+
+def _note_shrinks(patch: Patch) -> None:
+    _guard(patch, "note_sla_if_open", lambda write: replace(write.guard, sla_below=None))
+
+
+def _deadline_ends_anything(patch: Patch) -> None:
+    _guard(patch, "end_if_hard_missed", lambda write: replace(write.guard, states=frozenset(State)))
+
+
+def _deadline_ends_again(patch: Patch) -> None:
+    _guard(patch, "end_if_hard_missed", lambda write: replace(write.guard, states=OPEN, sla_below=None))
+
+
+def _deadline_told_early(patch: Patch) -> None:
+    patch.setattr(deadlines, "standing", lambda job, expected_ms, now, ahead=0: Sla.SOFT_MISSED)
+
+
+def _restart_forgets(patch: Patch) -> None:
+    real = guarded.restart_if_ended
+
+    def forgetful(job: Job, now: int) -> GuardedWrite:
+        write = real(job, now)
+        return replace(write, values={**write.values, "sla": Sla.NONE})
+
+    patch.setattr(guarded, "restart_if_ended", forgetful)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -275,5 +351,24 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a change batch is counted again", _batches_counted_again, _caught(B.MISCOUNTED)),
     Mutant("cancel overwrites whatever is there", _cancel_anything, _caught(B.OVERWRITTEN, B.ZOMBIE),
            use_case="cancel a waiting job"),
+    Mutant("slots are never given back", _slots_kept, _caught(B.LITTER, B.LOST), "limits"),
+    Mutant("the clock frees no slot", _no_sweep, _caught(B.LITTER, B.LOST), "limits"),
+    Mutant("one slot too many is granted", _always_a_slot, _caught(B.OVERRUN), "limits"),
+    Mutant("the clock frees slots of running jobs", _slots_of_the_living_freed, _caught(B.OVERRUN), "limits"),
+    Mutant("a job taken over leaves its slot behind", _slot_forgotten, _caught(B.OVERRUN), "limits"),
+    Mutant("a late claim does not ask for its slots again", _never_confirmed, _caught(B.OVERRUN),
+           use_case="start in the only slot"),
+    Mutant("jobs set aside are never woken", _parked_for_good, _caught(B.LOST), "limits"),
+    Mutant("nobody notes that a job waits for a slot", _nobody_is_expected, _caught(B.LOST), "limits"),
+    Mutant("deadlines are never looked at", _deadlines_forgotten, _caught(B.OVERDUE), "deadlines"),
+    Mutant("a job is started past its hard deadline", _started_past_its_deadline, _caught(B.OVERDUE), "deadlines"),
+    Mutant("what is noted of deadlines shrinks", _note_shrinks, _caught(B.OVERWRITTEN),
+           use_case="tick: a job at risk that runs"),
+    Mutant("a hard miss overwrites an ended job", _deadline_ends_anything, _caught(B.OVERWRITTEN),
+           use_case="tick: end a job that runs"),
+    Mutant("a hard miss ends a job that was retried after it", _deadline_ends_again, _caught(B.HASTY),
+           use_case="tick: deadlines of waiting jobs"),
+    Mutant("a miss is told before it is one", _deadline_told_early, _caught(B.HASTY), "deadlines"),
+    Mutant("a restart forgets what was told", _restart_forgets, _caught(B.OVERWRITTEN, B.HASTY), "deadlines"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
-from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
+from tidegate.domain.events import SLA_EVENTS
+from tidegate.domain.guarded import MAX_FAILURES_KEPT, MISSED_HARD, OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
+from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, Sla, State
+from tidegate.domain.queue import Queue
+from tidegate.domain.sla import deadlines, is_stopped
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
 from tidegate.service.claim import CLEAN_UP_TRIES
@@ -41,6 +44,12 @@ class Broken(StrEnum):
     """Nobody started a job in time though somebody could."""
     LITTER = "litter"
     """Tickets or timers were left behind."""
+    OVERRUN = "overrun"
+    """More jobs ran at once than their queue allows."""
+    OVERDUE = "overdue"
+    """A job was started past its hard deadline, or nobody ended it within the bound on recovery."""
+    HASTY = "hasty"
+    """A deadline was told, or acted upon, that was not past, or that had been dealt with."""
     RAISED = "raised"
     """The project raised what nobody expects."""
     MISCOUNTED = "miscounted"
@@ -61,6 +70,8 @@ class Seen:
     holder: Process | None = None
     granted_at: Ms = 0
     """The true time at which the holder last wished for its lease."""
+    runs: int | None = None
+    """The attempt whose handler was last begun."""
     loose_from: Ms | None = 0
     """Since when the job is, or from when it will be, nobody's though it could run; None while somebody has it."""
     busy_then: Ms = 0
@@ -90,6 +101,8 @@ class Watch:
     answered: set[JobKey] = field(default_factory=set)
     erased: set[JobKey] = field(default_factory=set)
     entered: Counter[State] = field(default_factory=Counter)
+    deadlines: Counter[str] = field(default_factory=Counter)
+    """What there was to be told of deadlines, by the names of the figures."""
     worst_recovery: Ms = 0
     worst_under_fire: Ms = 0
     taken_from_the_living: int = 0
@@ -97,6 +110,8 @@ class Watch:
     looked_at: dict[Process, Ms] = field(default_factory=dict)
     """When each worker began to look for a job."""
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
+    limits: dict[Lane, Queue] = field(default_factory=dict)
+    """The lanes with limits, which do not change meanwhile."""
     _idle: int = 0
     _busy: Ms = 0
     _busy_at_calm: Ms = 0
@@ -132,6 +147,7 @@ class Watch:
         seen = self.seen[JobKey(job.tenant, job.id)]
         before = seen.job
         self._check_move(process, seen, before, job)
+        self._check_deadlines(process, before, job)
         if before.state is State.ACTIVE:
             self._check_holder(process, seen, before, job)
         if job.state is State.ACTIVE and job.attempt != before.attempt:
@@ -147,6 +163,23 @@ class Watch:
     def begins(self, process: Process) -> None:
         """A worker starts to look for a job."""
         self.looked_at[process] = self.world.now
+
+    def runs(self, job: Job) -> None:
+        """The handler of an attempt begins. Attempts count as running until they end in the table."""
+        seen = self.seen.get(JobKey(job.tenant, job.id))
+        if seen is None or seen.job.attempt != job.attempt:
+            return  # lost already: it can change nothing any more
+        seen.runs = job.attempt
+        lane = Lane(job.tenant, job.queue)
+        queue = self.limits.get(lane)
+        if queue is None:
+            return
+        running = [each.job for each in self.lanes[lane].values() if _runs(each)]
+        keyed = [each for each in running if each.concurrency_key == job.concurrency_key]
+        if queue.slots is not None and len(running) > queue.slots:
+            self.breaks(Broken.OVERRUN, f"{len(running)} jobs of {job.queue}: {job.id}")
+        if queue.key_slots is not None and job.concurrency_key is not None and len(keyed) > queue.key_slots:
+            self.breaks(Broken.OVERRUN, f"{len(keyed)} jobs of {job.queue}, {job.concurrency_key}: {job.id}")
 
     def lets_go(self, process: Process) -> None:
         """A worker is dead, or done with its job one way or the other."""
@@ -176,6 +209,9 @@ class Watch:
     def check_stalls(self) -> None:
         """Nothing that could run is nobody's for longer than the bound on recovery."""
         for seen in self.open():
+            since = self.world.now - self.recovery_bound
+            if self.calm_from is not None and self.calm_from < since and is_stopped(seen.job, since):
+                self.breaks(Broken.OVERDUE, f"{seen.job.id} is {seen.job.state}, due until {seen.job.hard_sla}")
             stall = self._stall(seen, self.calm_from)
             if stall > self.recovery_bound:
                 text = f"{seen.job.id} is {seen.job.state} at {seen.spot.place} and nobody's for {stall / 1000:.0f} s"
@@ -192,12 +228,17 @@ class Watch:
             if seen.loose_from is not None:
                 seen.loose_from = max(seen.loose_from, self.world.now)
 
+    def _held_up(self, lane: Lane) -> bool:
+        """Whether jobs of a limited lane may have to wait for one that runs."""
+        return lane in self.limits and any(each.job.state is State.ACTIVE for each in self.lanes[lane].values())
+
     def index(self, at: Ms, seen: Seen) -> Spot:
         """Where a job stood in the index at a time."""
         return next((spot for since, spot in reversed(seen.history) if since <= at), OFF)
 
     def _stall(self, seen: Seen, since: Ms | None) -> Ms:
-        if seen.loose_from is None:
+        waits = seen.job.state in WAITING
+        if seen.loose_from is None or (waits and self._held_up(Lane(seen.job.tenant, seen.job.queue))):
             return 0
         if since is None or since <= seen.loose_from:
             return max(0, self.world.now - seen.loose_from - (self.busy() - seen.busy_then))
@@ -218,13 +259,35 @@ class Watch:
         if job.attempt > job.attempts_allowed + (CLEAN_UP_TRIES if job.cancel_requested else 0):
             self.breaks(Broken.UNBOUNDED, f"{job.id} attempt {job.attempt} of {job.attempts_allowed}")
 
+    def _check_deadlines(self, process: Process, before: Job, job: Job) -> None:
+        """What is noted of deadlines only grows and is true; only a miss ends a job. Counts what is to be told."""
+        now, due = process.now(), deadlines(job)
+        name = f"{job.id} {before.sla.name} -> {job.sla.name} by {process.name}"
+        if job.sla < before.sla:
+            self.breaks(Broken.OVERWRITTEN, name)
+        if before.state in TERMINAL:
+            return
+        if job.reason == MISSED_HARD and job.state in TERMINAL and not is_stopped(before, now):
+            self.breaks(Broken.HASTY, f"{name}: ended")
+        missed = max(Sla.AT_RISK, due.missed_at(now))
+        if job.sla > max(before.sla, missed):
+            self.breaks(Broken.HASTY, name)
+        ended = job.completed_at if job.state in TERMINAL else None
+        after = job.sla if ended is None else max(job.sla, due.missed_at(ended))
+        self.deadlines.update(SLA_EVENTS[sla] for sla in due.told(before.sla, after))
+        self.deadlines["met"] += job.state is State.COMPLETED and due.first is not None and after < Sla.SOFT_MISSED
+        if before.failures != job.failures[: len(before.failures)] and len(job.failures) < MAX_FAILURES_KEPT:
+            self.breaks(Broken.OVERWRITTEN, f"{job.id}: a failure is gone from its history")
+
     def _check_holder(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         """Only its holder changes a running job, unless the lease lapsed or all that changes is the wish to stop it."""
         if process is seen.holder and job.attempt == before.attempt:
             return
         same = (job.state, job.attempt, job.lease_until) == (before.state, before.attempt, before.lease_until)
-        if same and process.role == "api":
+        if same and (process.role == "api" or job.sla > before.sla):
             return
+        if job.reason == MISSED_HARD and job.state in TERMINAL:
+            return  # `_check_deadlines` judges it
         name = f"{job.id} attempt {before.attempt} of {seen.holder.name if seen.holder else 'nobody'} by {process.name}"
         lease_until = before.lease_until or 0
         if lease_until > process.now():
@@ -246,6 +309,8 @@ class Watch:
     def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         if before.wake_at is not None and before.wake_at > process.now():
             self.breaks(Broken.EARLY, f"{job.id} by {before.wake_at - process.now()} ms")
+        if before.state in WAITING and is_stopped(before, job.started_at or 0):
+            self.breaks(Broken.OVERDUE, f"{job.id} was started at {job.started_at}, due until {job.hard_sla}")
         stall = self._stall(seen, None)
         name = f"{job.id} attempt {job.attempt} after {stall / 1000:.1f} s"
         if self.start_bound is not None and stall > self.start_bound:
@@ -271,7 +336,7 @@ class Watch:
         if job.state not in WAITING or job.blocked:
             right = place not in (Place.READY, Place.DUE)
         elif job.wake_at is None:
-            right = place is Place.READY and order == job.rank
+            right = place in (Place.READY, Place.PARKED) and order == job.rank
         else:
             right = place is Place.DUE and order in (job.wake_at, job.wake_at + RESCUE_MS)
         if not right:
@@ -294,6 +359,14 @@ class Watch:
             seen.holder = seen.loose_from = None
         elif before.state not in WAITING or before.blocked:
             seen.holder, seen.loose_from, seen.busy_then = None, max(now, job.wake_at or 0), self.busy()
+        if before.state is State.ACTIVE and job.state is not State.ACTIVE:
+            self._slot_left(Lane(job.tenant, job.queue))
+
+    def _slot_left(self, lane: Lane) -> None:
+        """What waited for a slot of a limited lane can start from now on."""
+        for seen in self.lanes[lane].values() if lane in self.limits else ():
+            if seen.loose_from is not None and seen.job.state in WAITING:
+                seen.loose_from, seen.busy_then = max(seen.loose_from, self.world.now), self.busy()
 
     def _recovered(self, seen: Seen) -> None:
         stall = self._stall(seen, self.calm_from)
@@ -301,3 +374,7 @@ class Watch:
             self.worst_under_fire = max(self.worst_under_fire, stall)
         else:
             self.worst_recovery = max(self.worst_recovery, stall)
+
+
+def _runs(seen: Seen) -> bool:
+    return seen.job.state is State.ACTIVE and seen.runs == seen.job.attempt

@@ -73,6 +73,7 @@ class VirtualRunner(Runner):
         except NotFound:
             return Fault(ErrorType.SYSTEM, "the job's data is missing", permanent=True)
         context.log.info("begun")
+        self._cast.watch.runs(attempt.job)
         timeout = min(seconds, max(1.0, attempt.seconds_left))
         pulse = _Pulse()
         self._cast.world.spawn(lambda: self._beats(attempt.job, context, pulse), self._pause())

@@ -26,6 +26,7 @@ from tidegate.domain.why.gate import Gate, GateName
 from tidegate.domain.why.limits import Limits, RateUse, SlotsUse
 from tidegate.domain.why.line import Line, Waiting
 from tidegate.domain.why.waiting import Surroundings
+from tidegate.domain.why.workers import Workforce
 from tidegate.domain.words import counted, duration, listed, shortened
 
 NOW = START_MS
@@ -104,6 +105,15 @@ rates = st.builds(
     period=st.sampled_from(["second", "minute"]),
     ends_at=st.integers(NOW, NOW + 60_000),
 )
+forces = st.builds(
+    Workforce,
+    serving=st.integers(0, 3),
+    places=st.integers(0, 9),
+    busy=st.integers(0, 9),
+    others=st.integers(0, 3),
+    names=st.lists(texts, max_size=8).map(tuple),
+    on_demand=st.booleans(),
+)
 queues = st.builds(
     lambda paused, by, reason: replace(MAIL, paused=paused, paused_by=by, paused_reason=reason),
     st.booleans(),
@@ -120,6 +130,7 @@ def surroundings(draw: st.DrawFn) -> Surroundings:
         before=draw(st.none() | befores),
         line=draw(st.none() | lines),
         limits=Limits(draw(st.none() | uses), draw(st.none() | uses), draw(st.none() | rates)),
+        workers=draw(st.none() | forces),
         pool=draw(st.none() | pools),
     )
 
@@ -282,6 +293,34 @@ def test_a_full_queue_starts_its_next_job_when_one_lately_did() -> None:
     full = Limits(slots=SlotsUse(1, ("a",)))
     assert explain(make_job("j"), around(line=Line(0, True, (), 6, 60), limits=full)).expected_start == NOW + 10_000
     assert explain(make_job("j"), around(line=Line(0, True), limits=full)).expected_start is None
+
+
+@pytest.mark.parametrize(
+    ("force", "holds", "message"),
+    [
+        (Workforce(0, 0, 0, 0, (), False), True, "no worker of its pool 'default' was seen in the last minute"),
+        (Workforce(0, 0, 0, 0, (), True), False, "was seen in the last minute; its ticket starts one"),
+        (
+            Workforce(0, 0, 0, 2, ("extract", "train"), True),
+            True,
+            "none of the 2 workers of its pool 'default' serves jobs named 'send' of queue 'mail' (they serve extract ",
+        ),
+        (Workforce(2, 4, 4, 1, (), False), True, "all 4 places of the workers that serve it are taken"),
+        (Workforce(2, 4, 4, 1, (), True), False, "2 workers of its pool 'default' may take it"),
+        (Workforce(1, 4, 3, 0, (), False), False, "1 worker of its pool 'default' may take it"),
+    ],
+)
+def test_workers_that_serve_a_job(force: Workforce, holds: bool, message: str) -> None:
+    found = gate(explain(make_job("j"), around(workers=force)), GateName.WORKERS)
+    assert found.holds is holds
+    assert message in found.message
+
+
+def test_nobody_knows_when_a_worker_comes_but_when_one_gets_free() -> None:
+    gone, busy = Workforce(0, 0, 0, 0, (), False), Workforce(1, 1, 1, 0, (), False)
+    line = Line(0, True, (), 6, 60)
+    assert explain(make_job("j"), around(workers=gone, line=line)).expected_start is None
+    assert explain(make_job("j"), around(workers=busy, line=line)).expected_start == NOW + 10_000
 
 
 def test_a_pool_serves_better_bands_first() -> None:

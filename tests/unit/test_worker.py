@@ -233,7 +233,7 @@ def test_a_worker_tells_of_itself_and_says_good_bye(home: Home) -> None:
     job = home.submit()
     told = threading.Event()
     runner = home.runner(work=lambda context: told.wait(10))
-    about = describe("w-1", kind="embedded", pool="default", version="1", concurrency=1)
+    about = describe("w-1", kind="embedded", pool="default", version="1", names=runner.names, concurrency=1)
     presence = Presence(
         about,
         home.ports.workers.put,
@@ -250,17 +250,26 @@ def test_a_worker_tells_of_itself_and_says_good_bye(home: Home) -> None:
         assert time.monotonic() < end
         time.sleep(0.02)
     assert [run.id for run in found] == [job.id]
+    assert [seen.worker.names for seen in list_workers(home.ports, ADMIN)] == [("work",)]
     told.set()
     working.join(10)
     presence.stop()
     assert list_workers(home.ports, ADMIN) == []
 
 
+def test_a_worker_of_too_many_names_tells_of_none() -> None:
+    names = [f"n{number:03}" for number in range(101)]
+    told = [describe("w", kind="pull", pool="default", version="", names=names[:some]).names for some in (100, 101)]
+    assert [len(each) for each in told] == [100, 0]
+
+
 def test_a_lambda_tells_of_itself_once_a_minute_when_a_job_starts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Worker] = []
     now = [1_000.0]
     monkeypatch.setattr("tidegate.execution.presence.time.monotonic", lambda: now[0])
-    presence = Presence(describe("l-1", kind="lambda", pool="default", version=""), told.append, list, every=60)
+    presence = Presence(
+        describe("l-1", kind="lambda", pool="default", version="", names=()), told.append, list, every=60
+    )
     runner = Runner(
         home.ports, executors(work=lambda context: 1), worker_id="l-1", lease_seconds=10, on_start=presence.starts
     )
@@ -275,7 +284,7 @@ def test_trouble_with_telling_stands_in_nobodys_way(home: Home) -> None:
     def fail(_: Worker) -> None:
         raise Unavailable("throttled")
 
-    presence = Presence(describe("w-1", kind="pull", pool="default", version=""), fail, list)
+    presence = Presence(describe("w-1", kind="pull", pool="default", version="", names=()), fail, list)
     job = home.submit()
     runner = Runner(
         home.ports, executors(work=lambda context: 1), worker_id="w-1", lease_seconds=10, on_start=presence.starts

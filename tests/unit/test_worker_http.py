@@ -29,7 +29,7 @@ from tidegate.ports import Timer
 from tidegate.service.control import cancel
 from tidegate.service.read_log import read_log
 from tidegate.service.runs import get_run, submit_dag
-from tidegate.service.tick import check_leases
+from tidegate.service.tick import check_timers
 from tidegate.service.workers import list_workers
 from tidegate.worker.budget import Budget
 from tidegate.worker.claims import ClaimLoop
@@ -290,12 +290,12 @@ def test_a_server_that_waits_less_is_asked_without_waiting(client: WorkClient, h
 
 
 def test_a_worker_over_http_tells_of_itself(home: Home, client: WorkClient) -> None:
-    about = describe("box:1", kind="http", pool="default", version="1.2", queues=["b", "a"], concurrency=3)
+    about = describe("box:1", kind="http", pool="default", version="1.2", names=["t"], queues=["b", "a"], concurrency=3)
     tell(client, about)
     (seen,) = list_workers(home.ports, ADMIN)
     worker = seen.worker
     assert (worker.id, worker.kind, worker.tenant, worker.queues) == ("box:1", "http", "main", ("a", "b"))
-    assert (worker.concurrency, worker.version) == (3, "1.2")
+    assert (worker.concurrency, worker.version, worker.names) == (3, "1.2", ("t",))
 
 
 def test_a_lost_lease_is_an_error_of_its_own(home: Home, client: WorkClient) -> None:
@@ -398,9 +398,9 @@ def test_the_next_worker_cleans_up_after_one_that_vanished(home: Home, client: W
     cancel(home.ports, ADMIN, job.id)
     lapses = home.job(job.id).lease_until or 0
     home.ports.timers.set([Timer(lapses, job.tenant, job.id, 1)])
-    assert [check_leases(home.ports, lapses + later) for later in (1, 59_999)] == [1, 0]
+    assert [check_timers(home.ports, lapses + later).recovered for later in (1, 59_999)] == [1, 0]
     assert home.job(job.id).state is State.ACTIVE, "who bears its ticket comes first"
-    check_leases(home.ports, lapses + 60_000)
+    check_timers(home.ports, lapses + 60_000)
     assert home.job(job.id).state is State.RETRY
     serve_http(client, Executor("work", raises(AssertionError()), on_cancel=lambda job: seen.append(job.attempt)))
     done = home.job(job.id)

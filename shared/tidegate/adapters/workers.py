@@ -20,4 +20,5 @@ def load(text: str) -> Worker:
     """The worker in a text that `dump` made."""
     values = json.loads(text)
     running = tuple(Held(*held) for held in values["running"])
-    return Worker(**{**values, "queues": tuple(values["queues"]), "running": running})
+    lists = {name: tuple(values[name]) for name in ("queues", "names")}
+    return Worker(**{**values, **lists, "running": running})

@@ -83,6 +83,11 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
 def _optional_facts(job: Job) -> Iterator[tuple[str, str]]:
     if job.start_after is not None:
         yield "Start after", moment(job.start_after)
+    for label, deadline in (("Soft SLA", job.soft_sla), ("Hard SLA", job.hard_sla)):
+        if deadline is not None:
+            yield label, moment(deadline)
+    if job.sla is not None:
+        yield "SLA", job.sla.replace("_", " ")
     if job.tags:
         yield "Tags", ", ".join(job.tags)
     if job.metadata:

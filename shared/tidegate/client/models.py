@@ -54,6 +54,8 @@ class Job:
     start_after: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    sla: str | None = None
+    """How it stands to its deadlines: `in_time`, `at_risk`, `met`, `soft_missed` or `hard_missed`; None without any."""
     concurrency_key: str | None = None
     unique_key: str | None = None
     policy: str | None = None
@@ -111,6 +113,10 @@ class Queue:
     keep_seconds: float | None = None
     ordering: str = "strict"
     aging_seconds: float | None = None
+    age_floor_seconds: float | None = None
+    soft_sla_seconds: float | None = None
+    hard_sla_seconds: float | None = None
+    on_hard_miss: str = "expire"
     paused: bool = False
     paused_by: str | None = None
     paused_reason: str | None = None

@@ -42,6 +42,7 @@ class Worker:
     kind: str
     pool: str = "default"
     queues: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     host: str = ""
     version: str = ""
     concurrency: int = 1
@@ -59,6 +60,7 @@ class Worker:
             kind=text_of(wire["kind"]),
             pool=text_of(wire["pool"]),
             queues=tuple(wire.get("queues") or ()),
+            names=tuple(wire.get("names") or ()),
             host=wire.get("host") or "",
             version=wire.get("version") or "",
             concurrency=int(wire.get("concurrency") or 1),

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -83,6 +83,11 @@ class AttemptRunner:
         self._gather = Executor(GATHER, self._gathered)
         self._lease_seconds = lease_seconds
         self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the jobs that it has handlers for."""
+        return self._executors.keys()
 
     @property
     def running(self) -> Job | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Job, Ms
 from tidegate.ports import Held, Worker
-from tidegate.service.workers import held_by
+from tidegate.service.workers import MAX_NAMES, held_by
 
 _log = logging.getLogger("tidegate.worker")
 TELL_SECONDS = 20.0
@@ -92,15 +92,23 @@ class Presence:
 
 
 def describe(
-    worker_id: str, *, kind: str, pool: str, version: str, queues: Iterable[str] = (), concurrency: int = 1
+    worker_id: str,
+    *,
+    kind: str,
+    pool: str,
+    version: str,
+    names: Iterable[str],
+    queues: Iterable[str] = (),
+    concurrency: int = 1,
 ) -> Worker:
     """What this process says of itself as a worker that starts now; see `Worker` for the words."""
-    now = _now_ms()
+    now, told = _now_ms(), tuple(sorted(names))
     return Worker(
         id=worker_id,
         kind=kind,
         pool=pool,
         queues=tuple(sorted(queues)),
+        names=told if len(told) <= MAX_NAMES else (),
         host=socket.gethostname(),
         version=version,
         concurrency=concurrency,

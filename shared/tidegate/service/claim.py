@@ -15,6 +15,7 @@ from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.queue import Queue
+from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
@@ -206,7 +207,10 @@ def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
 
 
 def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
-    """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
+    """What to do with a job that could not simply be claimed: reclaim, bury, expire or stop it if that is due."""
+    if is_stopped(job, now):
+        stopped = _try(ports, guarded.end_if_hard_missed(job, now))
+        return _ended(ports, stopped) if job.state is State.ACTIVE else stopped
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):

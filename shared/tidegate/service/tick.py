@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite
-from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
-from tidegate.ports import JobKey, Ports, Timer
+from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
 from .announce import announce, remember_lanes, send_tickets
 from .claim import CLEAN_UP_TRIES
+from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
 from .limits import free_slots, leave
 from .policies import queue_named
@@ -24,6 +25,8 @@ from .supervise import check_deadlines, check_runs
 from .sweep_slots import sweep_slots
 
 _PAGE = 200
+_PAGES = 50
+"""Of each part of one tick, so that all parts get their turn: 10,000 jobs; the next tick goes on."""
 _LANE_HEAD = 25
 _MINUTE_MS = 60_000
 _LOST_AFTER_MS = 60_000
@@ -47,6 +50,10 @@ class Ticked:
     retired: int = 0
     fired: int = 0
     """Jobs made by schedules."""
+    at_risk: int = 0
+    """Jobs noted as at risk of missing their first deadline; `missed_soft` and `missed_hard` likewise."""
+    missed_soft: int = 0
+    missed_hard: int = 0
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -58,8 +65,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     now = ports.now()
     until = now + round(period_seconds * 1000)
     fired = fire_schedules(ports, until)
-    done = replace(wake_due(ports, now, until), fired=len(fired))
-    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
+    woken = wake_due(ports, now, until)
+    done = check_timers(ports, now)
+    done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         swept = sweep_slots(ports, now)
@@ -73,7 +81,10 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
 def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     """Send a ticket for every delayed job whose time comes until `by`; those whose time has come get in line."""
     woken = expired = 0
-    while keys := ports.jobs.due(by, _PAGE):
+    for _ in range(_PAGES):
+        keys = ports.jobs.due(by, _PAGE)
+        if not keys:
+            break
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
@@ -91,23 +102,37 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     return Ticked(woken=woken, expired=expired)
 
 
-def check_leases(ports: Ports, now: Ms) -> int:
-    """Put every running job whose lease ran out back in line with a ticket, or end it if it may not run again.
+def check_timers(ports: Ports, now: Ms) -> Ticked:
+    """Look at every job whose time to be looked at has come.
 
-    In line it is found by whoever looks for work: also by workers that take no tickets.
+    One whose lease ran out is put back in line with a ticket, or ended if it may not run again: in line it is found
+    by whoever looks for work, also by workers that take no tickets. What a job has come to with its deadlines is
+    noted. The next looks are set before these are cleared, so that a crash forgets none.
     """
-    recovered = 0
-    while timers := ports.timers.due(now, _PAGE):
+    done = Ticked()
+    for _ in range(_PAGES):
+        timers = ports.timers.due(now, _PAGE)
+        if not timers:
+            break
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
-        held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
+        found = [(timer, job) for timer, job in zip(timers, jobs, strict=True) if job is not None]
+        held = [job for timer, job in found if _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
         moved = _recovered(ports, lapsed, now)
-        ports.timers.set([_next_timer(job, now) for job in held if _key(job) not in moved])
+        timed = {_key(job): job for timer, job in found if timer.attempt == DEADLINES}
+        noted, again = look_at_deadlines(ports, list(timed.values()), now)
+        ports.timers.set([*again, *(_next_timer(job, now) for job in held if _key(job) not in moved)])
         ports.timers.clear(timers)
-        recovered += len(lapsed)
+        done = replace(
+            done,
+            recovered=done.recovered + len(lapsed),
+            at_risk=done.at_risk + noted[Sla.AT_RISK],
+            missed_soft=done.missed_soft + noted[Sla.SOFT_MISSED],
+            missed_hard=done.missed_hard + noted[Sla.HARD_MISSED],
+        )
         if len(timers) < _PAGE:
             break
-    return recovered
+    return done
 
 
 def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:

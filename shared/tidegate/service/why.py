@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import end_of, node_job_id, node_of_item
+from tidegate.domain.dag.run import GATHER, end_of, node_job_id, node_of_item
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.limits import Semaphore, parse_holder, window_end, window_of
@@ -20,12 +20,14 @@ from tidegate.domain.why.explain import Why, explain
 from tidegate.domain.why.limits import Limits, RateUse, SlotsUse
 from tidegate.domain.why.line import Line, Waiting
 from tidegate.domain.why.waiting import Surroundings
-from tidegate.ports import Ports
+from tidegate.domain.why.workers import Workforce
+from tidegate.ports import Ports, Worker
 
 from .control import visible_job
 from .policies import queue_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields
 from .release import Engine, entries_of
+from .workers import ALIVE_MS
 
 KEY_COUNTED = 100
 LINE_COUNTED = 1_000
@@ -55,6 +57,7 @@ def surroundings(ports: Ports, job: Job) -> Surroundings:
         before=_before(ports, job),
         line=_line(ports, job, now) if ready else None,
         limits=_limits(ports, job, queue, now) if ready and queue is not None else Limits(),
+        workers=_workers(ports, job, now),
         pool=_pool(ports, job) if ready else None,
     )
 
@@ -145,6 +148,30 @@ def _limits(ports: Ports, job: Job, queue: Queue, now: Ms) -> Limits:
 def _slots(ports: Ports, semaphore: Semaphore, limit: int) -> SlotsUse:
     holders = sorted(ports.slots.get(semaphore).holders)
     return SlotsUse(limit, tuple(parse_holder(each).job_id for each in holders))
+
+
+def _workers(ports: Ports, job: Job, now: Ms) -> Workforce:
+    """Who would take the job, as the workers of its pool last said."""
+    alive = [
+        worker
+        for worker in ports.workers.list(now - ALIVE_MS)
+        if not worker.stopped and worker.pool == job.pool and worker.tenant in ("", job.tenant)
+    ]
+    serving = [worker for worker in alive if _serves(worker, job)]
+    others = [worker for worker in alive if worker not in serving]
+    return Workforce(
+        serving=len(serving),
+        places=sum(worker.concurrency for worker in serving),
+        busy=sum(len(worker.running) for worker in serving),
+        others=len(others),
+        names=tuple(sorted({name for worker in others for name in worker.names})),
+        on_demand=job.pool in ports.lambda_pools,
+    )
+
+
+def _serves(worker: Worker, job: Job) -> bool:
+    known = not worker.names or job.name in worker.names or job.name == GATHER
+    return known and (not worker.queues or job.queue in worker.queues)
 
 
 def _pool(ports: Ports, job: Job) -> Waiting | None:

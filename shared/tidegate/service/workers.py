@@ -19,6 +19,8 @@ ALIVE_MS = 60_000
 MAX_RUNNING = 100
 """Attempts that one worker tells of."""
 MAX_TEXT = 128
+MAX_NAMES = 100
+"""Names of handlers that one worker tells of; one with more does not tell of any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -76,7 +76,7 @@ def _run_in_home(app: App, options: WorkerOptions) -> int:
     crew.runners = runners
     kind = "pull" if app.settings.data is None else "embedded"
     presence = Presence(
-        _about(options, worker_id, kind),
+        _about(options, worker_id, kind, runners[0].names),
         app.ports.workers.put,
         crew.running,
         now=app.ports.now,
@@ -121,17 +121,18 @@ def _run_over_http(options: WorkerOptions) -> int:
             for runner in runners:
                 runner.lease_lasts(seconds)
 
-        presence = Presence(_about(options, worker_id, "http"), partial(tell, client), crew.running)
+        presence = Presence(_about(options, worker_id, "http", executors), partial(tell, client), crew.running)
         crew.loops = [ClaimLoop(HttpSource(client, options, worker_id, lease_lasts), runners, budget, _nothing)]
         return crew.work(presence, budget, _nothing)
 
 
-def _about(options: WorkerOptions, worker_id: str, kind: str) -> Worker:
+def _about(options: WorkerOptions, worker_id: str, kind: str, names: Collection[str]) -> Worker:
     return describe(
         worker_id,
         kind=kind,
         pool=options.pool,
         version=__version__,
+        names=names,
         queues=options.queues,
         concurrency=options.concurrency,
     )

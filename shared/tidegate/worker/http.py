@@ -224,6 +224,7 @@ def tell(client: WorkClient, worker: Worker) -> None:
         {
             "pool": worker.pool,
             "queues": list(worker.queues),
+            "names": list(worker.names),
             "host": worker.host,
             "version": worker.version,
             "concurrency": worker.concurrency,

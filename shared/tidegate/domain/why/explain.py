@@ -58,7 +58,9 @@ def _expected_start(job: Job, gates: Sequence[Gate], around: Surroundings) -> Ms
     earliest, line, limits = max(around.now, job.wake_at or 0), around.line, around.limits
     if limits.rate is not None and limits.rate.full:
         earliest = max(earliest, limits.rate.ends_at)
-    full = any(slots is not None and slots.full for slots in (limits.slots, limits.key))
+    if around.workers is not None and around.workers.absent:
+        return None
+    full = any(each is not None and each.full for each in (limits.slots, limits.key, around.workers))
     first = (line.ahead if line is not None else 0) + full
     if not first:
         return earliest

@@ -35,6 +35,8 @@ class GateName(StrEnum):
     """The most jobs of its queue with its key that run at once."""
     RATE = "rate"
     """The most jobs of its queue that start in one window of time."""
+    WORKERS = "workers"
+    """The workers that serve it."""
     POOL = "pool"
     """Tickets of better bands in its pool, of whatever queue."""
     LEASE = "lease"

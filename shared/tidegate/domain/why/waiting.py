@@ -13,6 +13,7 @@ from .before import Before, upstream
 from .gate import Gate, GateName
 from .limits import Limits, limited
 from .line import Line, Waiting, in_line, pool_busy
+from .workers import Workforce, manned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Surroundings:
     before: Before | None = None
     line: Line | None = None
     limits: Limits = field(default_factory=Limits)
+    workers: Workforce | None = None
     pool: Waiting | None = None
 
 
@@ -40,6 +42,8 @@ def gates_of(job: Job, around: Surroundings) -> Iterator[Gate]:
     if around.line is not None:
         yield in_line(job, around.line)
     yield from limited(job, around.limits, around.now)
+    if around.workers is not None:
+        yield manned(job, around.workers)
     if around.pool is not None:
         yield pool_busy(job, around.pool)
 
