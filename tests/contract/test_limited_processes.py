@@ -78,4 +78,5 @@ def test_of_one_slot_never_two_jobs_run_in_several_processes(tmp_path: Path) -> 
     assert {job.state for job in ended} == {State.COMPLETED}
     assert not (tmp_path / "overlaps").exists()
     assert held(home.ports) == {}
+    assert len({job.worker_id for job in ended}) > 1, "several processes had a share"
     home.close()

@@ -103,6 +103,18 @@ def test_one_signs_in_with_a_token_and_out_again(window: Browser, server: Server
     assert window.errors() == []
 
 
+def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Server, client: Client) -> None:
+    (job_id,) = waiting(client, "watched", name="slow", data={"seconds": 3})
+    visit(browser, server, f"/jobs/{job_id}")
+    browser.find(".lead .state", "Waiting")
+    client.resume_queue("watched")
+    browser.find(".lead .state", "Running")
+    browser.find(".live-progress", "step")
+    browser.find(".lead .state", "Completed")
+    browser.find(".json", "finished")
+    assert browser.texts(".attempts + table tbody tr td:nth-child(2)") == ["Completed"]
+
+
 def test_a_running_job_tells_its_log_and_is_cancelled(browser: Browser, server: Server, client: Client) -> None:
     job = client.submit("talk", {"lines": 30, "seconds": 2})
     visit(browser, server, f"/jobs/{job.id}")
