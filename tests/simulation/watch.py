@@ -377,8 +377,10 @@ class Watch:
 
     def _had_no_excuse(self, process: Process) -> bool:
         """Whether all went well for a worker since it began to look for a job, but for one failed call at most."""
-        failed, held_up = self.troubles_then.get(process, (0, 0))
-        return process.alive and not self.world.over and process.held_up == held_up and process.failed <= failed + 1
+        if process not in self.troubles_then or not process.alive or self.world.over:
+            return False
+        failed, held_up = self.troubles_then[process]
+        return process.held_up == held_up and process.failed <= failed + 1
 
     def _recovered(self, seen: Seen) -> None:
         stall = self._stall(seen, self.calm_from)
