@@ -69,6 +69,8 @@ class Change:
     was_delayed: bool = False
     is_delayed: bool = False
     """Whether it waited, or waits, for a time of its own."""
+    awaited: bool = False
+    """Whether a task of Step Functions waits for the job's end."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
     created_at: Ms = 0
