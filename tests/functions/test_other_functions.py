@@ -225,7 +225,8 @@ def test_a_batch_that_comes_twice_is_counted_once(app: runtime.App) -> None:
     assert app.ports.figures.read("main", "states") == {"COMPLETED": 1, "ACTIVE": 1}
     hour = app.ports.figures.read("main", "hour#2026-01-31T12")
     starts = {"s0#default": 2, "f0#default": 1_769_860_801_000}
-    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts}
+    slots = {"completed0": 1, "d58": 1}
+    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts, **slots}
 
 
 def test_only_what_still_runs_at_the_end_of_a_batch_is_watched(app: runtime.App) -> None:

@@ -137,6 +137,9 @@ class FakeServer:
             return self.ok(sla={**row, "queues": [{"queue": "reports", **row}]})
         return self.ok(stats=self.stats)
 
+    def get_whoami(self, *_: Any) -> httpx.Response:
+        return self.ok(tenant="main", user="ada", scopes=["read", "submit"], stage="prod", version="0.1.0")
+
     def get_queues(self, _: Any, __: Any, name: str | None = None) -> httpx.Response:
         if name is None:
             return self.ok(queues=list(self.queues.values()))
@@ -473,6 +476,13 @@ def test_no_color_is_honoured_on_a_terminal(server: FakeServer, run: Run, monkey
     run("list")
     codes = {code for found in re.findall(r"\x1b\[([0-9;]*)m", screen.getvalue()) for code in found.split(";")}
     assert codes <= {"", "0", "1"}
+
+
+def test_whoami_tells_user_tenant_scopes_and_server(run: Run) -> None:
+    code, out, _ = run("whoami", "--url", "http://tidegate.test")
+    assert code == 0
+    assert out == "ada of main: read submit\nhttp://tidegate.test, stage prod, version 0.1.0\n"
+    assert json.loads(run("whoami", "--json")[1])["scopes"] == ["read", "submit"]
 
 
 def test_stats_prints_the_layout_of_the_job_queue_guide(run: Run) -> None:
