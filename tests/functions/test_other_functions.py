@@ -24,6 +24,7 @@ from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.domain.job import State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Timer, Token
+from tidegate.service import tick as service
 from tidegate.service.tokens import new_token, revoke_token
 
 
@@ -165,6 +166,20 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
     found = home.receive()
     assert found is not None
     assert job.id in found.body
+
+
+def test_a_tick_that_fails_in_part_tells_its_figures_and_fails(
+    cloud: runtime.App, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gauges do not depend on every part; and EventBridge calls a failed function once more."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(service, "retire", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        tick(clock_event(home), None)
+    assert '"ClockLag"' in capsys.readouterr().out
 
 
 def test_each_tick_looks_ahead_until_the_next(app: runtime.App, home: Home) -> None:

@@ -63,7 +63,7 @@ def pause_queue(ports: Ports, caller: Caller, name: str, reason: str | None) -> 
 
 
 def resume_queue(ports: Ports, caller: Caller, name: str) -> Queue:
-    """Start jobs of the queue again: its first ones at once, by fresh tickets; those put off come back by themselves."""
+    """Start jobs of the queue again: its first ones at once, by fresh tickets; the others come back by themselves."""
     resumed = {"paused": False, "paused_by": None, "paused_reason": None}
     queue = _change(ports, caller, name, lambda seen: replace(seen, **resumed), must_exist=True)
     ready = ports.jobs.head(Lane(caller.tenant, name), _WOKEN)
