@@ -200,14 +200,20 @@ def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) ->
     browser.find("td", "revoked")
 
 
+def turn_page(browser: Browser, button: str) -> None:
+    """Press a button of the pager and wait until other rows are shown."""
+    first = ".rows tbody tr:first-child a.mono"
+    before = browser.texts(first)
+    browser.click(".pager button", button)
+    browser.until(lambda: browser.texts(first) != before, "another page")
+
+
 def test_ten_thousand_jobs_are_paged_through(browser: Browser, server: Server, client: Client) -> None:
     waiting(client, "ocean", 10_000)
     visit(browser, server, "/jobs?queue=ocean")
     browser.find(".head .note", "1–50 of 10,000")
     for _ in range(3):
-        before = browser.texts(".rows tbody tr:first-child a.mono")
-        browser.click(".pager button", "Older")
-        browser.until(lambda seen=before: browser.texts(".rows tbody tr:first-child a.mono") != seen, "another page")
+        turn_page(browser, "Older")
     browser.find(".head .note", "151–200 of 10,000")
     browser.click(".pager button", "Newer")
     browser.find(".head .note", "101–150 of 10,000")
