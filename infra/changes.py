@@ -74,7 +74,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
             # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )
