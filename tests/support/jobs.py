@@ -84,5 +84,6 @@ FULL: Mapping[str, Any] = {
     "slot": "qk.1.ff.x",
     "claim_token": "1f",
     "counted": True,
+    "task_token": "AAAAKgAAAAIAAAAA",
 }
 """A value for every field that has a default, none of them the default."""
