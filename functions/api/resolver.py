@@ -16,6 +16,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 from . import (
     aliases,
     attempts,
+    audit,
     dags,
     errors,
     events,
@@ -45,6 +46,7 @@ _ROUTERS = (
     pipeline.router,
     maintenance.router,
     tokens.router,
+    audit.router,
     workers.router,
     attempts.router,
     aliases.router,

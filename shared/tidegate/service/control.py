@@ -15,6 +15,7 @@ from tidegate.domain.uniqueness import stands_in_way, takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
 from .announce import announce, remember_lanes
+from .audit import Act, audited
 from .expectations import Expectations
 from .log_chunks import log_eraser
 from .payloads import with_payloads
@@ -46,6 +47,15 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
 
     Raises NotFound, WrongState when it has ended otherwise. Cancelling again changes nothing.
     """
+    return _cancel(ports, caller, job_id, reason, Act(ports, caller, "job.cancel", job_id, reason=reason))
+
+
+def cancel_by_rule(ports: Ports, caller: Caller, job_id: str, reason: str) -> Job:
+    """`cancel` as a schedule or a unique key has it done: no act of a person, so it is not in the audit log."""
+    return _cancel(ports, caller, job_id, reason, None)
+
+
+def _cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None, act: Act | None) -> Job:
     caller.require(Scope.SUBMIT)
     why = reason or f"cancelled by {caller.user}"
 
@@ -58,7 +68,7 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
             return guarded.request_cancel_if_active(job, why, ports.now())
         raise WrongState(f"job '{job_id}' has ended: {job.state}", job_id=job_id, state=str(job.state))
 
-    return _change(ports, caller, job_id, write)
+    return _change(ports, caller, job_id, write, act)
 
 
 def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
@@ -76,7 +86,7 @@ def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
         remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now())
 
-    job = _change(ports, caller, job_id, write)
+    job = _change(ports, caller, job_id, write, Act(ports, caller, "job.retry", job_id))
     announce(ports, [job])
     return job
 
@@ -92,7 +102,7 @@ def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Jo
         rank = rank_now(queue, job, priority, Expectations(ports))
         return guarded.move_if_waiting(job, priority, rank, ports.now())
 
-    job = _change(ports, caller, job_id, write)
+    job = _change(ports, caller, job_id, write, Act(ports, caller, "job.reprioritise", job_id, priority=priority))
     announce(ports, [job])
     return job
 
@@ -102,6 +112,8 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     caller.require(Scope.SUBMIT)
     job = visible_job(ports, caller, job_id)
     erase_log = log_eraser(ports, job)
+    if job.state in TERMINAL:
+        audited(ports, caller, "job.erase", job_id, state=job.state.value, owner=job.owner)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
@@ -129,13 +141,17 @@ def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:
     return job
 
 
-def _change(ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None]) -> Job:
+def _change(
+    ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None], act: Act | None
+) -> Job:
     """Apply the write that fits the job as it is, looking again when it changed meanwhile."""
     for _ in range(_TRIES):
         job = visible_job(ports, caller, job_id)
         wanted = write(job)
         if wanted is None:
             return job
+        if act is not None:
+            act.note()
         (outcome,) = ports.jobs.apply([wanted])
         if outcome.applied and outcome.job is not None:
             return outcome.job
