@@ -17,10 +17,12 @@ from . import (
     aliases,
     attempts,
     audit,
+    bulk,
     dags,
     errors,
     events,
     health,
+    identity,
     jobs,
     maintenance,
     pipeline,
@@ -36,6 +38,7 @@ from . import (
 
 _ROUTERS = (
     jobs.router,
+    bulk.router,
     records.router,
     why.router,
     dags.router,
@@ -51,6 +54,7 @@ _ROUTERS = (
     attempts.router,
     aliases.router,
     health.router,
+    identity.router,
 )
 
 

@@ -100,8 +100,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
-        """The best ready jobs of a lane, best first. May lag behind `apply` by seconds: re-check by claiming."""
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+        """The best ready jobs of a lane with this rank or a later one, best first.
+
+        May lag behind `apply` by seconds: re-check by claiming.
+        """
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """The best jobs of a lane that wait for a slot of their concurrency key, best first. May lag like `head`."""
@@ -692,6 +695,8 @@ class Ports:
     """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    policy_seconds: float = 0.0
+    """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     close: Callable[[], object] = _nothing

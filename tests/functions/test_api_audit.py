@@ -58,6 +58,18 @@ def test_acts_are_told_newest_first_and_submissions_are_not_among_them(client: C
     assert [entry.number for entry in client.audit(max_entries=2)] == [5, 4]
 
 
+@pytest.mark.usefixtures("api")
+def test_an_act_on_several_jobs_is_one_entry_that_names_those_it_was_done_to(client: Client) -> None:
+    for job_id in ("a", "b"):
+        client.submit("work", job_id=job_id)
+    bulk = {"action": "priority", "job_ids": ["a", "missing", "b"], "priority": 9}
+    assert OPERATOR.post("/jobs/bulk", bulk).body["done"] == ["a", "b"]
+    assert OPERATOR.post("/jobs/bulk", {"action": "cancel", "job_ids": ["missing"]}).body["done"] == []
+    (entry,) = client.audit()
+    assert (entry.action, entry.target) == ("job.reprioritise", "")
+    assert entry.details == {"priority": 9, "targets": ["a", "b"]}
+
+
 @pytest.mark.usefixtures("acts")
 def test_a_whole_log_is_found_whole_and_goes_on_from_a_noted_head(client: Client) -> None:
     first = client.verify_audit()

@@ -32,6 +32,14 @@ class Act:
         """Details that are known only now."""
         self._details |= details
 
+    def note_on(self, targets: Sequence[str]) -> None:
+        """`note` for an act on these things at once: one entry, whatever their number."""
+        if len(targets) == 1:
+            self._target = targets[0]
+        else:
+            self.about(targets=list(targets))
+        self.note()
+
     def note(self) -> None:
         """Write it down unless that was done. Raises Unavailable, and then nothing may be done."""
         if not self._noted:
