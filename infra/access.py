@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -112,9 +112,11 @@ def supervise(state_machine: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["states:StartExecution"], resources=[state_machine])
 
 
-def answer(state_machine: str) -> iam.PolicyStatement:
-    """Allow a supervisor that waits to be told what it waits for."""
-    return iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
+def answer(state_machine: str, waiting: Sequence[str]) -> list[iam.PolicyStatement]:
+    """Allow supervisors to be told what they wait for, and the tasks of other machines that wait for jobs."""
+    own = iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
+    actions = ["states:SendTaskSuccess", "states:SendTaskFailure"]
+    return [own, *([iam.PolicyStatement(actions=actions, resources=list(waiting))] if waiting else [])]
 
 
 def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:

@@ -131,6 +131,7 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
         environment={
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
             **stores.supervision(),
+            **({"TIDEGATE_CALLS_BACK": "1"} if stores.waiting_machines else {}),
             "TIDEGATE_LAMBDA_POOLS": ",".join(pool.config.name for pool in stores.pools if pool.config.handlers),
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
@@ -148,7 +149,7 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
             *access.announce(stores.bus),
             access.supervise(stores.state_machine),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
         ],
     )
 

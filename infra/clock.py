@@ -78,6 +78,6 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
             *access.announce(stores.bus),
             access.supervise(stores.state_machine),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
         ],
     )

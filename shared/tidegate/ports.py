@@ -463,13 +463,20 @@ class Dags(Protocol):
 
 
 class Supervisors(Protocol):
-    """Who watches over each run, beside the clock: in the cloud one execution of a state machine."""
+    """State machines of Step Functions: one execution watches over each run, and tasks of others wait for jobs."""
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether other state machines may wait for the ends of jobs."""
 
     def start(self, run: Run) -> bool:
         """Begin to watch over an open run; asked again, it is the same supervisor. False where there are none."""
 
     def tell(self, token: str, outcome: Mapping[str, Json]) -> bool:
-        """Give the supervisor that waits with this token what it waits for. False if none waits with it (any more)."""
+        """Give the task that waits with this token what it waits for. False if none waits with it (any more)."""
+
+    def fail(self, token: str, error: str, cause: str) -> bool:
+        """Let the task that waits with this token fail. False if none waits with it (any more)."""
 
 
 class Figures(Protocol):

@@ -180,7 +180,7 @@ def waited_for(result: Any, home: Home) -> None:
     assert result == {}
     run = home.ports.dags.get("main", RUN)
     assert run is not None
-    assert run.token == sample("dag-wait")["token"]
+    assert run.supervisor_token == sample("dag-wait")["token"]
 
 
 def run_stopped(result: Any, home: Home) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from synthesised import ROOT, Synthesised, listed
+from synthesised import ROOT, WAITING, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -44,7 +44,10 @@ BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",)
 MACHINE = ("arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:tidegate-dev-dag",)
 ANNOUNCE: Permission = (("events:PutEvents",), ("<Events.Arn>",))
 SUPERVISE: Permission = (("states:StartExecution",), MACHINE)
-ANSWER: Permission = (("states:SendTaskSuccess",), MACHINE)
+ANSWER: list[Permission] = [
+    (("states:SendTaskSuccess",), MACHINE),
+    (("states:SendTaskFailure", "states:SendTaskSuccess"), (WAITING,)),
+]
 INDEX: Permission = (("dynamodb:Query",), (BOARD,))
 
 
@@ -69,7 +72,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (MEASURE, (*ALL_TICKETS, *DEAD)),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "authorizer": [((GET, UPDATE), (REGISTRY,))],
     "worker-default": worker("default"),
@@ -84,7 +87,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (MEASURE, (*ALL_TICKETS, *DEAD)),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "dag": [
         ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
@@ -92,7 +95,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
@@ -102,7 +105,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
