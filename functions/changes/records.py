@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,6 +48,8 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
+        queue=image["queue"]["S"],
+        webhook=json.loads(image["webhook"]["S"]) if "webhook" in image else None,
     )
 
 

@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.definition import Definition
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
+from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
@@ -167,6 +169,29 @@ class Queues(Protocol):
         """Store a policy. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
 
 
+class Definitions(Protocol):
+    """Definitions of jobs, every version of them."""
+
+    def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
+        """A version as it was stored; the latest unless told which."""
+
+    def list(self, tenant: str) -> Sequence[Definition]:
+        """The latest version of each definition of the tenant, by name."""
+
+    def add(self, definition: Definition) -> bool:
+        """Store a version. Guard: the latest one is the version before (1: there is none). Answers whether it was."""
+
+
+class WebhookSecrets(Protocol):
+    """What the webhooks of each queue are signed with."""
+
+    def get(self, tenant: str, queue: str) -> WebhookSecret | None:
+        """The secret as last stored."""
+
+    def put_if_unchanged(self, secret: WebhookSecret, seen: WebhookSecret | None) -> bool:
+        """Store a secret. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
+
+
 class Lanes(Protocol):
     """Which lanes may hold ready jobs, so that the clock knows where to look."""
 
@@ -272,6 +297,8 @@ class Ports:
     tickets: Tickets
     blobs: Blobs
     queues: Queues
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
     lanes: Lanes
     timers: Timers
     figures: Figures
@@ -282,5 +309,7 @@ class Ports:
     pools: frozenset[str] = frozenset({"default"})
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
     close: Callable[[], object] = _nothing
     """Gives back what the calling thread holds open."""

@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching_definitions import CachedDefinitions
+from tidegate.adapters.outbound import Outbound
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
-from tidegate.execution.registry import load_executors
+from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
+from tidegate.execution.webhook import webhook_executor
 from tidegate.ports import Feed, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
@@ -123,8 +126,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
     )
-    cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached), settings)
+    return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings)
 
 
 def embedded(
@@ -134,8 +136,12 @@ def embedded(
     now: Callable[[], Ms] = now_ms,
     new_id: Callable[[], str] = uuid7,
     rng: random.Random | None = None,
+    development: bool | None = None,
 ) -> App:
-    """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used.
+
+    `development` lets webhooks go to this machine, and over http; without it TIDEGATE_DEVELOPMENT=1 does.
+    """
     from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
 
@@ -148,9 +154,17 @@ def embedded(
         visibility=EMBEDDED_LEASE_SECONDS,
         database=database,
     )
-    cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
+    if development is None:
+        development = os.environ.get("TIDEGATE_DEVELOPMENT") == "1"
+    ports = replace(_cached(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(replace(ports, queues=cached), settings, SqliteFeed(database))
+    return App(ports, settings, SqliteFeed(database))
+
+
+def _cached(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
+    """The ports with what changes rarely remembered for so long."""
+    queues, definitions = CachedQueues(ports.queues, now, seconds), CachedDefinitions(ports.definitions, now, seconds)
+    return replace(ports, queues=queues, definitions=definitions)
 
 
 _current: list[App] = []
@@ -182,11 +196,17 @@ def runner(app: App, handlers: tuple[str, ...], *, worker_id: str | None = None,
     is_embedded = app.settings.data is not None
     return Runner(
         app.ports,
-        load_executors(handlers),
+        {**load_executors(handlers), **own_executors(app.ports)},
         worker_id=worker_id or default_worker_id(),
         lease_seconds=EMBEDDED_LEASE_SECONDS if is_embedded else CLOUD_LEASE_SECONDS,
         extend_tickets=pulling,
     )
+
+
+def own_executors(ports: Ports) -> Mapping[str, Executor]:
+    """The executors that every worker has besides its handlers."""
+    executor = webhook_executor(ports, Outbound(development=ports.development).post)
+    return {executor.name: executor}
 
 
 def default_worker_id() -> str:

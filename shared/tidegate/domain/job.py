@@ -166,6 +166,10 @@ class Job:
     dag_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    """`name@version` of the definition it was made from."""
+    webhook: Json = None
+    """Who is told of its changes: `url` and `events`."""
 
     @property
     def retry_count(self) -> int:

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from .errors import InvalidInput
-from .job import Ms
+from .job import Json, Ms
 from .priority import Ordering
+from .webhook import check_webhook
 
 DEFAULT_QUEUE = "default"
 DEFAULT_POOL = "default"
@@ -49,10 +50,14 @@ class Queue:
     paused_reason: str | None = None
     created_at: Ms = 0
     updated_at: Ms = 0
+    webhook: Json = None
+    """Who is told of the changes of its jobs: `url` and `events`. Applies at once, to all of its jobs."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_name("pool", self.pool)
+        if self.webhook is not None:
+            check_webhook("webhook", self.webhook)
         for field, low, high in _BOUNDS:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:

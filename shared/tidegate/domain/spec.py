@@ -14,6 +14,7 @@ from .errors import InvalidInput, PayloadTooLarge
 from .job import Job, Json, Ms, State
 from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
+from .webhook import check_webhook
 
 MAX_PAYLOAD_BYTES = 6_000_000
 """AWS Lambda accepts 6 MB per synchronous request; the embedded home keeps the same limit."""
@@ -50,6 +51,12 @@ class JobSpec:
     retry_backoff: bool | None = None
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+    definition: str | None = None
+    """`name@version` of the definition that filled in what was not given."""
+    asked: str | None = None
+    """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
+    webhook: Json = None
+    """Who is told of its changes besides the queue's webhook: `url` and `events`."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -65,6 +72,8 @@ class JobSpec:
                 raise InvalidInput.field(name, f"must be from {low:g} to {high:g}")
         if self.soft_sla is not None and self.hard_sla is not None and self.hard_sla < self.soft_sla:
             raise InvalidInput.field("hard_sla", "must not be before soft_sla")
+        if self.webhook is not None:
+            check_webhook("webhook", self.webhook)
 
 
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
@@ -109,9 +118,24 @@ def dump_json(field_name: str, value: Json) -> str:
 
 def fingerprint_of(spec: JobSpec) -> str:
     """A digest of all that was asked for but the id: equal for equal requests."""
-    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "job_id"}
-    text = json.dumps({**asked, "metadata": dict(spec.metadata)}, sort_keys=True, separators=(",", ":"))
+    if spec.asked is not None:
+        return spec.asked
+    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NOT_ASKED}
+    return digest_of({**asked, "metadata": dict(spec.metadata), **_extras(spec)})
+
+
+def digest_of(asked: Mapping[str, Json]) -> str:
+    """A digest of a request."""
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_NOT_ASKED = frozenset({"job_id", "asked", "definition", "webhook"})
+
+
+def _extras(spec: JobSpec) -> Mapping[str, Json]:
+    """Only what is there, so that the digests of jobs accepted before there was a webhook stay as they are."""
+    return {} if spec.webhook is None else {"webhook": spec.webhook}
 
 
 def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) -> Job:
@@ -155,6 +179,8 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         retry_delay_max=_or(spec.retry_delay_max, queue.retry_delay_max),
         retry_jitter=_or(spec.retry_jitter, queue.retry_jitter),
         attempts_allowed=1 + retry_limit,
+        definition=spec.definition,
+        webhook=spec.webhook,
     )
 
 

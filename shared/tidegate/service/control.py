@@ -23,7 +23,7 @@ _TRIES = 5
 def get_job(ports: Ports, caller: Caller, job_id: str) -> Job:
     """The job with its data and result. Raises NotFound, also for jobs the caller may not see."""
     caller.require(Scope.READ)
-    job = _visible(ports, caller, job_id)
+    job = visible_job(ports, caller, job_id)
     try:
         return with_payloads(ports.blobs, job)
     except NotFound as error:
@@ -97,7 +97,7 @@ def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Jo
 def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
     caller.require(Scope.SUBMIT)
-    job = _visible(ports, caller, job_id)
+    job = visible_job(ports, caller, job_id)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
@@ -106,7 +106,8 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     return job
 
 
-def _visible(ports: Ports, caller: Caller, job_id: str) -> Job:
+def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """The job, without what was offloaded. Raises NotFound, also for jobs the caller may not see."""
     (job,) = ports.jobs.get([JobKey(caller.tenant, job_id)])
     if job is None or (job.owner != caller.user and not caller.sees_all_users()):
         raise NotFound(f"there is no job '{job_id}'", job_id=job_id)
@@ -116,7 +117,7 @@ def _visible(ports: Ports, caller: Caller, job_id: str) -> Job:
 def _change(ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None]) -> Job:
     """Apply the write that fits the job as it is, looking again when it changed meanwhile."""
     for _ in range(_TRIES):
-        job = _visible(ports, caller, job_id)
+        job = visible_job(ports, caller, job_id)
         wanted = write(job)
         if wanted is None:
             return job

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tidegate.domain.job import Ms, State
+from tidegate.domain.job import Json, Ms, State
 from tidegate.ports import Addition, Ports, Timer
 
 
@@ -23,6 +23,8 @@ class Change:
     at: Ms = 0
     started_at: Ms | None = None
     lease_until: Ms | None = None
+    queue: str = ""
+    webhook: Json = None
 
 
 def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:

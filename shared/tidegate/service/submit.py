@@ -13,6 +13,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
 from .announce import announce
@@ -28,17 +29,19 @@ class Submitted:
     created: bool
 
 
-def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[Submitted | TidegateError]:
+def submit(
+    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, internal: bool = False
+) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
-    Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
+    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
         raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
-    made = [_made(ports, caller, spec, queues, now) for spec in specs]
+    made = [_made(ports, caller, spec, queues, now, internal) for spec in specs]
     jobs = [job for job in made if isinstance(job, Job)]
     with ports.together():
         existing = iter(ports.jobs.create(jobs) if jobs else [])
@@ -56,7 +59,7 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
 
 
 def _made(
-    ports: Ports, caller: Caller, spec: JobSpec, queues: dict[str, Queue | TidegateError], now: Ms
+    ports: Ports, caller: Caller, spec: JobSpec, queues: dict[str, Queue | TidegateError], now: Ms, internal: bool
 ) -> Job | TidegateError:
     if spec.queue not in queues:
         queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
@@ -65,11 +68,22 @@ def _made(
         return queue
     try:
         check_horizon(spec, now)
+        check_allowed(ports, spec, internal)
         job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
         data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error
     return replace(job, data=data, data_ref=data_ref)
+
+
+def check_allowed(ports: Ports, spec: JobSpec, internal: bool) -> None:
+    """Refuse what only Tidegate itself may submit, and a webhook to where none may go. Raises InvalidInput."""
+    if not internal and spec.name.startswith(RESERVED_PREFIX):
+        raise InvalidInput.field("name", f"must not start with '{RESERVED_PREFIX}'")
+    if not internal and spec.queue == WEBHOOK_QUEUE:
+        raise InvalidInput.field("queue", "is kept for the deliveries of webhooks")
+    if spec.webhook is not None:
+        parse_target("webhook.url", spec.webhook["url"], development=ports.development)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

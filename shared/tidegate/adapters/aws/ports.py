@@ -9,9 +9,11 @@ from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .clients import Clients
+from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -41,6 +43,8 @@ def open_ports(
         tickets=SqsTickets(clients, pools),
         blobs=S3Blobs(clients, bucket),
         queues=DynamoQueues(registry),
+        definitions=DynamoDefinitions(registry),
+        webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
         figures=DynamoFigures(registry, now),

@@ -19,7 +19,7 @@ class SqliteFeed:
     def read(self, limit: int) -> Sequence[dict[str, Any]]:
         """The oldest records that were not dropped, at most `limit`."""
         sql = (
-            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until "
+            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, webhook "
             "FROM changes ORDER BY seq LIMIT ?"
         )
         return [_record(*row) for row in self._database.rows(sql, (limit,))]
@@ -32,7 +32,7 @@ class SqliteFeed:
 
 def _record(
     seq: int, tenant: str, job_id: str, old_state: str | None, state: str | None, attempt: int, name: str, queue: str,
-    at: Ms, started_at: Ms | None, lease_until: Ms | None,
+    at: Ms, started_at: Ms | None, lease_until: Ms | None, webhook: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     common = {"tenant": {"S": tenant}, "id": {"S": job_id}, "name": {"S": name}, "queue": {"S": queue}}
     images: dict[str, Any] = {}
@@ -41,7 +41,8 @@ def _record(
     if state is not None:
         numbers = {"attempt": attempt, "updated_at": at, "started_at": started_at, "lease_until": lease_until}
         present = {field: {"N": str(value)} for field, value in numbers.items() if value is not None}
-        images["NewImage"] = {**common, **present, "state": {"S": state}}
+        hook = {} if webhook is None else {"webhook": {"S": webhook}}
+        images["NewImage"] = {**common, **present, **hook, "state": {"S": state}}
     kind = "INSERT" if old_state is None else "MODIFY" if state is not None else "REMOVE"
     return {
         "eventID": str(seq),

@@ -11,9 +11,11 @@ from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
 from .database import Database
+from .definitions import SqliteDefinitions
 from .jobs import SqliteJobs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .tickets import SqliteTickets
+from .webhook_secrets import SqliteWebhookSecrets
 
 FILE_NAME = "tidegate.db"
 
@@ -41,6 +43,8 @@ def open_ports(
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
         queues=SqliteQueues(database),
+        definitions=SqliteDefinitions(database),
+        webhook_secrets=SqliteWebhookSecrets(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
         figures=SqliteFigures(database),

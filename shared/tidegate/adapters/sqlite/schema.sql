@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     started_at INTEGER, completed_at INTEGER, lease_until INTEGER, worker_id TEXT,
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
-    dag_id TEXT, node TEXT, dependencies TEXT,
+    dag_id TEXT, node TEXT, dependencies TEXT, definition TEXT, webhook TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -26,17 +26,17 @@ CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id I
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
-    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER
+    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER, webhook TEXT
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at)
-    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at);
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, webhook)
+    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.webhook);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt ON jobs
 WHEN old.state <> new.state OR old.attempt <> new.attempt BEGIN
-    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until)
+    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, webhook)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
-            new.updated_at, new.started_at, new.lease_until);
+            new.updated_at, new.started_at, new.lease_until, new.webhook);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
     INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at)
@@ -69,3 +69,11 @@ CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
+
+CREATE TABLE IF NOT EXISTS definitions (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhook_secrets (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
