@@ -16,7 +16,8 @@ GET = "dynamodb:GetItem"
 PUT = "dynamodb:PutItem"
 UPDATE = "dynamodb:UpdateItem"
 DELETE = "dynamodb:DeleteItem"
-READ = (GET, "dynamodb:BatchGetItem", "dynamodb:Query")
+BATCH_GET = "dynamodb:BatchGetItem"
+READ = (GET, BATCH_GET, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"

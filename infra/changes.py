@@ -55,12 +55,15 @@ class Changes(Construct):
 def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     return FunctionSpec(
         name="changes",
-        purpose="turns changes of jobs into counters and figures",
+        purpose="turns changes of jobs into counters, figures and webhooks",
         memory=512,
         timeout=TIMEOUT,
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
             access.items(stores.tables.registry, access.GET, access.PUT, access.UPDATE, access.WRITE_MANY),
+            # A webhook's delivery is a job: made here, with a ticket.
+            access.items(stores.tables.jobs, access.GET, access.BATCH_GET, access.PUT, access.INSERT_MANY),
+            access.send(stores.ticket_queues()),
         ],
     )

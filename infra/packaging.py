@@ -15,7 +15,7 @@ from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
 # Parts of the package that serve people's own machines; no function imports them.
-LEFT_OUT = ("__main__.py", "cli", "client", "console", "local", "worker")
+LEFT_OUT = ("__main__.py", "cli", "client", "console", "local", "manager", "models.py", "pipeline", "testing", "worker")
 NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "tests")
 # The quota of Lambda on a function and its layers, unzipped.
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024

@@ -33,6 +33,13 @@ class Progress(Answer):
     message: str
 
 
+class Webhook(Answer):
+    """An address that is told of changes; of every way to end unless it names its events."""
+
+    url: str
+    events: list[str] = Field(default=[])
+
+
 class Job(Answer):
     """A job. Times are RFC 3339 in UTC."""
 
@@ -55,6 +62,8 @@ class Job(Answer):
     dag_id: str | None
     node: str | None
     dependencies: list[str]
+    definition: str | None = Field(description="`name@version` of the definition it was made from.")
+    webhook: Webhook | None
     progress: Progress | None
     created_at: Time
     started_at: Time | None
@@ -134,6 +143,7 @@ class Queue(Answer):
     paused_reason: str | None
     created_at: Time | None = Field(description="Null for the default queue as long as nobody has changed it.")
     updated_at: Time | None
+    webhook: Webhook | None
 
 
 class QueueAnswer(Told):
@@ -166,6 +176,62 @@ class StatsAnswer(Told):
     """Counts of jobs."""
 
     stats: Stats
+
+
+class Definition(Answer):
+    """One version of a definition."""
+
+    name: str
+    version: int
+    reference: str = Field(description="`name@version`, to be given as a job's `definition`.")
+    data_schema: dict[str, Any] | None = Field(alias="schema")
+    job: dict[str, Any]
+    description: str
+    created_at: Time
+    created_by: str
+
+
+class DefinitionAnswer(Told):
+    """One definition."""
+
+    definition: Definition
+
+
+class DefinitionList(Told):
+    """All definitions."""
+
+    definitions: list[Definition]
+
+
+class WebhookSecret(Told):
+    """What the messages about a queue's jobs are signed with."""
+
+    queue: str
+    secret: str
+    previous: str | None = Field(description="The one before, for a day after it was replaced.")
+    rotated_at: Time
+
+
+class Delivery(Answer):
+    """A message to a webhook."""
+
+    id: str = Field(description="The `webhook-id` of the message, and the id of the job that delivers it.")
+    event: str
+    url: str
+    state: State
+    status: Status
+    attempt: int
+    response_status: int | None
+    error_message: str | None
+    created_at: Time
+    completed_at: Time | None
+    next_attempt_at: Time | None
+
+
+class DeliveryList(Told):
+    """The messages about a job."""
+
+    deliveries: list[Delivery]
 
 
 class Health(Answer):
@@ -201,6 +267,12 @@ ANSWERS: dict[str, dict[int, type[Answer]]] = {
     "patch_queue": {200: QueueAnswer},
     "pause_queue": {200: QueueAnswer},
     "resume_queue": {200: QueueAnswer},
+    "list_definitions": {200: DefinitionList},
+    "get_definition": {200: DefinitionAnswer},
+    "put_definition": {200: DefinitionAnswer, 201: DefinitionAnswer},
+    "get_webhook_secret": {200: WebhookSecret},
+    "rotate_webhook_secret": {200: WebhookSecret},
+    "list_deliveries": {200: DeliveryList},
     "get_stats": {200: StatsAnswer},
     "health": {200: Health},
 }

@@ -18,6 +18,7 @@ from tidegate.domain.job import Job, State
 from tidegate.domain.spec import JobSpec
 from tidegate.ports import Ports
 from tidegate.service import control
+from tidegate.service.definitions import spec_from
 from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
@@ -38,7 +39,7 @@ def submit_job(
 ) -> Response[Any]:
     """The same request with the same `job_id` or `Idempotency-Key` is accepted once: 201, then 200."""
     caller = caller_of(request)
-    spec = body.spec(None if key is None else idempotent_id(caller, key))
+    spec = spec_of(runtime.current().ports, caller, body, None if key is None else idempotent_id(caller, key))
     found = submit_one(runtime.current().ports, caller, spec)
     message = "Job created and queued for processing" if found.created else "Job was accepted before"
     view = {"success": True, "message": message, "job_id": found.job.id, "job": job_view(found.job)}
@@ -50,7 +51,8 @@ def submit_jobs(request: Request, body: BatchRequest) -> Response[Any]:
     """Each job is accepted or rejected for itself; `success` says that none was rejected."""
     caller = caller_of(request)
     caller.require(Scope.SUBMIT)
-    results = _submit_each(runtime.current().ports, caller, [_spec_or_error(job) for job in body.jobs])
+    ports = runtime.current().ports
+    results = _submit_each(ports, caller, [_spec_or_error(ports, caller, job) for job in body.jobs])
     accepted = [result.job.id for result in results if isinstance(result, Submitted)]
     rejected = [_rejection(i, result) for i, result in enumerate(results) if isinstance(result, TidegateError)]
     message = f"{len(accepted)} of {len(results)} jobs accepted"
@@ -137,9 +139,17 @@ def _delete(ports: Ports, caller: Caller, job_id: str) -> str:
     return "erased"
 
 
-def _spec_or_error(raw: Any) -> JobSpec | TidegateError:
+def spec_of(ports: Ports, caller: Caller, body: JobRequest, fallback_id: str | None = None) -> JobSpec:
+    """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
+    if body.definition is None:
+        return body.spec(fallback_id)
+    caller.require(Scope.SUBMIT)
+    return spec_from(ports, caller.tenant, body.definition, body.given(fallback_id))
+
+
+def _spec_or_error(ports: Ports, caller: Caller, raw: Any) -> JobSpec | TidegateError:
     try:
-        return JobRequest.model_validate(raw).spec()
+        return spec_of(ports, caller, JobRequest.model_validate(raw))
     except ValidationError as error:
         return invalid_input((each["loc"] or ("job",), each) for each in error.errors())
     except TidegateError as error:

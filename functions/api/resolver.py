@@ -13,9 +13,9 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import errors, health, jobs, queues, stats, wire
+from . import definitions, errors, health, jobs, queues, stats, webhooks, wire
 
-_ROUTERS = (jobs.router, queues.router, stats.router, health.router)
+_ROUTERS = (jobs.router, queues.router, definitions.router, webhooks.router, stats.router, health.router)
 
 
 class Resolver(APIGatewayHttpResolver):

@@ -34,6 +34,8 @@ def job_view(job: Job) -> dict[str, Any]:
         "dag_id": job.dag_id,
         "node": job.node,
         "dependencies": list(job.dependencies),
+        "definition": job.definition,
+        "webhook": job.webhook,
         "progress": _progress(job.progress),
         "created_at": format_time(job.created_at),
         "started_at": format_time(job.started_at),

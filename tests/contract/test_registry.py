@@ -34,6 +34,7 @@ CHANGED: Mapping[str, Any] = {
     "paused_reason": "",
     "created_at": START_MS,
     "updated_at": START_MS + 1,
+    "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
 }
 OTHER = replace(PLAIN, **CHANGED)
 

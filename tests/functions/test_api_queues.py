@@ -38,6 +38,7 @@ DEFAULT = {
     "paused_reason": None,
     "created_at": None,
     "updated_at": None,
+    "webhook": None,
 }
 
 

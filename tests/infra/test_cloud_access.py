@@ -9,6 +9,7 @@ from synthesised import ROOT, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
+BATCH_GET = "dynamodb:BatchGetItem"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 GET, PUT, UPDATE, DELETE = (f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))
 INSERT_MANY, WRITE_MANY = "dynamodb:PartiQLInsert", "dynamodb:BatchWriteItem"
@@ -77,7 +78,9 @@ ALLOWED: dict[str, list[Permission]] = {
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
         (SEND, ("<ChangesDead.Arn>",)),
-        ((GET, PUT, UPDATE, WRITE_MANY), (REGISTRY,)),
+        ((WRITE_MANY, GET, PUT, UPDATE), (REGISTRY,)),
+        ((BATCH_GET, GET, PUT, INSERT_MANY), (JOBS,)),
+        (SEND, ALL_TICKETS),
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),

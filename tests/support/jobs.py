@@ -71,5 +71,7 @@ FULL: Mapping[str, Any] = {
     "dag_id": "run-1",
     "node": "a",
     "dependencies": ("b", "c"),
+    "definition": "extract@3",
+    "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
 }
 """A value for every field that has a default, none of them the default."""

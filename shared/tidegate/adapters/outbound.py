@@ -57,31 +57,24 @@ class Outbound:
         addresses = self._resolve(target.host, target.port)
         if not addresses or not all(is_allowed(each, development=self._development) for each in addresses):
             raise InvalidInput.field("webhook.url", "must not lead to a private, local or reserved address")
-        sock = _connect(addresses, target.port)
+        sock = self._opened(_connect(addresses, target.port), target)
         watch = threading.Timer(self._total, _cut, [sock])
         watch.daemon = True
         watch.start()
         try:
-            return self._exchange(sock, target, body, headers)
+            return _exchange(sock, target, body, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unavailable(f"the receiver gave no answer: {type(error).__name__}") from error
         finally:
             watch.cancel()
             sock.close()
 
-    def _exchange(self, sock: socket.socket, target: Target, body: bytes, headers: Mapping[str, str]) -> int:
-        secured = self._secured(sock, target.host) if target.scheme == "https" else sock
-        connection = _Connected(target.host, target.port, secured)
-        try:
-            connection.request("POST", target.path, body, {**headers, "host": _host(target), "connection": "close"})
-            return connection.getresponse().status
-        finally:
-            connection.close()
-            secured.close()
-
-    def _secured(self, sock: socket.socket, host: str) -> socket.socket:
+    def _opened(self, sock: socket.socket, target: Target) -> socket.socket:
+        """The connection to talk over; TLS shakes hands later, under the watch of the clock."""
+        if target.scheme == "http":
+            return sock
         context = self._tls or ssl.create_default_context()
-        return context.wrap_socket(sock, server_hostname=host)
+        return context.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
 
 
 class _Connected(http.client.HTTPConnection):
@@ -94,6 +87,17 @@ class _Connected(http.client.HTTPConnection):
     def connect(self) -> None:
         """Never another one."""
         raise http.client.NotConnected("the connection was lost")
+
+
+def _exchange(sock: socket.socket, target: Target, body: bytes, headers: Mapping[str, str]) -> int:
+    if isinstance(sock, ssl.SSLSocket):
+        sock.do_handshake()
+    connection = _Connected(target.host, target.port, sock)
+    try:
+        connection.request("POST", target.path, body, {**headers, "host": _host(target), "connection": "close"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _connect(addresses: Sequence[str], port: int) -> socket.socket:

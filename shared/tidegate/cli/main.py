@@ -12,12 +12,14 @@ import typer
 from tidegate.domain.errors import TidegateError
 
 from . import home, jobs
+from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
+from .webhooks import webhook_app
 
 app = typer.Typer(
     name="tidegate",
@@ -85,4 +87,6 @@ app.command("retry")(jobs.retry)
 app.command("stats")(jobs.stats)
 app.add_typer(queue_app, name="queue")
 app.add_typer(token_app, name="token")
+app.add_typer(definition_app, name="definition")
+app.add_typer(webhook_app, name="webhook")
 app.command("version")(show_version)

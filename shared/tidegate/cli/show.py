@@ -75,6 +75,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
 def _optional_facts(job: Job) -> Iterator[tuple[str, str]]:
     if job.start_after is not None:
         yield "Start after", moment(job.start_after)
+    if job.definition is not None:
+        yield "Definition", job.definition
     if job.tags:
         yield "Tags", ", ".join(job.tags)
     if job.metadata:

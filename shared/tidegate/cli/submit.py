@@ -42,6 +42,12 @@ def submit(
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
     ] = None,
     job_id: Annotated[str | None, typer.Option(help="The job's id; asking twice makes one job.")] = None,
+    definition: Annotated[
+        str | None, typer.Option(help="Make it from this definition: its name, or name@version.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="An https address that is told how the job ended.", metavar="URL")
+    ] = None,
     batch: Annotated[
         str | None,
         typer.Option(help="Submit each line of a JSON-lines file (- for stdin); options are defaults.", metavar="FILE"),
@@ -62,6 +68,8 @@ def submit(
         "start_after": inputs.point_in_time("--start-after", start_after, datetime.now(UTC)),
         "timeout": timeout,
         "retry_limit": retry_limit,
+        "definition": definition,
+        "webhook": None if webhook is None else {"url": webhook},
     }
     given = {key: value for key, value in fields.items() if value is not None}
     if batch is None:
@@ -73,7 +81,7 @@ def submit(
 
 
 def _submit_one(session: Session, fields: Mapping[str, Any], *, watch: bool, quiet: bool) -> None:
-    if "name" not in fields and not _names_agent(fields.get("data")):
+    if not {"name", "definition"} & set(fields) and not _names_agent(fields.get("data")):
         raise InvalidInput.field("NAME", "is missing: what shall run?")
     with session.patient_client() if watch else session.client() as client:
         job = client.submit(**fields)

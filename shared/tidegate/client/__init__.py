@@ -10,6 +10,7 @@ Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of
 """
 
 from .asynchronous import AsyncClient
+from .definitions import Definition, Delivery, WebhookSecret
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
@@ -20,6 +21,8 @@ __all__ = [
     "AsyncClient",
     "Batch",
     "Client",
+    "Definition",
+    "Delivery",
     "Health",
     "Job",
     "JobFields",
@@ -35,4 +38,5 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
+    "WebhookSecret",
 ]

@@ -13,8 +13,9 @@ import httpx
 from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
-from . import calls
+from . import calls, definitions
 from .calls import Call
+from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
@@ -181,6 +182,32 @@ class AsyncClient:
     async def resume_queue(self, name: str) -> Queue:
         """Start jobs of a queue again. Raises NotFound."""
         return await self._run(calls.resume_queue(name))
+
+    async def definitions(self) -> tuple[Definition, ...]:
+        """The latest version of every definition, by name."""
+        return await self._run(definitions.definitions())
+
+    async def definition(self, name: str, version: int | None = None) -> Definition:
+        """One definition, the latest version unless told. Raises NotFound."""
+        return await self._run(definitions.definition(name, version))
+
+    async def put_definition(
+        self, name: str, *, schema: Json = None, job: NewJob | Mapping[str, Any] | None = None, description: str = ""
+    ) -> Definition:
+        """Store a new version, unless the latest says the same; `job` holds what its jobs have by default."""
+        return await self._run(definitions.put_definition(name, schema, job, description))
+
+    async def webhook_secret(self, queue: str) -> WebhookSecret:
+        """What messages about the queue's jobs are signed with. Raises NotFound."""
+        return await self._run(definitions.webhook_secret(queue))
+
+    async def rotate_webhook_secret(self, queue: str) -> WebhookSecret:
+        """Replace the secret; for a day messages are signed with both. Raises NotFound."""
+        return await self._run(definitions.rotate_webhook_secret(queue))
+
+    async def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """The messages to webhooks about a job, newest first. Raises NotFound."""
+        return await self._run(definitions.deliveries(job_id))
 
     async def stats(self) -> Stats:
         """How many jobs stand where."""

@@ -38,6 +38,8 @@ class JobFields(TypedDict, total=False):
     retry_delay_max: float | None
     retry_jitter: bool | None
     job_id: str | None
+    definition: str | None
+    webhook: Mapping[str, Any] | None
 
 
 class NewJob(JobFields, total=False):

@@ -44,6 +44,8 @@ class Job:
     dag_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    webhook: Mapping[str, Any] | None = None
     progress: Progress | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -107,6 +109,7 @@ class Queue:
     paused_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    webhook: Mapping[str, Any] | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

@@ -160,7 +160,9 @@ def _checked_host(field: str, host: str, *, is_address: bool, development: bool)
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_LOCAL_NAMES = frozenset({"localhost", "local", "internal", "intranet", "lan", "home", "corp", "private", "localdomain"})
+_LOCAL_NAMES = frozenset(
+    {"localhost", "local", "internal", "intranet", "lan", "home", "corp", "private", "localdomain"}
+)
 
 
 def _spelled_v4(labels: list[str]) -> str | None:

@@ -34,7 +34,8 @@ def submit(
 ) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
-    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
+    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the
+    scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:

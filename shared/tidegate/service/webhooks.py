@@ -14,7 +14,7 @@ from itertools import groupby
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable
-from tidegate.domain.job import COARSE, Job, Json, Ms
+from tidegate.domain.job import COARSE, Job, Json, Ms, State
 from tidegate.domain.spec import MAX_BATCH, JobSpec, dump_json
 from tidegate.domain.webhook import (
     EVENTS,
@@ -45,6 +45,8 @@ NOBODY = "tidegate"
 @dataclass(frozen=True, slots=True)
 class _Message:
     change: Change
+    state: State
+    """The state that was entered."""
     url: str
 
 
@@ -118,16 +120,11 @@ def deliveries(ports: Ports, caller: Caller, job_id: str) -> Sequence[Job]:
 
 def _messages(ports: Ports, change: Change) -> Iterator[_Message]:
     """One for each address that is to be told of the change."""
-    if change.state is None or change.queue == WEBHOOK_QUEUE or not _is_news(change):
+    if change.state is None or change.state is change.old_state or change.queue == WEBHOOK_QUEUE:
         return
-    event = EVENTS[change.state]
-    hooks = [change.webhook, _queue_webhook(ports, change)]
-    yield from (_Message(change, url) for url in dict.fromkeys(hook["url"] for hook in hooks if wants(hook, event)))
-
-
-def _is_news(change: Change) -> bool:
-    """A state was entered: another attempt may follow a lapsed one without leaving ACTIVE."""
-    return change.old_state is not change.state or change.lease_until is not None
+    state, hooks = change.state, (change.webhook, _queue_webhook(ports, change))
+    urls = dict.fromkeys(hook["url"] for hook in hooks if wants(hook, EVENTS[state]))
+    yield from (_Message(change, state, url) for url in urls)
 
 
 def _queue_webhook(ports: Ports, change: Change) -> Json:
@@ -138,40 +135,35 @@ def _queue_webhook(ports: Ports, change: Change) -> Json:
 
 
 def _delivery(message: _Message, job: Job | None) -> tuple[str, str, JobSpec]:
-    change = message.change
-    if change.state is None:
-        raise AssertionError("an erased job makes no delivery")
-    event = EVENTS[change.state]
+    change, state, event = message.change, message.state, EVENTS[message.state]
     key = (change.tenant, change.job_id)
     spec = JobSpec(
         name=WEBHOOK_EXECUTOR,
         queue=WEBHOOK_QUEUE,
-        job_id=message_id(key, change.state, change.attempt, change.at, message.url),
-        data={"url": message.url, "queue": change.queue, "message": _body(change, event, job)},
+        job_id=message_id(key, state, change.attempt, change.at, message.url),
+        data={"url": message.url, "queue": change.queue, "message": _body(change, state, job)},
         tags=(event,),
         metadata={"job_id": change.job_id, "event": event},
     )
     return change.tenant, NOBODY if job is None else job.owner, spec
 
 
-def _body(change: Change, event: str, job: Job | None) -> Mapping[str, Json]:
-    """What is sent: type, time and data, as Standard Webhooks lays it out. The change as it was, whatever came since."""
-    if change.state is None:
-        raise AssertionError("an erased job makes no delivery")
+def _body(change: Change, state: State, job: Job | None) -> Mapping[str, Json]:
+    """What is sent, as Standard Webhooks lays it out: the change as it was, whatever came since."""
     data: dict[str, Json] = {
         "job_id": change.job_id,
         "queue": change.queue,
-        "state": change.state.value,
-        "status": COARSE[change.state],
+        "state": state.value,
+        "status": COARSE[state],
         "attempt": change.attempt,
         "started_at": _time(change.started_at),
     }
     if job is not None:
         data["created_at"] = _time(job.created_at)
-        if (job.state, job.attempt) == (change.state, change.attempt):
+        if (job.state, job.attempt) == (state, change.attempt):
             size = len(dump_json("result", job.result).encode())
             data |= event_data(job, max_result_bytes=_MAX_RESULT_BYTES, size_of=size)
-    return {"type": event, "timestamp": _time(change.at), "data": data}
+    return {"type": EVENTS[state], "timestamp": _time(change.at), "data": data}
 
 
 def _submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> None:

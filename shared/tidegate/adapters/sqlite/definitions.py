@@ -21,10 +21,7 @@ class SqliteDefinitions:
     def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
         """See `Definitions.get`."""
         which, values = ("", ()) if version is None else ("AND version = ? ", (version,))
-        sql = (
-            f"SELECT definition FROM definitions WHERE tenant = ? AND name = ? {which}"
-            "ORDER BY version DESC LIMIT 1"
-        )
+        sql = f"SELECT definition FROM definitions WHERE tenant = ? AND name = ? {which}ORDER BY version DESC LIMIT 1"
         rows = self._database.rows(sql, (tenant, name, *values))
         return Definition(**json.loads(rows[0][0])) if rows else None
 
