@@ -45,7 +45,7 @@ def on_stage(cast: Cast) -> Iterator[None]:
     try:
         with actors.on_virtual_time(cast):
             yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it should not have come this far
         where = traceback.extract_tb(error.__traceback__)[-1]
         cast.watch.breaks(Broken.RAISED, f"{error!r} in {where.name}")
     finally:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from tidegate.adapters.sqlite.registry import SqliteQueues
+from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteQueues
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import Queue

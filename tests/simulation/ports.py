@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.tickets import SqliteTickets
+from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
@@ -448,6 +450,8 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         tickets=Tickets(wire),
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
+        definitions=SqliteDefinitions(wire.store.database),
+        webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),
         timers=Timers(wire),
         figures=Figures(wire),

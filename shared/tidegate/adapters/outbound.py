@@ -12,7 +12,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.domain.webhook import Target, is_allowed, parse_target
@@ -58,11 +57,15 @@ class Outbound:
         if not addresses or not all(is_allowed(each, development=self._development) for each in addresses):
             raise InvalidInput.field("webhook.url", "must not lead to a private, local or reserved address")
         sock = self._opened(_connect(addresses, target.port), target)
-        watch = threading.Timer(self._total, _cut, [sock])
+        late = threading.Event()
+        watch = threading.Timer(self._total, _cut, [sock, late])
         watch.daemon = True
         watch.start()
         try:
-            return _exchange(sock, target, body, headers)
+            status = _exchange(sock, target, body, headers)
+            if late.is_set():
+                raise TimeoutError
+            return status
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unavailable(f"the receiver gave no answer: {type(error).__name__}") from error
         finally:
@@ -111,8 +114,9 @@ def _connect(addresses: Sequence[str], port: int) -> socket.socket:
     raise Unavailable(f"the receiver cannot be reached: {type(failure).__name__}") from failure
 
 
-def _cut(sock: Any) -> None:
+def _cut(sock: socket.socket, late: threading.Event) -> None:
     """End an exchange that takes too long, however slowly its bytes trickle in."""
+    late.set()
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:

@@ -23,12 +23,20 @@ MAX_PATTERN = 256
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _ONE = frozenset(
-    ["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"]
+    {
+        *("additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"),
+        *("unevaluatedItems", "unevaluatedProperties"),
+    }
 )
-_MANY = frozenset(["allOf", "anyOf", "oneOf", "prefixItems"])
-_NAMED = frozenset(["$defs", "dependentSchemas", "patternProperties", "properties"])
+_MANY = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_NAMED = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
 _PLAIN = frozenset(
-    ["$comment", "$ref", "$schema", "const", "default", "dependentRequired", "deprecated", "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains", "maxItems", "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly"]
+    {
+        *("$comment", "$ref", "$schema", "const", "default", "dependentRequired", "deprecated", "description", "enum"),
+        *("examples", "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains", "maxItems", "maxLength"),
+        *("maxProperties", "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum"),
+        *("multipleOf", "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly"),
+    }
 )
 _ELSEWHERE = frozenset(["$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveRef", "$vocabulary"])
 
