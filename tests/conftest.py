@@ -14,6 +14,9 @@ from support.loopback import only_loopback
 from tidegate import runtime
 from tidegate.execution import registry
 
+pytest_plugins = ["tidegate.testing.plugin"]
+"""As pytest finds it by itself where Tidegate is installed; an entry point of the same name is loaded once."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def offline() -> Iterator[None]:
