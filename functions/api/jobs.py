@@ -23,7 +23,7 @@ from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
 from .listing import listed, query_of
-from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest
+from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest, RetryRequest
 from .requests import answer, caller_of, check_query, metadata_in, query_pairs
 from .views import fitting_view, job_view
 
@@ -104,9 +104,12 @@ def cancel_job(request: Request, job_id: str, body: ReasonRequest | None = None)
 
 
 @router.post("/jobs/<job_id>/retry", tags=["jobs"], operation_id="retry_job", summary="Start an ended job over")
-def retry_job(request: Request, job_id: str) -> Response[Any]:
-    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts."""
-    return _told("Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id))
+def retry_job(request: Request, job_id: str, body: RetryRequest | None = None) -> Response[Any]:
+    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts, or go on with the retries they have left."""
+    counted = body is not None and body.counted
+    return _told(
+        "Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id, counted=counted)
+    )
 
 
 @router.post("/jobs/<job_id>/priority", tags=["jobs"], operation_id="reprioritise_job", summary="Move a waiting job")

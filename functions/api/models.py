@@ -154,6 +154,12 @@ class ReasonRequest(Body):
     reason: str | None = Field(None, max_length=MAX_REASON)
 
 
+class RetryRequest(Body):
+    """How to start an ended job over."""
+
+    counted: bool = Field(False, description="Use the retries it has left, if any, instead of a fresh set.")
+
+
 _QUEUE = Queue(tenant="-", name=DEFAULT_QUEUE)
 
 

@@ -28,6 +28,7 @@ EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
 _CLOUD_POLICY_SECONDS = 5.0
+FILE_NAME = "tidegate.db"
 _POOL_QUEUES = frozenset({*(band.value for band in Band), "dead"})
 
 
@@ -159,6 +160,11 @@ def embedded(
     ports = replace(_cached(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
     return App(ports, settings, SqliteFeed(database))
+
+
+def database_file(folder: Path) -> Path:
+    """The embedded home's database in its folder."""
+    return folder / FILE_NAME
 
 
 def _cached(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:

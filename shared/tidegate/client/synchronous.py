@@ -118,9 +118,12 @@ class Client:
         """Stop a job: at once while it waits, cooperatively while it runs. Raises NotFound, WrongState."""
         return self._run(calls.cancel(job_id, reason))
 
-    def retry(self, job_id: str) -> Job:
-        """Start an ended job over. Raises NotFound, WrongState."""
-        return self._run(calls.retry(job_id))
+    def retry(self, job_id: str, *, counted: bool = False) -> Job:
+        """Start an ended job over, with a fresh set of retries, or (`counted`) those it has left.
+
+        Raises NotFound, WrongState.
+        """
+        return self._run(calls.retry(job_id, counted))
 
     def set_priority(self, job_id: str, priority: int | str) -> Job:
         """Move a waiting job in its queue: 0 to 10, or low, normal, high, critical. Raises NotFound, WrongState."""

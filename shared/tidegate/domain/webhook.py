@@ -35,6 +35,8 @@ EVENTS: Mapping[State, str] = {
     State.FAILED: "job.failed",
 }
 """What entering a state is called."""
+RESTARTED = "job.restarted"
+NAMES = (*EVENTS.values(), RESTARTED)
 ENDINGS = tuple(EVENTS[state] for state in State if state in TERMINAL)
 """The events that are told when a webhook names none."""
 
@@ -54,8 +56,13 @@ def check_webhook(field: str, value: Json) -> None:
         raise InvalidInput.field(field, "must be a JSON object with 'url' and, if need be, 'events'")
     _check_text(f"{field}.url", value.get("url"))
     events = value.get("events", list(ENDINGS))
-    if not isinstance(events, list) or not events or not all(event in EVENTS.values() for event in events):
-        raise InvalidInput.field(f"{field}.events", f"must be some of {', '.join(EVENTS.values())}")
+    if not isinstance(events, list) or not events or not all(event in NAMES for event in events):
+        raise InvalidInput.field(f"{field}.events", f"must be some of {', '.join(NAMES)}")
+
+
+def event_of(old: State | None, new: State) -> str:
+    """What to call that a job entered a state; one that had ended was restarted."""
+    return RESTARTED if new is State.CREATED and old in TERMINAL else EVENTS[new]
 
 
 def wants(webhook: Json, event: str) -> bool:

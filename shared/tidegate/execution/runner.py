@@ -145,12 +145,12 @@ class Runner:
             self._pulse.release(running)
             return _Raised(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
         except PermanentError as error:
-            return _Raised(ErrorType.AGENT, _described(error), permanent=True)
+            return _Raised(ErrorType.AGENT, described(error), permanent=True)
         except (Exception, SystemExit) as error:
             if context.stop_was_seen:
                 return _Stopped()
             _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
-            return _Raised(ErrorType.AGENT, _described(error))
+            return _Raised(ErrorType.AGENT, described(error))
         return _Stopped() if context.stop_was_seen else value
 
     def _settle(self, job: Job, outcome: Any, reach: Ms) -> Settled:
@@ -206,7 +206,8 @@ def _acknowledged(verdict: Verdict, acknowledge: Acknowledge) -> Verdict:
     return verdict
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """An error in a line: its kind and its message, as a job keeps them."""
     text = str(error)
     name = type(error).__name__
     if isinstance(error, PermanentError):

@@ -57,15 +57,18 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
     return _change(ports, caller, job_id, write)
 
 
-def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
-    """Start an ended job over with a fresh set of attempts. Raises NotFound, WrongState."""
+def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -> Job:
+    """Start an ended job over with a fresh set of attempts. Raises NotFound, WrongState.
+
+    `counted`: with the retries that it has left instead, as long as there are some.
+    """
     caller.require(Scope.SUBMIT)
 
     def write(job: Job) -> GuardedWrite:
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
             raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
-        return guarded.restart_if_ended(job, ports.now())
+        return guarded.restart_if_ended(job, ports.now(), counted=counted)
 
     job = _change(ports, caller, job_id, write)
     announce(ports, [job])

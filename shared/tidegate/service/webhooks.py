@@ -17,12 +17,12 @@ from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailabl
 from tidegate.domain.job import COARSE, Job, Json, Ms, State
 from tidegate.domain.spec import MAX_BATCH, JobSpec, dump_json
 from tidegate.domain.webhook import (
-    EVENTS,
     SECRET_BYTES,
     WEBHOOK_EXECUTOR,
     WEBHOOK_QUEUE,
     WebhookSecret,
     event_data,
+    event_of,
     message_id,
     secret_of,
     wants,
@@ -123,7 +123,7 @@ def _messages(ports: Ports, change: Change) -> Iterator[_Message]:
     if change.state is None or change.state is change.old_state or change.queue == WEBHOOK_QUEUE:
         return
     state, hooks = change.state, (change.webhook, _queue_webhook(ports, change))
-    urls = dict.fromkeys(hook["url"] for hook in hooks if wants(hook, EVENTS[state]))
+    urls = dict.fromkeys(hook["url"] for hook in hooks if wants(hook, event_of(change.old_state, state)))
     yield from (_Message(change, state, url) for url in urls)
 
 
@@ -135,20 +135,21 @@ def _queue_webhook(ports: Ports, change: Change) -> Json:
 
 
 def _delivery(message: _Message, job: Job | None) -> tuple[str, str, JobSpec]:
-    change, state, event = message.change, message.state, EVENTS[message.state]
+    change, state = message.change, message.state
+    event = event_of(change.old_state, state)
     key = (change.tenant, change.job_id)
     spec = JobSpec(
         name=WEBHOOK_EXECUTOR,
         queue=WEBHOOK_QUEUE,
         job_id=message_id(key, state, change.attempt, change.at, message.url),
-        data={"url": message.url, "queue": change.queue, "message": _body(change, state, job)},
+        data={"url": message.url, "queue": change.queue, "message": _body(change, state, event, job)},
         tags=(event,),
         metadata={"job_id": change.job_id, "event": event},
     )
     return change.tenant, NOBODY if job is None else job.owner, spec
 
 
-def _body(change: Change, state: State, job: Job | None) -> Mapping[str, Json]:
+def _body(change: Change, state: State, event: str, job: Job | None) -> Mapping[str, Json]:
     """What is sent, as Standard Webhooks lays it out: the change as it was, whatever came since."""
     data: dict[str, Json] = {
         "job_id": change.job_id,
@@ -163,7 +164,7 @@ def _body(change: Change, state: State, job: Job | None) -> Mapping[str, Json]:
         if (job.state, job.attempt) == (state, change.attempt):
             size = len(dump_json("result", job.result).encode())
             data |= event_data(job, max_result_bytes=_MAX_RESULT_BYTES, size_of=size)
-    return {"type": EVENTS[state], "timestamp": _time(change.at), "data": data}
+    return {"type": event, "timestamp": _time(change.at), "data": data}
 
 
 def _submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> None:
