@@ -14,8 +14,8 @@ from tidegate.domain.definition import Definition
 from tidegate.domain.errors import InvalidInput
 from tidegate.service import definitions as service
 
-from .models import DefinitionRequest, VersionQuery
-from .requests import answer, caller_of, check_query, query_pairs
+from .models import DefinitionRequest
+from .requests import answer, caller_of, query_pairs
 from .wire import format_time
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -30,10 +30,15 @@ def list_definitions(request: Request) -> Response[Any]:
 
 
 @router.get("/definitions/<name>", tags=["definitions"], operation_id="get_definition", summary="One definition")
-def get_definition(request: Request, name: str, query: Annotated[VersionQuery, Query()]) -> Response[Any]:
+def get_definition(
+    request: Request,
+    name: str,
+    version: Annotated[int | None, Query(ge=1, le=999_999_999, description="The latest unless given.")] = None,
+) -> Response[Any]:
     """The latest version, or the one asked for."""
-    check_query(query_pairs(request), VersionQuery, repeatable="")
-    found = service.get_definition(runtime.current().ports, caller_of(request), name, query.version)
+    if [word for word, _ in query_pairs(request)] not in ([], ["version"]):
+        raise InvalidInput.field("version", "must be the only query parameter, given once")
+    found = service.get_definition(runtime.current().ports, caller_of(request), name, version)
     return _told("Definition retrieved successfully", found)
 
 

@@ -193,14 +193,6 @@ class DefinitionRequest(Body):
     description: str = ""
 
 
-class VersionQuery(BaseModel):
-    """Which version of a definition."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    version: int | None = Field(None, ge=1, le=999_999_999, description="The latest unless given.")
-
-
 class ListQuery(BaseModel):
     """Which jobs to list, newest first. `metadata.KEY=value` may be added any number of times."""
 

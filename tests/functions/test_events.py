@@ -23,6 +23,7 @@ from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
 from tidegate.ports import Token
 from tidegate.service.control import cancel
+from tidegate.service.definitions import put_definition
 from tidegate.service.submit import submit_one
 
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
@@ -42,6 +43,10 @@ def ended(home: Home) -> None:
 
 def queue_made(home: Home) -> None:
     home.ports.queues.put_if_unchanged(Queue(tenant="main", name="reports"), None)
+
+
+def defined(home: Home) -> None:
+    put_definition(home.ports, ADA, "extract", schema={"type": "object"}, job={"priority": 8}, description="")
 
 
 def token_stored(home: Home) -> None:
@@ -127,6 +132,12 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-patch-queue": ("api", queue_made, answered("patch_queue")),
     "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
     "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
+    "api-put-definition": ("api", nothing, answered("put_definition", 201)),
+    "api-get-definition": ("api", defined, answered("get_definition")),
+    "api-get-definitions": ("api", defined, answered("list_definitions")),
+    "api-get-webhook-secret": ("api", queue_made, answered("get_webhook_secret")),
+    "api-post-webhook-secret-rotate": ("api", queue_made, answered("rotate_webhook_secret")),
+    "api-get-job-webhooks": ("api", submitted, answered("list_deliveries")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),

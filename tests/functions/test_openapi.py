@@ -68,7 +68,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
 
 def test_every_operation_is_named_once_and_described() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
-    assert len(names) == len(set(names)) == 17
+    assert len(names) == len(set(names)) == 23
     assert set(ANSWERS) == set(names) - {"openapi"}
     for _, _, operation in operations():
         assert operation["summary"]
@@ -115,6 +115,12 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("patch_queue", "PATCH", "/queues/default", {}),
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
+        ("put_definition", "PUT", "/definitions/d", {"schema": {}, "job": {"priority": "low", "webhook": None}}),
+        ("get_definition", "GET", "/definitions/d", None),
+        ("list_definitions", "GET", "/definitions", None),
+        ("get_webhook_secret", "GET", "/queues/default/webhook-secret", None),
+        ("rotate_webhook_secret", "POST", "/queues/default/webhook-secret/rotate", None),
+        ("list_deliveries", "GET", "/jobs/j/webhooks", None),
         ("get_stats", "GET", "/stats", None),
         ("health", "GET", "/health", None),
     ],
@@ -122,6 +128,8 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
 def test_answers_are_as_described(api: Api, operation: str, method: str, path: str, body: Any) -> None:
     api = api.by(scopes="submit read operate")
     api.submit(job_id="j")
+    if operation == "get_definition":
+        api.call("PUT", "/definitions/d", "{}")
     if operation == "retry_job":
         api.post("/jobs/j/cancel")
     answer = api.call(method, path, None if body is None else json.dumps(body))

@@ -12,7 +12,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import Json
 from tidegate.domain.schema import check_schema
 from tidegate.domain.spec import JobSpec, digest_of
-from tidegate.domain.webhook import RESERVED_PREFIX
+from tidegate.domain.webhook import RESERVED_PREFIX, parse_target
 from tidegate.ports import Ports
 
 from .policies import queue_named
@@ -96,6 +96,8 @@ def _check(ports: Ports, draft: Definition) -> None:
     spec = draft.spec({}, None)
     if spec.name.startswith(RESERVED_PREFIX):
         raise InvalidInput.field("job.name", f"must not start with '{RESERVED_PREFIX}'")
+    if spec.webhook is not None:
+        parse_target("job.webhook.url", spec.webhook["url"], development=ports.development)
     try:
         queue_named(ports, draft.tenant, spec.queue)
     except NotFound as error:
