@@ -51,8 +51,8 @@ class JobManager:
         self._home = _home(path, token)
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
-        self._heart: threading.Thread | None = None
-        self._beat_now = threading.Event()
+        self._still: threading.Event | None = None
+        """Ends the heart that beats while something is held."""
 
     def __enter__(self) -> Self:
         return self
@@ -64,9 +64,7 @@ class JobManager:
         """Let go of what was claimed here and has not ended: it runs again once its lease is over."""
         with self._lock:
             self._held.clear()
-        self._beat_now.set()
-        if self._heart is not None:
-            self._heart.join()
+            self._rest()
         self._home.close()
 
     def submit_job(self, job_type: str, config: Json = None, priority: int = 5, max_retries: int = 3) -> str:
@@ -97,10 +95,9 @@ class JobManager:
         held.job = replace(job, stop_asked=held.stop.is_set)
         with self._lock:
             self._held[job.job_id] = held
-            if self._heart is None or not self._heart.is_alive():
-                self._beat_now.clear()
-                self._heart = threading.Thread(target=self._beat, name="tidegate-manager", daemon=True)
-                self._heart.start()
+            if self._still is None:
+                self._still = threading.Event()
+                threading.Thread(target=self._beat, args=[self._still], name="tidegate-manager", daemon=True).start()
         return held.job
 
     def update_job_status(
@@ -203,11 +200,16 @@ class JobManager:
         with self._lock:
             self._held.pop(job_id, None)
             if not self._held:
-                self._beat_now.set()
+                self._rest()
 
-    def _beat(self) -> None:
-        """Keep what is held, three times as often as needed; ends when nothing is."""
-        while not self._beat_now.wait(self._home.lease_seconds / 3):
+    def _rest(self) -> None:
+        if self._still is not None:
+            self._still.set()
+            self._still = None
+
+    def _beat(self, still: threading.Event) -> None:
+        """Keep what is held, three times as often as needed, until there is nothing."""
+        while not still.wait(self._home.lease_seconds / 3):
             for held in list(self._held.values()):
                 self._keep(held)
 
