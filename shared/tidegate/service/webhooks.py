@@ -61,8 +61,8 @@ def send_webhooks(ports: Ports, changes: Sequence[Change]) -> int:
     keys = list(dict.fromkeys(JobKey(each.change.tenant, each.change.job_id) for each in messages))
     jobs = dict(zip(keys, ports.jobs.get(keys), strict=True))
     deliveries = [_delivery(each, jobs[JobKey(each.change.tenant, each.change.job_id)]) for each in messages]
-    for caller, group in groupby(sorted(deliveries, key=lambda each: each[:2]), lambda each: each[:2]):
-        _submit(ports, Caller(*caller, frozenset({Scope.SUBMIT})), [spec for *_, spec in group])
+    for (tenant, owner), group in groupby(sorted(deliveries, key=_whose), _whose):
+        _submit(ports, Caller(tenant, owner, frozenset({Scope.SUBMIT})), [spec for *_, spec in group])
     return len(messages)
 
 
@@ -147,6 +147,11 @@ def _delivery(message: _Message, job: Job | None) -> tuple[str, str, JobSpec]:
         metadata={"job_id": change.job_id, "event": event},
     )
     return change.tenant, NOBODY if job is None else job.owner, spec
+
+
+def _whose(delivery: tuple[str, str, JobSpec]) -> tuple[str, str]:
+    tenant, owner, _ = delivery
+    return tenant, owner
 
 
 def _body(change: Change, state: State, event: str, job: Job | None) -> Mapping[str, Json]:
