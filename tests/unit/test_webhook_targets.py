@@ -153,7 +153,7 @@ def test_a_change_has_one_message_for_each_address() -> None:
         given = {"job": ("t", "j"), "state": State.FAILED, "attempt": 1, "at": 2_000_000_000_000, "url": "https://a.b"}
         return message_id(**{**given, **other})
 
-    others = [
+    others: list[dict[str, Any]] = [
         {"job": ("u", "j")},
         {"job": ("t", "k")},
         {"state": State.COMPLETED},

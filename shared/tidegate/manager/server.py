@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from tidegate.client import Client
@@ -22,6 +22,7 @@ from tidegate.execution.context import JobContext
 from .home import UNLIMITED_SECONDS, HeldContext
 from .job import Job
 
+T = TypeVar("T")
 _NO_LOGS = "job logs of a server are not kept through the manager: look at them with 'tidegate logs'"
 
 
@@ -171,5 +172,7 @@ def _claimed(wire: Mapping[str, Any]) -> tuple[Sequence[Seen], float]:
     return [Seen.from_wire(each) for each in wire["jobs"]], float(wire["lease_seconds"])
 
 
-def _post(path: str, read: Callable[[Mapping[str, Any]], Any], body: Mapping[str, Any], **options: Any) -> Call[Any]:
-    return Call("POST", path, read, body=to_json(dict(body)), **options)
+def _post(
+    path: str, read: Callable[[Mapping[str, Any]], T], body: Mapping[str, Any], *, repeatable: bool = True
+) -> Call[T]:
+    return Call("POST", path, read, body=to_json(dict(body)), repeatable=repeatable)
