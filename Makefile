@@ -7,6 +7,7 @@ EMULATOR := .venv-emulator
 STAGE ?= dev
 ONCE ?=
 SEEDS ?= 2000
+BENCH ?=
 
 .PHONY: help install run test check format synth deploy e2e bench simulate openapi clean
 
@@ -64,8 +65,8 @@ deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-bench: $(VENV)/.dev ## Benchmarks, with peers where they are installed
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew
 	$(BIN)/python -m tidegate_functions.api.openapi > docs/openapi.json

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -16,11 +17,13 @@ GET = "dynamodb:GetItem"
 PUT = "dynamodb:PutItem"
 UPDATE = "dynamodb:UpdateItem"
 DELETE = "dynamodb:DeleteItem"
-BATCH_GET = "dynamodb:BatchGetItem"
-READ = (GET, BATCH_GET, "dynamodb:Query")
+GET_MANY = "dynamodb:BatchGetItem"
+READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+# All items of a table, a slice at a time: for the walk over what has outlived its time.
+SCAN = "dynamodb:Scan"
 
 
 def items(table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
@@ -57,6 +60,11 @@ def put_objects(bucket: s3.IBucket) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("*")])
 
 
+def erase_objects(bucket: s3.IBucket) -> iam.PolicyStatement:
+    """Allow payloads to be erased, and nothing else."""
+    return iam.PolicyStatement(actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects("*")])
+
+
 def send(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     """Allow messages to be sent to the queues."""
     return iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in queues])
@@ -73,3 +81,8 @@ def consume(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
 def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     """Allow the depth of the queues to be read, and nothing else."""
     return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
+
+
+def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:
+    """Allow events to be put on the bus, if there is one."""
+    return [iam.PolicyStatement(actions=["events:PutEvents"], resources=[bus.event_bus_arn])] if bus else []

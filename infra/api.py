@@ -94,10 +94,11 @@ def _api_spec(stores: Stores) -> FunctionSpec:
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
+        environment={"TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools))},
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
             access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE),
+            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),

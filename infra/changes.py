@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra import access
+from infra import access, nag
 from infra.functions import Common, FunctionSpec, python_function
 from infra.queues import dead_letter_queue
 from infra.stores import Stores
@@ -25,7 +25,7 @@ class Changes(Construct):
     """The stream mapping, its function, and the queue of batches that were given up.
 
     Attributes:
-        function: counts, keeps figures, and announces events.
+        function: counts, keeps figures, and announces events, and submits the deliveries of webhooks.
         dead: positions of the stream whose records could not be handled.
     """
 
@@ -35,6 +35,7 @@ class Changes(Construct):
             self, "Dead", queue_name=f"tidegate-{common.stage.name}-changes-dead", key=common.key
         )
         self.function = python_function(self, common, _spec(stores, self.dead))
+        nag.acknowledge_objects(self, stores.bucket)
         # A failing batch is not bisected: it must come again as it was, for the counters know it by its records.
         # The construct of the CDK for this would widen the role by wildcard actions on the stage's key.
         lambda_.CfnEventSourceMapping(
@@ -55,15 +56,23 @@ class Changes(Construct):
 def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     return FunctionSpec(
         name="changes",
-        purpose="turns changes of jobs into counters, figures and webhooks",
+        purpose="turns changes of jobs into counters, figures, events and webhooks, and goes on with their runs",
         memory=512,
         timeout=TIMEOUT,
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
-            access.items(stores.tables.registry, access.GET, access.PUT, access.UPDATE, access.WRITE_MANY),
-            # A webhook's delivery is a job: made here, with a ticket.
-            access.items(stores.tables.jobs, access.GET, access.BATCH_GET, access.PUT, access.INSERT_MANY),
+            access.items(
+                stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
+            ),
+            # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out;
+            # a webhook's delivery is a job as well.
+            access.items(
+                stores.tables.jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY
+            ),
+            *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
+            *access.announce(stores.bus),
+            # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )

@@ -64,11 +64,11 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="clock",
-        purpose="each minute: due jobs, lapsed leases, lost tickets",
+        purpose="each minute: schedules, due jobs, lapsed leases, lost tickets",
         memory=1024,
         timeout=TIMEOUT,
         access=[
-            access.items(jobs, *access.READ, access.UPDATE, access.DELETE),
+            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY, access.SCAN),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),

@@ -38,6 +38,8 @@ def customer_key(scope: Construct, stage: StageConfig) -> kms.Key | None:
     )
     for service in SERVICES:
         key.add_to_resource_policy(_use_by(service))
+    if stage.events:
+        key.add_to_resource_policy(_seen_by_events())
     key.add_to_resource_policy(_use_by_logs())
     return key
 
@@ -47,6 +49,16 @@ def _use_by(service: str) -> iam.PolicyStatement:
         principals=[iam.ServicePrincipal(service)],
         actions=["kms:Decrypt", "kms:GenerateDataKey"],
         resources=["*"],  # In a key policy this means the key itself.
+        conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+    )
+
+
+def _seen_by_events() -> iam.PolicyStatement:
+    """EventBridge looks at the key once, when a bus is given it."""
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal("events.amazonaws.com")],
+        actions=["kms:DescribeKey"],
+        resources=["*"],
         conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
     )
 

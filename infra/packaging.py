@@ -15,7 +15,10 @@ from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
 # Parts of the package that serve people's own machines; no function imports them.
-LEFT_OUT = ("__main__.py", "cli", "client", "console", "local", "manager", "models.py", "pipeline", "testing", "worker")
+LEFT_OUT = (
+    "__main__.py", "cli", "client", "console", "local", "manager", "models.py", "pipeline", "scheduler.py",
+    "testing", "worker",
+)  # fmt: skip
 NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "tests")
 # The quota of Lambda on a function and its layers, unzipped.
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024

@@ -18,6 +18,7 @@ from infra.clock import Clock
 from infra.dashboard import Dashboard
 from infra.dead_letters import DeadLetters
 from infra.encryption import customer_key
+from infra.event_bus import event_bus
 from infra.functions import NAMESPACE, SERVICE, Common
 from infra.packaging import Packaging
 from infra.pool import Pool
@@ -47,6 +48,7 @@ class TidegateStack(Stack):
             tables=Tables(self, "Tables", stage=stage, key=key),
             bucket=payload_bucket(self, "Payloads", stage=stage, key=key),
             pools=[Pool(self, stage=stage, config=config, key=key) for config in stage.pools],
+            bus=event_bus(self, "Events", stage=stage, key=key),
         )
         common = self._common(stage, packaging, stores, key)
         workers = {
@@ -120,6 +122,7 @@ class TidegateStack(Stack):
             "RegistryTable": stores.tables.registry.table_name,
             "Bucket": stores.bucket.bucket_name,
             "Pools": stores.pools_json(),
+            **({"EventBus": stores.bus.event_bus_name} if stores.bus else {}),
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

@@ -68,6 +68,7 @@ class StageConfig:
         keep_data: tables, bucket and key outlive a deleted stack, and tables refuse to be deleted.
         api_rate: requests a second that the API lets through.
         api_burst: requests that it lets through at once.
+        events: announce every transition of every job on an EventBridge bus, $1 a million events: $3 a million jobs.
     """
 
     name: str
@@ -79,6 +80,7 @@ class StageConfig:
     keep_data: bool
     api_rate: int
     api_burst: int
+    events: bool
 
     @classmethod
     def from_context(cls, name: str, stages: object, root: Path) -> StageConfig:
@@ -107,6 +109,7 @@ class StageConfig:
             keep_data=fields.flag("keep_data", True),
             api_rate=fields.whole("api_rate", 1, 10_000, 500),
             api_burst=fields.whole("api_burst", 1, 5_000, 1_000),
+            events=fields.flag("events", True),
         )
         fields.refuse_unknown()
         return stage

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Stack
+from aws_cdk import aws_events as events
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
@@ -21,11 +22,13 @@ class Stores:
         tables: jobs and registry.
         bucket: large payloads.
         pools: the queues of every pool.
+        bus: where transitions are announced, if the stage has events.
     """
 
     tables: Tables
     bucket: s3.IBucket
     pools: Sequence[Pool]
+    bus: events.IEventBus | None = None
 
     def environment(self) -> Mapping[str, str]:
         """The variables that name all of it."""
@@ -34,6 +37,7 @@ class Stores:
             "TIDEGATE_REGISTRY_TABLE": self.tables.registry.table_name,
             "TIDEGATE_BUCKET": self.bucket.bucket_name,
             "TIDEGATE_POOLS": self.pools_json(),
+            **({"TIDEGATE_EVENT_BUS": self.bus.event_bus_name} if self.bus else {}),
         }
 
     def pools_json(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from home import Home
+from support.aws import Cloud, cloud
 from support.clock import Clock
 from support.loopback import only_loopback
 from tidegate import runtime
@@ -23,6 +24,13 @@ def offline() -> Iterator[None]:
     """A test that would talk to another machine fails."""
     with only_loopback():
         yield
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Cloud]:
+    """moto, for the whole session."""
+    with cloud() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

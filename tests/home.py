@@ -8,12 +8,14 @@ from typing import Any
 
 from support.clock import START_MS as START
 from support.clock import Clock
+from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import Job
 from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Runner
+from tidegate.local.functions import invoke
 from tidegate.ports import JobKey
 from tidegate.service.submit import submit_one
 from tidegate.testing.home import LEASE_SECONDS, Bench
@@ -61,6 +63,17 @@ class Home(Bench):
             self.pump()
             self.tick(step)
             self.clock.advance(step)
+
+    def changes(self, *, drop: bool = True) -> int:
+        """Hand one batch of changes to the change feed's function; answers how many it had."""
+        assert self.app.feed is not None
+        records = list(self.app.feed.read(1_000))
+        with runtime.use(self.app):
+            if records:
+                invoke("changes", {"Records": records})
+        if drop:
+            self.app.feed.drop(records)
+        return len(records)
 
     def with_ports(self, **ports: Any) -> Home:
         """The same home with some ports exchanged."""

@@ -1,4 +1,4 @@
-"""Starts the embedded scheduler and puts real documents through it: split → extract → classify → summarise.
+"""Starts the embedded scheduler and puts a DAG on real documents through it.
 
     python examples/documents/demo.py [--once]
 
@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +24,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidegate import Client
+from tidegate import Client, Dag
+from tidegate.client import DagRun
 
 HOME = Path(__file__).resolve().parent
 DATA = Path(".tidegate")
 PORT = int(os.environ.get("TIDEGATE_PORT", "8321"))
 READY = "Tidegate is ready at "
-JOB_SECONDS = 120
+_WIDTHS = {"Document": 22, "Found": 12}
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,14 @@ class Outcome:
 
     document: str
     pages: int
-    words: int
-    label: str
-    share: float
-    summary: str
+    found: dict[str, Any]
+    extracted: int
+
+    @property
+    def detail(self) -> str:
+        """What the branch that was taken found."""
+        details = self.found["details"]
+        return str(details.get("amount_due") or details.get("greeting") or "")
 
 
 @contextmanager
@@ -66,53 +70,54 @@ def scheduler(port: int) -> Iterator[str]:
         process.wait(40)
 
 
-class Pipeline:
-    """Sends each document's jobs, the later ones made from the results of the earlier."""
+def pipeline(document: str) -> Dag:
+    """The run for one document: which nodes there are is known only when its pages are counted and it is classified."""
+    with Dag("document", tags=["demo"]) as dag:
+        split = dag.job("split", {"document": document}, priority=8)
+        pages = dag.map("extract", over=split["page_numbers"], data={"document": document})
+        label = dag.job("classify", {}, after=pages)
+        summary = dag.job("summarise", {"sentences": 1}, after=pages)
+        invoice = dag.job("read_invoice", {}, id="invoice", after=pages, when=label["label"].equals("invoice"))
+        letter = dag.job("read_letter", {}, id="letter", after=pages, when=label["label"].equals("letter"))
+        dag.job("file", after=[summary, label, invoice, letter])
+    return dag
 
-    def __init__(self, client: Client, progress: Progress) -> None:
-        self._client = client
-        self._progress = progress
-        self._bar = progress.add_task("jobs", total=0)
 
-    def run(self, document: str) -> Outcome:
-        """Put one document through the pipeline."""
-        (split,) = self._results([self._submit("split", {"document": document}, priority=8)])
-        numbers = range(1, split["pages"] + 1)
-        pages = self._results([self._submit("extract", {"document": split["document"], "page": n}) for n in numbers])
-        texts = {"pages": [page["text"] for page in pages]}
-        label, summary = self._results(
-            [self._submit("classify", texts), self._submit("summarise", {**texts, "sentences": 1})]
-        )
-        share = label["scores"].get(label["label"], 0.0)
-        words = sum(page["words"] for page in pages)
-        return Outcome(document, split["pages"], words, label["label"], share, summary["summary"])
+def run_all(client: Client, progress: Progress, documents: list[str]) -> list[Outcome]:
+    """Submit a run for each document and follow them to their end."""
+    bar = progress.add_task("jobs", total=None)
+    dags = {document: client.submit_dag(pipeline(document)).id for document in documents}
+    ended: dict[str, DagRun] = {}
+    while len(ended) < len(dags):
+        runs = {run.id: run for run in client.dags(limit=200)}
+        ended = {dag_id: runs[dag_id] for dag_id in dags.values() if runs[dag_id].ended}
+        jobs = [runs[dag_id].progress for dag_id in dags.values()]
+        done = sum(round(each["progress_pct"] * each["total_jobs"] / 100) for each in jobs)
+        progress.update(bar, total=sum(each["total_jobs"] for each in jobs), completed=done)
+        time.sleep(0.05)
+    return [outcome(client, document, dag_id) for document, dag_id in dags.items()]
 
-    def _submit(self, name: str, data: dict[str, Any], priority: int = 5) -> str:
-        job = self._client.submit(name, data, priority=priority, tags=["demo"])
-        self._progress.update(self._bar, total=(self._progress.tasks[self._bar].total or 0) + 1)
-        return job.id
 
-    def _results(self, job_ids: list[str]) -> list[Any]:
-        results = []
-        for job_id in job_ids:
-            job = self._client.wait(job_id, timeout=JOB_SECONDS)
-            self._progress.advance(self._bar)
-            if not job.succeeded:
-                raise SystemExit(f"{job.name} {job.id} is {job.state}: {job.error_message}")
-            results.append(job.result)
-        return results
+def outcome(client: Client, document: str, dag_id: str) -> Outcome:
+    """What a run found out."""
+    run = client.dag(dag_id)
+    if run.state != "COMPLETED":
+        raise SystemExit(f"the run of {document} is {run.state}")
+    jobs = {node["id"]: node["job_id"] for node in run.nodes}
+    found = {name: client.get(jobs[name]).result for name in ("split", "file")}
+    return Outcome(document, found["split"]["pages"], found["file"], sum(name.startswith("extract[") for name in jobs))
 
 
 def show(console: Console, outcomes: list[Outcome], seconds: float) -> None:
     """Print what came out."""
     table = Table(expand=True, title=f"{len(outcomes)} documents in {seconds:.1f} s", title_justify="left")
-    for heading in ("Document", "Pages", "Words", "Label", "Share"):
-        justify: Literal["left", "right"] = "left" if heading in {"Document", "Label"} else "right"
-        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", max_width=24)
+    for heading in ("Document", "Pages", "Words", "Label", "Found"):
+        justify: Literal["left", "right"] = "right" if heading in {"Pages", "Words"} else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", max_width=_WIDTHS.get(heading))
     table.add_column("In one sentence", ratio=1, no_wrap=True, overflow="ellipsis")
     for each in outcomes:
-        cells = (Path(each.document).name, str(each.pages), str(each.words), each.label, f"{each.share:.0%}")
-        table.add_row(*cells, each.summary)
+        cells = (Path(each.document).name, str(each.pages), str(each.found["words"]), each.found["label"], each.detail)
+        table.add_row(*cells, each.found["summary"])
     console.print(table)
 
 
@@ -126,13 +131,13 @@ def main() -> None:
     with scheduler(0 if once else PORT) as url, Client(url, data=DATA) as client:
         started = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as progress, ThreadPoolExecutor(len(documents)) as threads:
-            outcomes = list(threads.map(Pipeline(client, progress).run, documents))
+        with Progress(*columns, console=console) as progress:
+            outcomes = run_all(client, progress, documents)
         show(console, outcomes, time.monotonic() - started)
         counts = client.stats()
         console.print(f"Scheduler: {url}   completed {counts.completed}, failed {counts.failed}")
         if not once:
-            console.print("Try: [bold].venv/bin/tidegate list[/], [bold].venv/bin/tidegate stats[/]. Ctrl-C stops.")
+            console.print("Try: [bold].venv/bin/tidegate dag list[/], [bold].venv/bin/tidegate stats[/]. Ctrl-C stops.")
             forever()
 
 

@@ -1,8 +1,9 @@
-"""A document pipeline, as four jobs: split → extract (once a page) → classify → summarise.
+"""A document pipeline: split → extract (once a page) → classify and summarise → read invoice or letter → file.
 
     tidegate serve --handlers examples/documents/handlers.py
 
-Each function takes plain data and returns plain JSON, so one job's result feeds the next. A document that can never
+Each function takes plain data and returns plain JSON. In a run of a DAG a job finds the results of those before it
+in `job.upstream`; submitted alone, it takes the same from its data. A document that can never
 be read (missing, encrypted, damaged, outside the inbox) raises `PermanentError`, as a retry would not help.
 """
 
@@ -31,7 +32,7 @@ def split(job: Any) -> dict[str, Any]:
     """Counts a document's pages, so that each can become a job of its own.
 
     Data: `document`, a path such as `inbox/report.pdf`, relative to this file's folder, or absolute.
-    Returns `document` (relative), `kind` (`pdf` or `text`), `pages`, `bytes`.
+    Returns `document` (relative), `kind` (`pdf` or `text`), `pages`, `page_numbers`, `bytes`.
     """
     path = locate(job.data)
     pages = len(open_pages(path))
@@ -40,6 +41,7 @@ def split(job: Any) -> dict[str, Any]:
         "document": path.relative_to(HOME).as_posix(),
         "kind": KINDS[path.suffix.lower()],
         "pages": pages,
+        "page_numbers": list(range(1, pages + 1)),
         "bytes": path.stat().st_size,
     }
 
@@ -48,12 +50,12 @@ def split(job: Any) -> dict[str, Any]:
 def extract(job: Any) -> dict[str, Any]:
     """Extracts the text of one page.
 
-    Data: `document` as for `split`, and `page`, counted from 1.
+    Data: `document` as for `split`, and `page`, counted from 1 (`item` where it runs for each of a list).
     Returns `document` (relative), `page`, `text`, `words`, `characters`.
     """
     path = locate(job.data)
     pages = open_pages(path)
-    page = job.data.get("page")
+    page = job.data.get("page", job.data.get("item"))
     if type(page) is not int or not 1 <= page <= len(pages):
         raise PermanentError(f"page must be a whole number from 1 to {len(pages)}, not {page!r}")
     job.progress(0.3, f"page {page} of {len(pages)}")
@@ -80,7 +82,7 @@ def classify(job: Any) -> dict[str, Any]:
     Data: `text`, or `pages` (the pages' texts in order).
     Returns `label`, `scores` (each label's share, 0 to 1), `evidence` (the winning label's cues).
     """
-    text = text_of(job.data)
+    text = text_of(given(job))
     size = max(1, len(words_of(text)))
     shown = [cue for cue in CUES if cue.shows_in(text, size)]
     points: Counter[str] = Counter(other=1)
@@ -106,7 +108,7 @@ def summarise(job: Any) -> dict[str, Any]:
     Returns `summary`, `keywords` (at most 8, the commonest first), `sentences` (how many were picked), `words`
     (of the whole text). A text without full sentences is summarised by its opening.
     """
-    text = text_of(job.data)
+    text = text_of(given(job))
     wanted = job.data.get("sentences", 3)
     if type(wanted) is not int or not 1 <= wanted <= MAX_SENTENCES:
         raise PermanentError(f"sentences must be a whole number from 1 to {MAX_SENTENCES}, not {wanted!r}")
@@ -121,7 +123,42 @@ def summarise(job: Any) -> dict[str, Any]:
     }
 
 
+@executor("read_invoice", timeout=60)
+def read_invoice(job: Any) -> dict[str, Any]:
+    """Finds an invoice's number, and the largest amount in it, which is what is to be paid.
+
+    Data: `text`, or `pages`. Returns `number` (None if there is none) and `amount_due` (a text with two decimals).
+    """
+    text = text_of(given(job))
+    number = re.search(r"invoice\s*(?:no\.?|number|#)?\s*:?\s*(\d{2,})", text, re.IGNORECASE)
+    amounts = [amount.replace(",", "") for amount in re.findall(r"\b\d{1,3}(?:,\d{3})*\.\d{2}\b|\b\d+\.\d{2}\b", text)]
+    return {"number": number[1] if number else None, "amount_due": max(amounts, key=float, default=None)}
+
+
+@executor("read_letter", timeout=60)
+def read_letter(job: Any) -> dict[str, Any]:
+    """Finds a letter's greeting. Data: `text`, or `pages`. Returns `greeting` (None if there is none)."""
+    greeting = re.search(r"^\s*((?:Dear|To the|Gentlemen|Sir)\b.{0,60}?)[,:.]?\s*$", text_of(given(job)), re.MULTILINE)
+    return {"greeting": greeting[1] if greeting else None}
+
+
+@executor("file", timeout=60)
+def file_away(job: Any) -> dict[str, Any]:
+    """Puts together what the branches before it found out; one that was not taken has no result."""
+    found = {node: before.result for node, before in job.upstream.items() if before.result is not None}
+    details = found.get("invoice") or found.get("letter") or {}
+    return {**found["summarise"], "label": found["classify"]["label"], "details": details}
+
+
 # Reading
+
+
+def given(job: Any) -> dict[str, Any]:
+    """The job's data; in a run, the pages that the node `extract` found stand in for `text` and `pages`."""
+    if "text" in job.data or "pages" in job.data:
+        return dict(job.data)
+    extracted = getattr(job, "upstream", {}).get("extract")
+    return {**job.data, "pages": [page["text"] for page in extracted.result]} if extracted else dict(job.data)
 
 
 def locate(data: dict[str, Any]) -> Path:

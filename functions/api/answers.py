@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tidegate.domain.dag.run import RunState
+from tidegate.domain.dag.spec import FailurePolicy
+from tidegate.domain.events import EVENT_TYPES
+from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -38,6 +43,17 @@ class Webhook(Answer):
 
     url: str
     events: list[str] = Field(default=[])
+
+
+class Failure(Answer):
+    """A failed attempt."""
+
+    attempt: int
+    worker_id: str
+    started_at: Time
+    ended_at: Time
+    error_type: ErrorType
+    error_message: str
 
 
 class Job(Answer):
@@ -74,6 +90,9 @@ class Job(Answer):
     hard_sla: Time | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
+    )
+    failures: list[Failure] = Field(
+        default=[], description="The last failed attempts, 20 at most; only GET /jobs/{job_id} shows them."
     )
 
 
@@ -123,6 +142,88 @@ class JobDeleted(Told):
     action: Literal["cancelled", "cancel_requested", "erased"]
 
 
+class LogLine(Answer):
+    """What a handler told."""
+
+    time: Time
+    level: Level
+    attempt: int
+    message: str
+
+
+class LogPage(Told):
+    """Part of a job's log, oldest first."""
+
+    job_id: str
+    lines: list[LogLine]
+    next_after: str | None = Field(description="Goes on after the last line, also later. Null while there is none.")
+    more: bool = Field(description="Whether there is more already.")
+    ended: bool = Field(description="Whether the job had ended before this was read: then no more will come.")
+
+
+class Attempt(Answer):
+    """An attempt of a job, as far as it is known."""
+
+    attempt: int
+    worker_id: str | None
+    started_at: Time | None
+    ended_at: Time | None
+    outcome: Ending
+    error_type: ErrorType | None
+    error_message: str | None
+
+
+class StateChange(Answer):
+    """A state that a job came to."""
+
+    at: Time
+    state: State
+    attempt: int | None
+    note: str | None
+
+
+class JobHistory(Told):
+    """A job's past, oldest first."""
+
+    job_id: str
+    attempts: list[Attempt]
+    changes: list[StateChange]
+    forgotten: int = Field(description="Attempts that left no record: they snoozed, or are older than 20 failures.")
+
+
+class JobInEvent(BaseModel):
+    """The job that an event is about, after the change; what it does not have is left out from `priority` on."""
+
+    id: str
+    name: str
+    queue: str
+    owner: str
+    old_state: State | None
+    state: State | None
+    status: Status | None
+    attempt: int
+    priority: int | None = None
+    worker_id: str | None = None
+    started_at: Time | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+    reason: str | None = None
+    dag_id: str | None = None
+    node: str | None = None
+    tags: list[str] | None = None
+
+
+class Event(BaseModel):
+    """The `data` of one server-sent event, and the `detail` of one on EventBridge. New fields may come."""
+
+    version: Literal[1]
+    id: str = Field(description="The same however often the event is delivered.")
+    type: Literal[EVENT_TYPES]  # type: ignore[valid-type]
+    time: Time
+    tenant: str
+    job: JobInEvent
+
+
 class Queue(Answer):
     """A queue's policy. Durations are seconds."""
 
@@ -156,6 +257,92 @@ class QueueList(Told):
     """All queues."""
 
     queues: list[Queue]
+
+
+class DagProgress(Answer):
+    """The figures of a run: `progress_pct` counts every job that ended."""
+
+    total_jobs: int
+    completed: int = Field(description="COMPLETED and SKIPPED jobs.")
+    active: int
+    failed: int
+    progress_pct: float
+
+
+class DagNode(BaseModel):
+    """One job of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    job_id: str
+    state: State
+    depends_on: list[str]
+    reason: str | None = None
+
+
+class Dag(Answer):
+    """A run of a DAG."""
+
+    id: str
+    name: str
+    state: RunState
+    reason: str | None
+    failure_policy: FailurePolicy
+    tags: list[str]
+    metadata: dict[str, str]
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+    soft_sla: Time | None
+    hard_sla: Time | None
+    progress: DagProgress
+    nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
+
+
+class DagSubmitted(Told):
+    """An accepted run."""
+
+    dag_id: str
+    dag: Dag
+
+
+class DagAnswer(Told):
+    """One run."""
+
+    dag: Dag
+
+
+class DagList(Told):
+    """A page of runs."""
+
+    dags: list[Dag]
+    next_cursor: str | None
+
+
+class DagFigures(DagProgress):
+    """The figures of one run."""
+
+    dag_id: str
+
+
+class DagProgressAnswer(Told):
+    """How far a run is."""
+
+    progress: DagFigures
+
+
+class DagNext(Told):
+    """The next ready job of a run."""
+
+    job: Job | None
+
+
+class DagGraph(Told):
+    """A run as a picture."""
+
+    format: Literal["json", "mermaid", "dot"]
+    graph: dict[str, Any] | str = Field(description="Nodes and edges, or text for a drawing program.")
 
 
 class Stats(Answer):
@@ -252,15 +439,241 @@ class Error(Answer):
     details: dict[str, Any] = Field(description="For an invalid request: `errors`, each with `field` and `rule`.")
 
 
-ANSWERS: dict[str, dict[int, type[Answer]]] = {
+class Metrics(Answer):
+    """What became of the jobs since the counters began."""
+
+    active_jobs: int
+    completed_jobs: int
+    failed_jobs: int
+    retried_jobs: int = Field(description="Jobs that needed retries, however many.")
+    total_processed: int = Field(description="Completed and failed jobs.")
+    success_rate: float = Field(description="Percent of the processed jobs that completed.")
+    uptime_seconds: int = Field(description="Since the first change was counted.")
+    jobs_per_minute: float = Field(description="Processed jobs per minute of uptime.")
+
+
+class PipelineStatus(Answer):
+    """The pipeline now."""
+
+    is_running: bool = Field(description="Whether any queue is not paused.")
+    queue_size: int = Field(description="Jobs that wait to be started, those between two attempts included.")
+    scheduled_jobs: int = Field(description="Jobs that wait for a time of their own.")
+    active_jobs: int
+    max_concurrent_jobs: int
+    worker_count: int
+    metrics: Metrics
+
+
+class PipelineStatusAnswer(Told):
+    """How the pipeline is doing."""
+
+    status: PipelineStatus
+    timestamp: Time
+
+
+class ShortMetrics(Answer):
+    """What became of the jobs, in short."""
+
+    completed_jobs: int
+    failed_jobs: int
+    success_rate: float
+    jobs_per_minute: float
+
+
+class PipelineInfo(Answer):
+    """The pipeline, in short."""
+
+    is_running: bool
+    worker_count: int
+    max_concurrent_jobs: int
+
+
+class PipelineMetricsAnswer(Told):
+    """How the pipeline is doing, in short."""
+
+    metrics: ShortMetrics
+    pipeline_info: PipelineInfo
+    timestamp: Time
+
+
+class Retried(Answer):
+    """Stored jobs of one name that have used retries."""
+
+    name: str
+    avg_retries: float
+    max_retries: int
+    total_jobs: int
+
+
+class RetryAnalysis(Told):
+    """Retries by name."""
+
+    retries: list[Retried]
+
+
+class Hour(Answer):
+    """One hour."""
+
+    hour: Time
+    completed_jobs: int
+    avg_run_seconds: float | None = Field(description="How long their last attempts took; null if there were none.")
+
+
+class Throughput(Told):
+    """Jobs completed by hour."""
+
+    throughput: list[Hour]
+
+
+class CommonError(Answer):
+    """Error messages that differ in numbers and ids only."""
+
+    message: str
+    count: int
+    error_type: ErrorType | None
+    names: list[str]
+    last_at: Time
+    job_id: str = Field(description="The newest job that ended with it.")
+
+
+class CommonErrors(Told):
+    """The most common error messages."""
+
+    errors: list[CommonError]
+    jobs_looked_at: int
+
+
+class StuckJobs(Told):
+    """Jobs that run for too long."""
+
+    jobs: list[Job]
+
+
+class QueueFigures(Answer):
+    """One queue."""
+
+    queue: str
+    depth: int = Field(description="Jobs that wait.")
+    running: int
+    ended: int = Field(description="Ended jobs that are still stored.")
+    states: dict[State, int]
+
+
+class QueueFiguresAnswer(Told):
+    """Jobs by queue."""
+
+    queues: list[QueueFigures]
+
+
+class Maintained(Told):
+    """What one request did, or would do."""
+
+    action: Literal["purge", "archive", "retry"]
+    dry_run: bool
+    matched: int = Field(description="Jobs found.")
+    done: int = Field(description="Jobs acted on; the others changed meanwhile.")
+    archives: list[str] = Field(description="Keys of the files written.")
+    continuation: str | None = Field(description="Null at the end.")
+
+
+class Reset(Told):
+    """What became of stuck jobs."""
+
+    dry_run: bool
+    matched: int
+    done: int
+    job_ids: list[str]
+
+
+class DeadLetter(Answer):
+    """A message that was no ticket."""
+
+    id: str
+    body: str
+    source: str = Field(description="The queue that gave it up.")
+    reason: str
+    at: Time
+
+
+class DeadLetters(Told):
+    """Dead letters that were put aside."""
+
+    dead_letters: list[DeadLetter]
+
+
+class Redriven(Answer):
+    """What became of one dead letter."""
+
+    id: str
+    result: Literal["renewed", "spent", "unreadable", "dropped"] | None = Field(description="Null in a dry run.")
+
+
+class RedriveAnswer(Told):
+    """What became of dead letters."""
+
+    dry_run: bool
+    results: list[Redriven]
+
+
+class InvokedParameters(Answer):
+    """The accepted job."""
+
+    job_id: str
+    status: Literal["submitted"]
+
+
+class Invoked(Answer):
+    """An accepted job, in the words of Marie's gateway."""
+
+    header: dict[str, Any]
+    parameters: InvokedParameters
+    data: None
+
+
+class JobsOrJob(Told):
+    """A page of jobs where the path names a state, else one job."""
+
+    jobs: list[Job] = []
+    total_count: int | None = None
+    next_cursor: str | None = None
+    job: Job | None = None
+
+
+class Capacity(Answer):
+    """Slots of all pools."""
+
+    slots: int
+    used: int
+    available: int
+    queued: int
+
+
+class CapacityAnswer(Told):
+    """How many slots are taken."""
+
+    capacity: Capacity
+
+
+ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
     "list_jobs": {200: JobPage},
     "get_job": {200: JobAnswer},
     "delete_job": {200: JobDeleted},
+    "get_job_logs": {200: LogPage},
+    "get_job_history": {200: JobHistory},
+    "stream_events": {200: Event},
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},
     "reprioritise_job": {200: JobAnswer},
+    "submit_dag": {201: DagSubmitted, 200: DagSubmitted},
+    "list_dags": {200: DagList},
+    "get_dag": {200: DagAnswer},
+    "get_dag_progress": {200: DagProgressAnswer},
+    "get_dag_next": {200: DagNext},
+    "get_dag_graph": {200: DagGraph},
+    "cancel_dag": {200: DagAnswer},
+    "resume_dag": {200: DagAnswer},
     "list_queues": {200: QueueList},
     "get_queue": {200: QueueAnswer},
     "put_queue": {200: QueueAnswer},
@@ -275,5 +688,23 @@ ANSWERS: dict[str, dict[int, type[Answer]]] = {
     "list_deliveries": {200: DeliveryList},
     "get_stats": {200: StatsAnswer},
     "health": {200: Health},
+    "pipeline_status": {200: PipelineStatusAnswer},
+    "pipeline_metrics": {200: PipelineMetricsAnswer},
+    "retry_analysis": {200: RetryAnalysis},
+    "throughput": {200: Throughput},
+    "common_errors": {200: CommonErrors},
+    "stuck_jobs": {200: StuckJobs},
+    "queue_figures": {200: QueueFiguresAnswer},
+    "purge": {200: Maintained},
+    "archive": {200: Maintained},
+    "retry_jobs": {200: Maintained},
+    "reset_stuck": {200: Reset},
+    "dead_letters": {200: DeadLetters},
+    "redrive": {200: RedriveAnswer},
+    "invoke": {200: Invoked},
+    "marie_list_jobs": {200: JobPage},
+    "marie_jobs": {200: JobsOrJob},
+    "marie_stop_job": {200: JobAnswer},
+    "capacity": {200: CapacityAnswer},
 }
 """By the `operation_id` of a route: the statuses of success and what each carries."""

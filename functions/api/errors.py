@@ -33,9 +33,11 @@ STATUS: Mapping[type[domain.TidegateError], int] = {
     domain.Conflict: 409,
     domain.WrongState: 409,
     domain.LeaseLost: 409,
+    domain.StopAsked: 409,
     domain.PayloadTooLarge: 413,
     domain.InvalidInput: 422,
     domain.TooManyRequests: 429,
+    domain.NotSupported: 501,
     domain.Unavailable: 503,
 }
 INTERNAL = 500

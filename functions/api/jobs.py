@@ -25,7 +25,7 @@ from .errors import body_of, invalid_input
 from .listing import listed, query_of
 from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest, RetryRequest
 from .requests import answer, caller_of, check_query, metadata_in, query_pairs
-from .views import fitting_view, job_view
+from .views import fitting_view, job_view, with_result_as
 
 router = Router()  # type: ignore[no-untyped-call]
 _MAX_KEY = 255
@@ -63,18 +63,27 @@ def submit_jobs(request: Request, body: BatchRequest) -> Response[Any]:
 def list_jobs(request: Request, query: Annotated[ListQuery, Query()]) -> Response[Any]:
     """Callers without the scope `operate` see their own jobs.
 
-    `total_count` is null where only reading all pages could tell it: with filters other than `state`, before
-    the last page.
+    `total_count` is null where only reading all pages could tell it: in the cloud with filters other than `state`
+    and `queue`, before the last page.
     """
+    return answer_list(request, query)
+
+
+def answer_list(request: Request, query: ListQuery, state: str | None = None) -> Response[Any]:
+    """A page of jobs; `state`, if it comes from the path, beside the query's own."""
     caller, pairs = caller_of(request), query_pairs(request)
     check_query(pairs, ListQuery, repeatable="state")
+    if state is not None:
+        if query.state:
+            raise InvalidInput.field("state", "is given by the path already")
+        query = query.model_copy(update={"state": [state]})
     asked = query_of(query, metadata_in(pairs), caller.tenant)
     page = listed(runtime.current().ports, caller, asked, query.offset)
     return answer(
         {
             "success": True,
             "message": "Jobs retrieved successfully",
-            "jobs": page.jobs,
+            "jobs": [with_result_as(query.result_as, job) for job in page.jobs],
             "total_count": page.total_count,
             "next_cursor": page.next_cursor,
         }

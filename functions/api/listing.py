@@ -11,7 +11,7 @@ from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import COARSE, State, states_named
 from tidegate.ports import JobPage, JobQuery, Ports
 from tidegate.service.control import list_jobs
-from tidegate.service.stats import stats
+from tidegate.service.stats import total_count
 
 from .models import MAX_LIMIT, ListQuery
 from .views import job_view
@@ -36,7 +36,7 @@ def query_of(asked: ListQuery, metadata: dict[str, str], tenant: str) -> JobQuer
         raise InvalidInput.field("offset", "must not be given together with cursor")
     return JobQuery(
         tenant=tenant,
-        states=_states(asked.state),
+        states=states_of(asked.state, "state"),
         queue=asked.queue,
         name=asked.name,
         owner=asked.owner,
@@ -87,24 +87,23 @@ def _fitting(ports: Ports, caller: Caller, query: JobQuery) -> tuple[JobPage, li
 def _total(ports: Ports, caller: Caller, query: JobQuery, known: int | None, next_cursor: str | None) -> int | None:
     """How many jobs the query has in all pages, or None where only walking through them could tell.
 
-    Exact where the listing ends here; else from the counters, seconds late, which know states and tenants only.
+    Exact where the listing ends here, and where the home can count; else from the counters, seconds late.
     """
     if next_cursor is None and known is not None:
         return known
-    unfiltered = JobQuery(tenant=query.tenant, states=query.states, limit=query.limit, cursor=query.cursor)
-    if query != unfiltered or not caller.sees_all_users():
+    total = total_count(ports, caller, query)
+    if total is None:
         return None
-    counted = stats(ports, caller)
-    total = sum(counted.states[state] for state in query.states or frozenset(State))
     return max(total, (known or 0) + 1) if next_cursor is not None else total
 
 
-def _states(words: Iterable[str]) -> frozenset[State]:
+def states_of(words: Iterable[str], field: str) -> frozenset[State]:
+    """The states that words name, fine or coarse, with commas or each for itself. Raises InvalidInput."""
     found: frozenset[State] = frozenset()
     for word in ",".join(words).split(",") if words else ():
         states = states_named(word.strip())
         if not states:
             known = ", ".join([*State, *dict.fromkeys(COARSE.values())])
-            raise InvalidInput.field("state", f"'{word[:64]}' is not one of {known}")
+            raise InvalidInput.field(field, f"'{word[:64]}' is not one of {known}")
         found |= states
     return found

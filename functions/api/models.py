@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Ms
+from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.service.letters import MAX_LETTERS
+from tidegate.service.maintenance import MAX_JOBS
 
 from .wire import TIME_RULE, parse_time
 
@@ -211,6 +214,85 @@ class ListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=MAX_LIMIT)
     cursor: Word | None = Field(None, description="`next_cursor` of the page before.")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Jobs to leave out first; a cursor is cheaper.")
+    result_as: Literal["json", "string"] = Field("json", description="`string`: each result as a JSON text.")
+
+
+States = Annotated[
+    list[str], Field(default_factory=list, description="Fine (FAILED) or coarse (failed) names of ended states.")
+]
+
+
+class MaintenanceRequest(Body):
+    """Which ended jobs to act on. Without `confirm` nothing is done: the answer says what would be."""
+
+    states: States
+    queue: Word | None = None
+    name: Word | None = None
+    tag: Word | None = None
+    older_than: float | None = Field(None, ge=0, le=3_660 * 86_400, description="Seconds since they ended.")
+    all: bool = Field(False, description="Must be true when no filter is given.")
+    confirm: bool = Field(False, description="Do it.")
+    limit: int = Field(MAX_JOBS, ge=1, le=MAX_JOBS, description="Jobs to act on with this request.")
+    continuation: Word | None = Field(None, description="From the answer before; the rest of the request as it was.")
+
+
+class ResetRequest(Body):
+    """Which running jobs to take from their attempts. Without `confirm` nothing is done."""
+
+    older_than: float = Field(3_600, ge=0, le=3_660 * 86_400, description="Seconds since the attempt started.")
+    confirm: bool = Field(False, description="Do it.")
+
+
+class RedriveRequest(Body):
+    """Which dead letters to deal with: those of `ids`, or `all`. Without `confirm` nothing is done."""
+
+    ids: Annotated[list[str], Field(max_length=MAX_LETTERS)] = Field(default_factory=list)
+    all: bool = False
+    drop: bool = Field(False, description="Delete them instead of sending them on their way again.")
+    confirm: bool = Field(False, description="Do it.")
+
+
+class InvokeParameters(BaseModel):
+    """What to run: all but `command` becomes the job's data."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
+
+    command: Word = Field(description="Which handler runs it.")
+
+
+class InvokeRequest(Body):
+    """A job in the words of Marie's gateway."""
+
+    header: dict[str, Any] | None = None
+    parameters: InvokeParameters
+
+
+LEVEL_RULE = f"must be one of {', '.join(Level)}"
+MAX_LINES = 1_000
+
+
+class LogQuery(BaseModel):
+    """Which lines of a job's log."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    after: Word | None = Field(None, description="`next_after` of the page before.")
+    limit: int = Field(200, ge=1, le=MAX_LINES)
+    level: Annotated[Level, _by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})] = Field(
+        Level.DEBUG, description="Lines that matter at least so much."
+    )
+
+
+class EventQuery(BaseModel):
+    """Which events."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    job: Word | None = Field(None, description="Of this job alone, by its id.")
+    queue: Word | None = Field(None, description="Of jobs of this queue alone.")
+    after: int | None = Field(
+        None, ge=0, description="Events after this id; 0 for all that are kept. Else from now on."
+    )
 
 
 def _one_of(**given: Any) -> Any:

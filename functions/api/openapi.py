@@ -16,12 +16,32 @@ from pydantic.json_schema import models_json_schema
 
 from tidegate import __version__
 
+from . import schedule_answers  # noqa: F401 - adds to ANSWERS
 from .answers import ANSWERS, Error
 from .errors import INTERNAL, STATUS
 from .resolver import build
 from .wire import JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
+_QUERIES = {
+    "/jobs": "ListQuery",
+    "/jobs/{job_id}/logs": "LogQuery",
+    "/events": "EventQuery",
+    "/dags": "RunsQuery",
+    "/dags/{dag_id}/graph": "GraphQuery",
+    "/schedules": "ScheduleQuery",
+    "/schedules/{ref}/next": "NextQuery",
+}
+"""The model of each query string."""
+_METADATA = {
+    "name": "metadata.KEY",
+    "in": "query",
+    "description": "Any number of these, KEY being a key of the job's `metadata`.",
+    "required": False,
+    "schema": {"type": "string"},
+}
+_STREAMS = {"stream_events": "text/event-stream"}
+"""Operations that answer otherwise than in JSON."""
 _EVERYWHERE = (401, 403, 429, 500, 503)
 _OF_QUERY = (422,)
 _OF_BODY = (400, 413, 422)
@@ -29,9 +49,14 @@ _OF_NAMED = (404,)
 _OF_CHANGE = (409,)
 _OPEN_TO_ALL = frozenset({"health", "openapi"})
 """Operations that only fail as a whole."""
-_MEANING = {200: "Done.", 201: "Accepted for the first time.", INTERNAL: "Something went wrong."} | {
-    status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))
-}
+_LISTINGS = ("/jobs", "/api/jobs", "/api/jobs/{key}")
+"""Where jobs are listed, with the same parameters."""
+_MEANING = {
+    200: "Done.",
+    201: "Accepted for the first time.",
+    202: "Accepted; it goes on by itself.",
+    INTERNAL: "Something went wrong.",
+} | {status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))}
 _DESCRIPTION = (
     "A serverless job scheduler. Every answer is JSON; every error has `success` false, a `code` for programs, "
     "a `message` for people and `details`. Times are RFC 3339 with an offset, durations are seconds."
@@ -57,7 +82,14 @@ def document() -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     schemas = {**_of_requests(found["components"]["schemas"]), **_of_answers()}
-    found["paths"]["/jobs"]["get"]["parameters"] = list(_parameters(schemas.pop("ListQuery")))
+    for path, model in _QUERIES.items():
+        operation = found["paths"][path]["get"]
+        named = [each for each in operation.get("parameters", []) if each["in"] == "path"]
+        operation["parameters"] = [*named, *_parameters(schemas[model])]
+    for model in set(_QUERIES.values()):
+        schemas.pop(model)
+    for path in _LISTINGS:
+        found["paths"][path]["get"]["parameters"].append(_METADATA)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
     found["paths"] = dict(sorted(found["paths"].items()))
     descriptions = app.descriptions()
@@ -75,12 +107,10 @@ def _of_requests(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parameters of a listing with their bounds, which Powertools leaves out."""
+    """The parameters of a query string with their bounds, which Powertools leaves out."""
     for name, schema in query["properties"].items():
         described = {"description": schema.pop("description")} if "description" in schema else {}
         yield {"name": name, "in": "query", **described, "required": False, "schema": schema}
-    described = {"description": "Any number of these, KEY being a key of the job's `metadata`."}
-    yield {"name": "metadata.KEY", "in": "query", **described, "required": False, "schema": {"type": "string"}}
 
 
 def _of_answers() -> dict[str, Any]:
@@ -100,7 +130,7 @@ def _operations(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def _responses(path: str, method: str, operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     name = operation["operationId"]
     for status, model in ANSWERS.get(name, {}).items():
-        yield _response(status, model.__name__)
+        yield _response(status, model.__name__, _STREAMS.get(name, JSON_TYPE))
     if name not in ANSWERS:
         yield "200", {"description": _MEANING[200], "content": {JSON_TYPE: {"schema": {"type": "object"}}}}
     for status in sorted(set(_failures(path, method, operation))):
@@ -117,13 +147,15 @@ def _failures(path: str, method: str, operation: dict[str, Any]) -> Iterable[int
         yield from _OF_QUERY
     if "{" in path:
         yield from _OF_NAMED
+    if operation["operationId"] in _STREAMS:
+        yield 501
     if method != "get":
         yield from _OF_CHANGE
 
 
-def _response(status: int, model: str) -> tuple[str, dict[str, Any]]:
+def _response(status: int, model: str, content: str = JSON_TYPE) -> tuple[str, dict[str, Any]]:
     schema = {"$ref": _REFERENCE.format(model=model)}
-    return str(status), {"description": _MEANING[status], "content": {JSON_TYPE: {"schema": schema}}}
+    return str(status), {"description": _MEANING[status], "content": {content: {"schema": schema}}}
 
 
 if __name__ == "__main__":

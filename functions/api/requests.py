@@ -44,6 +44,13 @@ def check_query(pairs: list[tuple[str, str]], model: type[BaseModel], *, repeata
         seen.add(name)
 
 
+def only(request: Request, *names: str) -> None:
+    """Refuse query parameters but these. Raises InvalidInput: a misspelt one must not be passed over."""
+    for name, _ in query_pairs(request):
+        if name not in names:
+            raise InvalidInput.field(name, "is not a known query parameter")
+
+
 def metadata_in(pairs: list[tuple[str, str]]) -> dict[str, str]:
     """The `metadata.KEY=value` filters of a query string."""
     return {name.removeprefix(_METADATA): value for name, value in pairs if name.startswith(_METADATA)}

@@ -13,9 +13,39 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
 
-from . import definitions, errors, health, jobs, queues, stats, webhooks, wire
+from . import (
+    aliases,
+    dags,
+    definitions,
+    errors,
+    events,
+    health,
+    jobs,
+    maintenance,
+    pipeline,
+    queues,
+    records,
+    schedules,
+    stats,
+    webhooks,
+    wire,
+)
 
-_ROUTERS = (jobs.router, queues.router, definitions.router, webhooks.router, stats.router, health.router)
+_ROUTERS = (
+    jobs.router,
+    records.router,
+    dags.router,
+    events.router,
+    queues.router,
+    definitions.router,
+    webhooks.router,
+    schedules.router,
+    stats.router,
+    pipeline.router,
+    maintenance.router,
+    aliases.router,
+    health.router,
+)
 
 
 class Resolver(APIGatewayHttpResolver):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from typing import Any
 
-from tidegate.domain.job import COARSE, Job, Progress
+from tidegate.domain.job import COARSE, Failure, Job, Progress
 from tidegate.domain.queue import Queue
 from tidegate.service.stats import Stats
 
@@ -49,10 +50,17 @@ def job_view(job: Job) -> dict[str, Any]:
     return {**view, "omitted": omitted} if omitted else view
 
 
+def with_result_as(form: str, view: dict[str, Any]) -> dict[str, Any]:
+    """The view of a job, its result as a JSON text if `form` is `string`."""
+    if form != "string" or view["result"] is None:
+        return view
+    return {**view, "result": json.dumps(view["result"], ensure_ascii=False)}
+
+
 def fitting_view(job: Job) -> dict[str, Any]:
     """A job with its values, as far as they can be answered: without `data`, or without both, if need be."""
     for shown in (job, _without_data(job), _without_result(_without_data(job))):
-        view = job_view(shown)
+        view = {**job_view(shown), "failures": [_failure(each) for each in job.failures]}
         if fits(dump(view)):
             break
     return view
@@ -84,6 +92,17 @@ def _without_result(job: Job) -> Job:
 def _omitted(job: Job) -> list[str]:
     values = {"data": (job.data, job.data_ref), "result": (job.result, job.result_ref)}
     return [name for name, (value, ref) in values.items() if value is None and ref is not None]
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "attempt": failure.attempt,
+        "worker_id": failure.worker_id,
+        "started_at": format_time(failure.started_at),
+        "ended_at": format_time(failure.ended_at),
+        "error_type": failure.error_type.value,
+        "error_message": failure.error_message,
+    }
 
 
 def _progress(progress: Progress | None) -> dict[str, Any] | None:

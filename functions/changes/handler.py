@@ -1,4 +1,4 @@
-"""A batch of the jobs table's stream → counters and timers, once each; webhooks; and figures for CloudWatch."""
+"""A batch of the jobs table's stream → counters and timers, once each; events, webhooks; and figures for CloudWatch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
+from tidegate.service.announce_changes import announce_changes
 from tidegate.service.record_changes import record_changes
+from tidegate.service.release import release_after
 from tidegate.service.webhooks import send_webhooks
 
 from .figures import publish
@@ -29,6 +31,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     changes = changes_in(records)
     try:
         record_changes(app.ports, batch_name(records), changes)
+        release_after(app.ports, changes)
+        announce_changes(app.ports, changes)
         send_webhooks(app.ports, changes)
     except Unavailable as error:
         _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegate.domain.job import State
+from tidegate.domain.events import DETAILS
+from tidegate.domain.job import State, retries_used
 from tidegate.service.record_changes import Change
 
 _log = logging.getLogger("tidegate.changes")
-Image = Mapping[str, Mapping[str, str]]
+Image = Mapping[str, Mapping[str, Any]]
 
 
 def changes_in(records: Iterable[Mapping[str, Any]]) -> list[Change]:
@@ -48,10 +49,52 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         at=_number(image, "updated_at") or 0,
         started_at=_number(image, "started_at"),
         lease_until=_number(image, "lease_until"),
-        queue=image["queue"]["S"],
-        webhook=json.loads(image["webhook"]["S"]) if "webhook" in image else None,
+        dag_id=_text_or_none(image, "dag_id"),
+        node=_text_or_none(image, "node"),
+        id=str(record.get("eventID", "")),
+        name=_text(image, "name"),
+        queue=_text(image, "queue"),
+        owner=_text(image, "owner"),
+        webhook=json.loads(_text(image, "webhook") or "null"),
+        old_attempt=None if old is None else _number(old, "attempt"),
+        details={name: _value(image[name]) for name in DETAILS if name in image},
+        old_retries=0 if old is None else _retries(old),
+        retries=0 if new is None else _retries(new),
+        was_delayed=old is not None and _is_delayed(old),
+        is_delayed=new is not None and _is_delayed(new),
+        blobs=() if new is not None else _blobs(image),
     )
+
+
+def _text_or_none(image: Image, name: str) -> str | None:
+    return image[name]["S"] if name in image else None
+
+
+def _blobs(image: Image) -> tuple[str, ...]:
+    return tuple(image[name]["S"] for name in ("data_ref", "result_ref") if name in image)
+
+
+def _retries(image: Image) -> int:
+    numbers = [_number(image, name) for name in ("attempt", "attempts_allowed", "retry_limit")]
+    attempt, allowed, limit = (number or 0 for number in numbers)
+    return retries_used(attempt, allowed, limit) if "attempts_allowed" in image else 0
+
+
+def _is_delayed(image: Image) -> bool:
+    """A first start that is put off; a retry that waits for its time is not scheduled, it waits."""
+    return image["state"]["S"] == State.CREATED and "wake_at" in image
 
 
 def _number(image: Image, name: str) -> int | None:
     return int(image[name]["N"]) if name in image else None
+
+
+def _text(image: Image, name: str) -> str:
+    return str(image[name]["S"]) if name in image else ""
+
+
+def _value(attribute: Mapping[str, Any]) -> str | int | list[str]:
+    """A text, a whole number, or a list of texts."""
+    if "L" in attribute:
+        return [str(each["S"]) for each in attribute["L"]]
+    return int(attribute["N"]) if "N" in attribute else str(attribute["S"])

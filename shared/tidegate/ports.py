@@ -10,13 +10,19 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.cron import CronRule
+from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.definition import Definition
+from tidegate.domain.events import Event
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms, State
+from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
+from tidegate.domain.schedule import Schedule
 from tidegate.domain.ticket import Lane, Ticket
 from tidegate.domain.webhook import WebhookSecret
 
@@ -49,6 +55,7 @@ class JobQuery:
     metadata: Mapping[str, str] = field(default_factory=dict)
     created_from: Ms | None = None
     created_to: Ms | None = None
+    ended_before: Ms | None = None
     limit: int = 50
     cursor: str | None = None
 
@@ -58,6 +65,14 @@ class JobPage:
     """Part of a listing; `next_cursor` is None at its end."""
 
     jobs: Sequence[Job]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Part of a listing of runs; `next_cursor` is None at its end."""
+
+    runs: Sequence[Run]
     next_cursor: str | None
 
 
@@ -155,6 +170,25 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Delete; nothing happens when there is none."""
 
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Up to `limit` (1–1000) keys that begin with `prefix` and sort after `after`, in the order of their bytes."""
+
+
+class Logs(Protocol):
+    """What handlers told while they ran, in chunks. Only the holder of an attempt writes that attempt's chunks."""
+
+    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
+        """Store a chunk; the same chunk twice is one. It may be deleted after `keep_until`, if that is given."""
+
+    def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
+        """The oldest chunks after a place (None: from the beginning), at most `limit`, as last written."""
+
+    def last(self, log: LogOf) -> LogChunk | None:
+        """The chunk with the highest place."""
+
+    def erase(self, tenant: str, job_id: str) -> None:
+        """Delete every chunk of every log of that id. Blobs are left alone."""
+
 
 class Queues(Protocol):
     """Queue policies."""
@@ -228,6 +262,73 @@ class Timers(Protocol):
         """Forget each."""
 
 
+class ScheduleKey(NamedTuple):
+    """What names a schedule in the whole deployment."""
+
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """All schedules of a tenant are paused: who did it, when and why."""
+
+    by: str
+    at: Ms
+    reason: str | None = None
+
+
+class Schedules(Protocol):
+    """Schedules, and the index of those that the clock must look at."""
+
+    def create(self, schedule: Schedule) -> bool:
+        """Store a new schedule. Guard: the tenant has none of that name. Answers whether it was stored."""
+
+    def get(self, keys: Sequence[ScheduleKey]) -> Sequence[Schedule | None]:
+        """The schedules as last written, in the order asked for; None where there is none."""
+
+    def name_of(self, tenant: str, schedule_id: str) -> str | None:
+        """The name of the tenant's schedule with that id."""
+
+    def list(self, tenant: str, after: str, limit: int) -> Sequence[Schedule]:
+        """Schedules of the tenant by name, from the first name after `after` ("" comes before all)."""
+
+    def replace_if_unchanged(self, changes: Sequence[tuple[Schedule, Schedule]]) -> Sequence[bool]:
+        """Store each (new, seen), each for itself; name and id stay the same.
+
+        Guard: the stored version is that of `seen`; the new one is one higher. Answers which were stored.
+        """
+
+    def delete_if_unchanged(self, seen: Schedule) -> bool:
+        """Delete a schedule. Guard: the stored version is that of `seen`. Answers whether it was deleted."""
+
+    def due(self, by: Ms, limit: int) -> Sequence[ScheduleKey]:
+        """Schedules whose `look_at` is not after `by`, soonest first. Costs nothing for those that are not due."""
+
+    def hold_of(self, tenant: str) -> Hold | None:
+        """The pause of all the tenant's schedules, if there is one."""
+
+    def set_hold(self, tenant: str, hold: Hold | None) -> None:
+        """Pause all schedules of the tenant, or end the pause."""
+
+
+class Cron(Protocol):
+    """When cron rules match on the clocks of real places."""
+
+    def check_zone(self, timezone: str) -> None:
+        """Raises InvalidInput unless it is an IANA time zone."""
+
+    def next_match(self, rule: CronRule, timezone: str, after: Ms) -> Ms | None:
+        """The first time after `after` at which the rule matches; None if that is more than nine years away.
+
+        A rule that names hours runs each wall-clock time once: one that does not exist at the jump, one that
+        comes twice the first time. A rule for every hour follows the hours that really pass.
+        """
+
+    def local(self, timezone: str, at: Ms) -> str:
+        """The time on the clocks of a zone, as RFC 3339 with its offset."""
+
+
 class Addition(NamedTuple):
     """Numbers to add to the fields of one series of one tenant."""
 
@@ -235,6 +336,27 @@ class Addition(NamedTuple):
     series: str
     """`states`, or `hour#2026-01-31T15` in UTC."""
     amounts: Mapping[str, int]
+    first: Mapping[str, int] = MappingProxyType({})
+    """Fields that are set where they are absent, and left alone ever after."""
+
+
+class Dags(Protocol):
+    """Runs of DAGs; their jobs are in the `JobStore`, their graphs in the `Blobs`."""
+
+    def create_if_absent(self, run: Run) -> Run | None:
+        """Store a new run. Guard: there is none with its id. Answers None if it was stored, else the one there is."""
+
+    def get(self, tenant: str, dag_id: str) -> Run | None:
+        """The run as last stored."""
+
+    def put_if_unchanged(self, run: Run, seen: Run) -> bool:
+        """Store a run. Guard: the stored one is still `seen`. Answers whether it was stored."""
+
+    def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
+        """The tenant's runs, newest first; no states means all. Raises InvalidInput for a cursor it did not make."""
+
+    def open_runs(self, limit: int) -> Sequence[Run]:
+        """Runs of all tenants that have not ended, oldest first."""
 
 
 class Figures(Protocol):
@@ -245,6 +367,37 @@ class Figures(Protocol):
 
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         """The totals of a series; absent fields are 0 and left out."""
+
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        """The totals of every series from `first` to `last`, both included, by name, in the order of their bytes."""
+
+
+class Upkeep(Protocol):
+    """What maintenance asks of the jobs beyond `JobStore`."""
+
+    def count(self, query: JobQuery) -> int | None:
+        """How many jobs fit the query in all its pages; None where only reading them all could tell."""
+
+    def erase_unchanged(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        """Delete each job. Guard, each for itself: it has ended, and is as it was read (`attempt`, `updated_at`).
+
+        Answers which were deleted. Large values are left to `forget` and the change feed.
+        """
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Job]:
+        """Up to `limit` ended jobs whose `keep_until` is not after `by`; asked again and again, all of them."""
+
+    def running(self, tenant: str, started_before: Ms, limit: int) -> Sequence[Job]:
+        """ACTIVE jobs whose current attempt started before a time, the longest running first."""
+
+    def forget(self, keys: Sequence[JobKey]) -> None:
+        """Take away what deleted jobs left behind in the store. Guard: no job has the id again."""
+
+    def walk(self, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
+        """Every stored job of every tenant, part by part, outlived ones too; the text to go on after, None at the end.
+
+        A part may be empty before the end. Jobs made meanwhile may be left out. Raises InvalidInput for another's text.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +428,30 @@ class Tokens(Protocol):
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
 
 
+class EventBus(Protocol):
+    """Where transitions of jobs are announced."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Announce each, at least once; the same event keeps its `id`. Order is kept where the home can (SQLite)."""
+
+
+class Announced(NamedTuple):
+    """An event and its position in the stream: positions only grow."""
+
+    position: int
+    event: Event
+
+
+class EventStream(Protocol):
+    """The newest events of the embedded home, kept for those who listen. In the cloud they are on the bus alone."""
+
+    def read(self, tenant: str, after: int, limit: int) -> tuple[Sequence[Announced], int]:
+        """Up to `limit` of the tenant's events after a position, oldest first, and the position to go on from."""
+
+    def bounds(self) -> tuple[int, int]:
+        """The positions of the oldest and of the newest event, of any tenant, that is kept; 0 and 0 when none is."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -296,17 +473,25 @@ class Ports:
     jobs: JobStore
     tickets: Tickets
     blobs: Blobs
+    logs: Logs
     queues: Queues
     definitions: Definitions
     webhook_secrets: WebhookSecrets
     lanes: Lanes
     timers: Timers
+    schedules: Schedules
+    cron: Cron
     figures: Figures
+    dags: Dags
     tokens: Tokens
+    events: EventBus
+    upkeep: Upkeep
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
     pools: frozenset[str] = frozenset({"default"})
+    clock_seconds: float = 1.0
+    """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     development: bool = False

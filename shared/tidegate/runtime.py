@@ -22,7 +22,7 @@ from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
-from tidegate.ports import Feed, Ports
+from tidegate.ports import EventStream, Feed, Ports
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -42,8 +42,12 @@ class Settings:
     jobs_table: str = ""
     registry_table: str = ""
     bucket: str = ""
+    event_bus: str = ""
+    """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    slots: int = 0
+    """How many jobs may run at once, over all pools; 0 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,8 @@ class App:
     settings: Settings
     feed: Feed | None = None
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
+    stream: EventStream | None = None
+    """The embedded home's newest events; in the cloud they are on the event bus alone."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -70,13 +76,16 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         synchronous = environ.get("TIDEGATE_SYNCHRONOUS", "NORMAL").upper()
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
-        return Settings(data=Path(data), synchronous=synchronous, pools={DEFAULT_POOL: {}})
+        pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
+        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
+        event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        slots=_slots(environ),
     )
 
 
@@ -115,7 +124,8 @@ def worker_settings_from(environ: Mapping[str, str], pools: Mapping[str, object]
 def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
-        return embedded(settings.data, synchronous=settings.synchronous)
+        home = embedded(settings.data, synchronous=settings.synchronous)
+        return replace(home, settings=settings)
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -126,6 +136,7 @@ def build(settings: Settings) -> App:
         now=now_ms,
         new_id=uuid7,
         rng=random.SystemRandom(),
+        event_bus=settings.event_bus,
     )
     return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings)
 
@@ -143,6 +154,7 @@ def embedded(
 
     `development` lets webhooks go to this machine, and over http; without it TIDEGATE_DEVELOPMENT=1 does.
     """
+    from tidegate.adapters.sqlite.events import SqliteEvents
     from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
 
@@ -159,7 +171,7 @@ def embedded(
         development = os.environ.get("TIDEGATE_DEVELOPMENT") == "1"
     ports = replace(_cached(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(ports, settings, SqliteFeed(database))
+    return App(ports, settings, SqliteFeed(database), SqliteEvents(database))
 
 
 def database_file(folder: Path) -> Path:
@@ -171,6 +183,21 @@ def _cached(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
     """The ports with what changes rarely remembered for so long."""
     queues, definitions = CachedQueues(ports.queues, now, seconds), CachedDefinitions(ports.definitions, now, seconds)
     return replace(ports, queues=queues, definitions=definitions)
+
+
+def back_up(settings: Settings, target: str) -> list[str]:
+    """Back up a home: into the folder `target`, or in the cloud under that name; answers where, in words.
+
+    Raises what the home's adapter raises.
+    """
+    if settings.data is not None:
+        from tidegate.adapters.sqlite.backup import back_up as copy_folder
+
+        size = copy_folder(settings.data, Path(target))
+        return [f"{target} ({size} bytes)"]
+    from tidegate.adapters.aws.backup import back_up as back_up_tables
+
+    return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
 _current: list[App] = []
@@ -226,6 +253,13 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    text = environ.get("TIDEGATE_SLOTS", "0")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput.field("TIDEGATE_SLOTS", "must be a whole number")
+    return int(text)
 
 
 def _pools(text: str) -> Mapping[str, Mapping[str, str]]:

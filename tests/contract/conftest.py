@@ -8,18 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from support.aws import POOLS, VISIBILITY_SECONDS, Cloud, cloud
+from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.homes import KINDS, Home
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Cloud]:
-    """moto, for the whole session."""
-    with cloud() as made:
-        yield made
 
 
 @pytest.fixture(params=KINDS)

@@ -17,6 +17,9 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import httpx
 
+from tidegate.runtime import App
+from tidegate.service.tokens import new_token
+
 ROOT = Path(__file__).parents[2]
 EMULATOR = Path(os.environ.get("TIDEGATE_EMULATOR", ROOT / ".venv-emulator")) / "bin" / "ministack"
 HANDLERS = "tests/e2e/handlers.py"
@@ -38,6 +41,14 @@ def eventually(check: Callable[[], Any], seconds: float = 30.0, pause: float = 0
         assert time.monotonic() < end, f"not within {seconds} s: {check}"
         time.sleep(pause)
     return found
+
+
+def token(app: App, **fields: Any) -> str:
+    """A fresh token of the deployed home, an admin's unless said otherwise."""
+    asked = {"tenant": "main", "user": "tester", "scopes": ["admin"], **fields}
+    clear, record = new_token(app.ports.now(), **asked)
+    app.ports.tokens.put(record)
+    return clear
 
 
 class Cloud:

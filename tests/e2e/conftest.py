@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from cloud import EMULATOR, Cloud
+from cloud import EMULATOR, Cloud, token
+
+from tidegate import runtime
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def app(cloud: Cloud) -> Iterator[runtime.App]:
+    """The deployed home as the adapters see it, with the emulator's credentials for as long as the file's tests run."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in cloud.environ.items():
+            if name.startswith("AWS_"):
+                environment.setenv(name, value)
+        yield runtime.build(runtime.settings_of_stack("tidegate"))
+
+
+@pytest.fixture(scope="module")
+def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
+    """An admin's HTTP client."""
+    with httpx.Client(base_url=cloud.url, headers={"authorization": f"Bearer {token(app)}"}, timeout=30) as client:
+        yield client

@@ -65,3 +65,37 @@ def slow(job: JobContext) -> str:
         job.progress(step / steps, f"step {step}")
         time.sleep(job.data["seconds"] / steps)
     return "finished"
+
+
+@executor("talk")
+def talk(job: JobContext) -> str:
+    """Log so many lines, then wait so many seconds."""
+    for number in range(job.data["lines"]):
+        job.log.info("line %d", number)
+    time.sleep(job.data.get("seconds", 0))
+    return "told"
+
+
+@executor("crash")
+def crash(job: JobContext) -> None:
+    """Say how far it is, then die in the first attempt."""
+    time.sleep(0.6)
+    job.progress(0.42, "about to die")
+    if job.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(job.data["seconds"])
+
+
+def tidy(job: JobContext) -> None:
+    """Clean up after `messy`."""
+    Path(job.data["file"]).unlink()
+    job.log.warning("tidied up")
+
+
+@executor("messy", on_cancel=tidy)
+def messy(job: JobContext) -> str:
+    """Make a file, and wait to be cancelled."""
+    Path(job.data["file"]).touch()
+    while not job.cancelled:
+        time.sleep(0.05)
+    return "stopped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from cloud import Cloud, eventually
+from cloud import Cloud, eventually, token
 
 from tidegate import runtime
 from tidegate.domain.caller import Caller
@@ -22,36 +22,10 @@ from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Ticket, encode, ticket_for
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
-from tidegate.ports import Delivery, JobKey, Ports, Tickets, Token
+from tidegate.ports import Delivery, JobKey, Ports, Tickets
 from tidegate.service.submit import submit_one
-from tidegate.service.tokens import new_token
 
 CALLER = Caller("main", "tester", frozenset({"admin"}))
-
-
-@pytest.fixture(scope="session")
-def app(cloud: Cloud) -> runtime.App:
-    """The deployed home as the adapters see it, with the emulator's credentials."""
-    patch = pytest.MonkeyPatch()
-    for name, value in cloud.environ.items():
-        if name.startswith("AWS_"):
-            patch.setenv(name, value)
-    return runtime.build(runtime.settings_of_stack("tidegate"))
-
-
-def token(app: runtime.App, **fields: Any) -> str:
-    asked = {"tenant": "main", "user": "tester", "scopes": ["admin"], **fields}
-    clear, record = new_token(app.ports.now(), **asked)
-    app.ports.tokens.put(record)
-    assert isinstance(record, Token)
-    return clear
-
-
-@pytest.fixture(scope="session")
-def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
-    """An admin's HTTP client."""
-    with httpx.Client(base_url=cloud.url, headers={"authorization": f"Bearer {token(app)}"}, timeout=30) as client:
-        yield client
 
 
 @pytest.fixture
@@ -239,3 +213,50 @@ def promoted_early(app: runtime.App, job_id: str, wake_at: int) -> bool:
         "main", job_id, Guard(frozenset({State.CREATED})), {"wake_at": wake_at}, due_spot(wake_at, ticketed=False)
     )
     return app.ports.jobs.apply([write])[0].applied
+
+
+def test_a_result_of_5_mb_comes_back_over_http(http: httpx.Client, ended: Callable[..., Any]) -> None:
+    job = ended(submit(http, name="big", data={"size": 5_000_000}), 60)
+    assert (job["state"], job["result"]) == ("COMPLETED", "x" * 5_000_000)
+
+
+def test_logs_and_history_of_a_deployed_job(http: httpx.Client, ended: Callable[..., Any]) -> None:
+    job = ended(submit(http, name="talk", data={"lines": 1_500}))
+    lines: list[str] = []
+    query: dict[str, Any] = {"limit": 700}
+    while True:
+        page = http.get(f"/jobs/{job['id']}/logs", params=query).json()
+        lines += [line["message"] for line in page["lines"]]
+        query["after"] = page["next_after"]
+        if not page["more"]:
+            break
+    assert lines == [f"line {number}" for number in range(1_500)]
+    assert page["ended"] is True
+    history = http.get(f"/jobs/{job['id']}/history").json()
+    assert [(each["attempt"], each["outcome"]) for each in history["attempts"]] == [(1, "completed")]
+    assert http.delete(f"/jobs/{job['id']}").json()["action"] == "erased"
+    assert http.get(f"/jobs/{job['id']}/logs").status_code == 404
+
+
+def test_transitions_are_announced_on_the_bus(cloud: Cloud, http: httpx.Client, ended: Callable[..., Any]) -> None:
+    """A rule of the user's own hands them to a queue, as it would to a Lambda, an e-mail topic or Slack."""
+    refused = http.get("/events")
+    assert (refused.status_code, refused.json()["code"]) == (501, "NOT_SUPPORTED")
+    bus = refused.json()["details"]["event_bus"]
+    events, sqs = cloud.client("events"), cloud.client("sqs")
+    queue = sqs.create_queue(QueueName="listener")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = json.dumps({"source": ["tidegate"], "detail": {"job": {"name": ["echo"]}}})
+    events.put_rule(Name="echoes", EventBusName=bus, EventPattern=pattern)
+    events.put_targets(Rule="echoes", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    job = ended(submit(http, name="echo", data=1))
+    told: set[str] = set()
+
+    def all_told() -> bool:
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            body = json.loads(message["Body"])
+            if body["detail"]["job"]["id"] == job["id"]:
+                told.add(body["detail-type"])
+        return told == {"job.created", "job.started", "job.completed"}
+
+    eventually(all_told, 30)

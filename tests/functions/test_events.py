@@ -13,19 +13,23 @@ from typing import Any
 import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
+from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
 
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
+from tidegate.domain.schedule import JobTemplate
 from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
 from tidegate.ports import Token
 from tidegate.service.control import cancel
 from tidegate.service.definitions import put_definition
+from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit_one
 
+assert set(SCHEDULE_ANSWERS) <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
@@ -49,6 +53,11 @@ def defined(home: Home) -> None:
     put_definition(home.ports, ADA, "extract", schema={"type": "object"}, job={"priority": 8}, description="")
 
 
+def schedule_made(home: Home) -> None:
+    job = JobTemplate(name="extract", data={"document": "x"})
+    create_schedule(home.ports, ADA, name="daily-report", expression="0 2 * * *", job=job)
+
+
 def token_stored(home: Home) -> None:
     secret = sample("authorizer")["identitySource"][0].removeprefix("Bearer tg_0123456789ab_")
     hashed = hashlib.sha256(secret.encode()).hexdigest()
@@ -66,6 +75,16 @@ def answered(operation: str, status: int = 200) -> Check:
         assert answer.status == status
         if operation in ANSWERS:
             ANSWERS[operation][status].model_validate_json(answer.text)
+
+    return check
+
+
+def refused(status: int, code: str) -> Check:
+    """The answer is this error."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert (answer.status, answer.body["code"]) == (status, code)
 
     return check
 
@@ -122,10 +141,14 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-post-jobs-batch": ("api", nothing, batch_accepted_in_part),
     "api-get-jobs": ("api", submitted, answered("list_jobs")),
     "api-get-job": ("api", submitted, answered("get_job")),
+    "api-get-job-logs": ("api", submitted, answered("get_job_logs")),
+    "api-get-job-history": ("api", submitted, answered("get_job_history")),
+    "api-get-events": ("api", nothing, refused(501, "NOT_SUPPORTED")),
     "api-delete-job": ("api", submitted, answered("delete_job")),
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
     "api-post-job-retry": ("api", ended, answered("retry_job")),
     "api-post-job-priority": ("api", submitted, answered("reprioritise_job")),
+    "api-post-dags": ("api", nothing, answered("submit_dag", 201)),
     "api-get-queues": ("api", queue_made, answered("list_queues")),
     "api-put-queue": ("api", nothing, answered("put_queue")),
     "api-get-queue": ("api", queue_made, answered("get_queue")),
@@ -138,6 +161,19 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-webhook-secret": ("api", queue_made, answered("get_webhook_secret")),
     "api-post-webhook-secret-rotate": ("api", queue_made, answered("rotate_webhook_secret")),
     "api-get-job-webhooks": ("api", submitted, answered("list_deliveries")),
+    "api-post-schedules": ("api", nothing, answered("create_schedule", 201)),
+    "api-get-schedules": ("api", schedule_made, answered("list_schedules")),
+    "api-get-schedule": ("api", schedule_made, answered("get_schedule")),
+    "api-patch-schedule": ("api", schedule_made, answered("patch_schedule")),
+    "api-delete-schedule": ("api", schedule_made, answered("delete_schedule")),
+    "api-post-schedule-enable": ("api", schedule_made, answered("enable_schedule")),
+    "api-post-schedule-disable": ("api", schedule_made, answered("disable_schedule")),
+    "api-post-schedule-trigger": ("api", schedule_made, answered("trigger_schedule", 201)),
+    "api-post-schedule-backfill": ("api", schedule_made, answered("backfill_schedule", 202)),
+    "api-get-schedule-next": ("api", schedule_made, answered("next_runs")),
+    "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
+    "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
+    "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),

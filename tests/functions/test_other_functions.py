@@ -121,6 +121,8 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "reticketed": 1,
         "recovered": 0,
         "expired": 0,
+        "retired": 0,
+        "fired": 0,
         "lag_seconds": 61.0,
     }
     found = home.receive()

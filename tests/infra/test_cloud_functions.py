@@ -15,6 +15,7 @@ COMMON = {
     "TIDEGATE_REGISTRY_TABLE",
     "TIDEGATE_BUCKET",
     "TIDEGATE_POOLS",
+    "TIDEGATE_EVENT_BUS",
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_LOG_LEVEL",
@@ -41,6 +42,7 @@ def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synt
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
+    own |= {"TIDEGATE_SLOTS"} if name == "api" else set()
     assert set(template.environment(name)) == COMMON | own
 
 
@@ -53,6 +55,7 @@ def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> Non
     assert environment["POWERTOOLS_SERVICE_NAME"] == "tidegate"
     assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "Tidegate"
     assert set(json.loads(environment["TIDEGATE_POOLS"])) == {"default", "slow"}
+    assert environment["TIDEGATE_SLOTS"] == "12"
 
 
 def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None:
@@ -127,7 +130,7 @@ def test_access_logs_carry_no_payload_query_or_token(template: Synthesised) -> N
 
 def test_the_stack_announces_what_clients_need(template: Synthesised) -> None:
     outputs = {name: template.text(output["Value"]) for name, output in template.outputs.items()}
-    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools"}
+    assert set(outputs) == {"Stage", "ApiUrl", "JobsTable", "RegistryTable", "Bucket", "Pools", "EventBus"}
     assert outputs["ApiUrl"] == "<ApiHttp.ApiEndpoint>"
 
 

@@ -13,21 +13,26 @@ from tidegate.adapters.sqlite.database import Database
 from tidegate.adapters.sqlite.registry import SqliteFigures
 from tidegate.domain.job import Ms
 
-from . import actors
-from .actors import Cast, Home
-from .ports import open_store
+from .cast import Cast, Home, on_virtual_time
+from .machinery import quiet_until
+from .store import open_store
 from .watch import Broken
 from .world import World
 
 HOUR: Ms = 3_600_000
 _DRAIN: Ms = HOUR // 2
 """How long after the last job ended, and the last ticket could be seen, tickets and timers must be gone."""
-_BOUNDS = {actors.EMBEDDED: 400_000, actors.LAMBDA: 500_000, actors.PULL: 500_000}
+_SECOND_LOOK: Ms = 300_000
+"""The longest that the clock waits for an effect: a ticket it sent for a lapsed lease may be lost too."""
+_SLACK: Ms = 30_000
 
 
 def recovery_bound(home: Home) -> Ms:
-    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle."""
-    return _BOUNDS[home]
+    """How long, once nothing goes wrong any more, a job may be nobody's while a worker is idle.
+
+    Two clocks may be wrong by `skew` in opposite directions, and a tick may just have passed.
+    """
+    return _SECOND_LOOK + round((home.tick + 2 * home.skew) * 1000) + _SLACK
 
 
 @cache
@@ -43,9 +48,9 @@ def on_stage(cast: Cast) -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        with actors.on_virtual_time(cast):
+        with on_virtual_time(cast):
             yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, it should not have come this far
+    except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         cast.watch.breaks(Broken.RAISED, f"{error!r} in {where.name}")
     finally:
@@ -62,17 +67,19 @@ def supervise(cast: Cast, end: Ms) -> None:
     world.sleep(max(0, max(process.frozen_until for process in cast.processes) - world.now))
     world.note("from now on all goes well")
     watch.calm()
-    litter_from: Ms | None = None
+    litter_at: Ms | None = None
     while not world.over:
         watch.check_stalls()
-        waits = max(5_000, min(actors.quiet_until(cast) - world.now, HOUR))
-        if not any(watch.open()):
-            litter_from = litter_from or _last_of_all(cast) + _DRAIN
+        waits = max(5_000, min(quiet_until(cast) - world.now, HOUR))
+        if cast.clients or any(watch.open()):
+            litter_at = None
+        else:
+            litter_at = litter_at or _last_of_all(cast) + _DRAIN
             if not _litter(cast):
                 return _finish(world)
-            if world.now > litter_from:
+            if world.now > litter_at:
                 watch.breaks(Broken.LITTER, f"after {_DRAIN / 60_000:.0f} minutes: {_litter(cast)}")
-        if watch.broken:
+        if any(rule in (Broken.LOST, Broken.LITTER) for rule, _ in watch.broken):
             return _finish(world)
         world.sleep(waits)
     return None
@@ -113,3 +120,12 @@ def check_end(cast: Cast) -> None:
     entered = {state.value: n for state, n in watch.entered.items()}
     if dict(store.database.rows(hours)) != entered:
         watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")
+    announced = dict(store.database.rows(_ANNOUNCED))
+    if announced != entered:
+        watch.breaks(Broken.MISCOUNTED, f"events: {announced}, in truth {entered}")
+
+
+_ANNOUNCED = """
+    SELECT json_extract(event, '$.state') AS state, COUNT(*) FROM events
+    WHERE state IS NOT NULL AND state IS NOT json_extract(event, '$.old_state') GROUP BY state
+"""

@@ -35,7 +35,6 @@ class Kind(StrEnum):
     TICK_DOUBLED = "tick doubled"
     BATCH_DOUBLED = "change batch doubled"
     BATCH_LATE = "change batch late"
-    BATCH_SPLIT = "change batch retried in other pieces"
 
 
 AT_CALLS = (

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from tidegate.adapters.sqlite.database import Database
-from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteQueues
+from tidegate.adapters.sqlite.registry import SqliteQueues
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
 from tidegate.service import control
 
-from . import actors
-from .actors import CALLER, OTHER, Api, Cast
+from . import clients, machinery
+from .cast import CALLER, EMBEDDED, LAMBDA, OTHER, PULL, Cast
+from .clients import Api
 from .ending import HOUR, check_end, database, on_stage, recovery_bound, supervise
 from .faults import Faults, Kind, storm
-from .ports import Store
+from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
@@ -50,10 +46,10 @@ _START_BOUND: Ms = 4_000
 """How long a job may wait for an idle worker when nothing goes wrong."""
 
 
-def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
-    """Run the history of a seed."""
+def play(seed: int, say: Callable[[str], None] | None = None, style: str | None = None) -> Told:
+    """Run the history of a seed, in the style that it says or in the given one."""
     world = World(seed, say)
-    cast, style = _cast(world)
+    cast, style = _cast(world, style)
     world.note(f"seed {seed}: {style}, {cast.home.name}")
     with on_stage(cast):
         _begin(cast, style)
@@ -74,33 +70,32 @@ def play(seed: int, say: Callable[[str], None] | None = None) -> Told:
     )
 
 
-def _cast(world: World) -> tuple[Cast, str]:
+def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     rng = world.rng
-    style = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
-    home = (actors.EMBEDDED, actors.LAMBDA, actors.PULL)[int(rng.random() * 3)]
+    drawn = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
+    style = wanted or drawn
+    home = (EMBEDDED, LAMBDA, PULL)[int(rng.random() * 3)]
     faults = storm(world) if style == "storm" else Faults()
     skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if style == "storm" and home.skew else 0
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
-    watch.strict_priority = style == "priority"
-    watch.start_bound = _START_BOUND if style == "calm" else None
+    watch.strict_priority, watch.strict_leases = style == "priority", style != "storm"
+    watch.start_bound = None if style == "storm" else _START_BOUND
     store = Store(world, faults, watch, database(), home.visibility)
-    if style == "storm" and world.chance(0.3):
+    if home is EMBEDDED:
+        store.max_receives = NO_LIMIT
+    elif style == "storm" and world.chance(0.3):
         store.max_receives = 4
     return Cast(world, home, faults, watch, store, skew, batch=3 if style == "storm" else 1), style
 
 
 def _begin(cast: Cast, style: str) -> None:
     """Everybody enters."""
-    world, home = cast.world, cast.home
+    world = cast.world
     queues = SqliteQueues(cast.store.database)
     queues.put_if_unchanged(Queue(tenant="main", name="slow", retry_delay=20.0, retry_limit=5), None)
     workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
-    for _ in range(workers):
-        cast.forever("worker", actors.event_source(cast) if home.by_lambda else actors.puller(cast))
-    cast.forever("feed", actors.pump(cast) if home is actors.EMBEDDED else actors.stream(cast))
-    cast.forever("digger", actors.grave_digger(cast))
-    world.spawn(lambda: actors.clock(cast), world.between(0, round(home.tick * 1000)))
+    machinery.everybody(cast, workers, world.between(0, round(cast.home.tick * 1000)))
     end = _script(cast, style)
     world.spawn(lambda: supervise(cast, end))
 
@@ -108,7 +103,7 @@ def _begin(cast: Cast, style: str) -> None:
 def _script(cast: Cast, style: str) -> Ms:
     """Who wants what, and when; answers until when things go wrong."""
     world, rng = cast.world, cast.world.rng
-    span = world.between(40_000, 240_000)
+    span = world.between(20_000, 90_000) if cast.home is EMBEDDED else world.between(40_000, 240_000)
     api, ids, latest = Api(cast), list[str](), 0
     lanes = ((CALLER, "default"), (CALLER, "default"), (CALLER, "slow"), (OTHER, "default"))
     for _ in range(1 + int(rng.random() * 5)):
@@ -122,7 +117,7 @@ def _script(cast: Cast, style: str) -> Ms:
         cast.visit(_wish(cast, api, ids[int(rng.random() * len(ids))], style), span)
     if style == "storm":
         if world.chance(0.1):
-            cast.visit(lambda: actors.pause_for(cast, api, "default", world.between(0, 90_000)), span)
+            cast.visit(lambda: clients.pause_for(cast, api, "default", world.between(0, 90_000)), span)
         if world.chance(0.2):
             cast.visit(lambda: _purge(cast), span)
     until_the_last_has_begun = latest - world.now + 120_000 if latest and world.chance(0.5) else 0
@@ -130,7 +125,7 @@ def _script(cast: Cast, style: str) -> Ms:
 
 
 def _submission(cast: Cast, api: Api, caller: Caller, specs: list[JobSpec], tries: int) -> Callable[[], None]:
-    return lambda: actors.client(cast, api, caller, specs, tries)
+    return lambda: clients.client(cast, api, caller, specs, tries)
 
 
 def _wish(cast: Cast, api: Api, job_id: str, style: str) -> Callable[[], bool]:
@@ -138,12 +133,12 @@ def _wish(cast: Cast, api: Api, job_id: str, style: str) -> Callable[[], bool]:
     draw, tries = cast.world.rng.random(), 1 + int(cast.world.rng.random() * 3)
     priority = int(cast.world.rng.random() * 11)
     if style == "priority" or draw < 0.35:
-        return lambda: actors.operator(cast, api, lambda p: control.reprioritise(p, CALLER, job_id, priority), tries)
+        return lambda: clients.operator(cast, api, lambda p: control.reprioritise(p, CALLER, job_id, priority), tries)
     if draw < 0.7:
-        return lambda: actors.operator(cast, api, lambda p: control.cancel(p, CALLER, job_id), tries)
+        return lambda: clients.operator(cast, api, lambda p: control.cancel(p, CALLER, job_id), tries)
     if draw < 0.93:
-        return lambda: actors.operator(cast, api, lambda p: control.retry(p, CALLER, job_id), tries)
-    return lambda: actors.operator(cast, api, lambda p: control.erase(p, CALLER, job_id), tries)
+        return lambda: clients.operator(cast, api, lambda p: control.retry(p, CALLER, job_id), tries)
+    return lambda: clients.operator(cast, api, lambda p: control.erase(p, CALLER, job_id), tries)
 
 
 def _purge(cast: Cast) -> None:
@@ -176,7 +171,7 @@ def _spec(cast: Cast, queue: str, style: str, job_id: str | None) -> JobSpec:
     data: dict[str, Any] = {"plan": [*steps, {"does": "work", "ms": 100}]}
     if world.chance(0.05):
         data["much"] = "x" * 100_001
-    return JobSpec(name="work", queue=queue, job_id=job_id, data=data, **fields)
+    return JobSpec(name="tidy" if world.chance(0.3) else "work", queue=queue, job_id=job_id, data=data, **fields)
 
 
 def _delay(cast: Cast) -> Ms:

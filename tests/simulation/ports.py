@@ -1,186 +1,38 @@
-"""The project's SQLite adapters behind a wire on which calls are slow, refused, half done, or the last of a process."""
+"""Every port as a process sees it: the project's SQLite adapters at the other end of a wire."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 from tidegate.adapters.caching import CachedQueues
-from tidegate.adapters.sqlite.database import Database
+from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.definitions import SqliteDefinitions
-from tidegate.adapters.sqlite.feed import SqliteFeed
-from tidegate.adapters.sqlite.jobs import SqliteJobs
+from tidegate.adapters.sqlite.events import SqliteEvents
+from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
-from tidegate.adapters.sqlite.tickets import SqliteTickets
+from tidegate.adapters.sqlite.schedules import SqliteSchedules
+from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
-from tidegate.domain.errors import NotFound, Unavailable
+from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.errors import NotFound
+from tidegate.domain.events import Event
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
+from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
-from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, Timer
+from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, RunPage, Timer
 
-from .faults import Faults, Kind
-from .watch import Seen, Watch
-from .world import Process, Task, World
-
-A = TypeVar("A")
-B = TypeVar("B")
+from .faults import Kind
+from .watch import Seen
+from .wire import Wire
 
 MAX_LAG_MS = 60_000
-MAX_RECEIVES = 25
-"""As in the deployed stack: then a ticket is a dead letter."""
-_TABLES = ("jobs", "changes", "tickets", "queues", "lanes", "timers", "figures", "batches", "tokens")
-
-
-def open_store() -> Database:
-    """An empty database in memory, to be used by one seed after the other."""
-    return Database(Path(":memory:"))
-
-
-@dataclass(slots=True)
-class Store:
-    """What all processes share: the tables, the tickets, the blobs, and the tickets given up."""
-
-    world: World
-    faults: Faults
-    watch: Watch
-    database: Database
-    visibility: float
-    latency: Ms = 60
-    """Of a call, at most, in milliseconds."""
-    max_receives: int = MAX_RECEIVES
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    dead: list[Delivery] = field(default_factory=list)
-    waiting: dict[str, dict[Task, Ms]] = field(default_factory=lambda: {"ticket": {}, "change": {}, "letter": {}})
-    """Who waits for what, and until when."""
-    numbers: int = 0
-    jobs: SqliteJobs = field(init=False)
-    tickets: SqliteTickets = field(init=False)
-    feed: SqliteFeed = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.jobs = SqliteJobs(self.database, lambda: self.world.now)
-        self.tickets = SqliteTickets(self.database, lambda: self.world.now, self.visibility)
-        self.feed = SqliteFeed(self.database)
-        with self.database.transaction() as connection:
-            for table in (*_TABLES, "sqlite_sequence"):
-                connection.execute(f"DELETE FROM {table}")
-
-    def one(self, sql: str) -> Any:
-        """The only value of the only row."""
-        return self.database.rows(sql)[0][0]
-
-    def new_id(self) -> str:
-        """A fresh id."""
-        self.numbers += 1
-        return f"j{self.numbers:03d}"
-
-    def next_ticket(self) -> Ms | None:
-        """When the next ticket can be seen."""
-        at: Ms | None = self.one("SELECT MIN(visible_at) FROM tickets")
-        return at
-
-    def wait(self, thing: str, process: Process, until: Ms) -> None:
-        """Sleep until `until`, or until the thing can be had."""
-        task, waiting = self.world.current(), self.waiting[thing]
-        waiting[task] = until
-        try:
-            process.sleep(max(0, until - self.world.now))
-        finally:
-            del waiting[task]
-
-    def stir(self, thing: str, at: Ms) -> None:
-        """The thing can be had from `at` on: let those who wait for it look then."""
-        waiting = self.waiting[thing]
-        for task, until in waiting.items():
-            if at < until:
-                waiting[task] = at
-                self.world.wake(task, max(at, self.world.now))
-
-
-class Wire:
-    """The way of one process to its ports."""
-
-    def __init__(self, store: Store, process: Process) -> None:
-        self.store = store
-        self.process = process
-        self.world = store.world
-        self.faults = store.faults
-        self.atomic = False
-        """Within a transaction of the file: nobody comes between, and a crash undoes it all."""
-
-    def call(self, name: str, effect: Callable[[], A]) -> A:
-        """Do `effect` as one call to a port."""
-        fault = self._reach(name)
-        if fault is None:
-            return effect()
-        if fault is Kind.REFUSED:
-            raise Unavailable(f"{name}: refused")
-        if fault is Kind.CRASH_BEFORE:
-            self.process.die()
-        answer = effect()
-        return self._return(name, fault, answer)
-
-    def many(self, name: str, items: Sequence[A], effect: Callable[[Sequence[A]], Sequence[B]]) -> Sequence[B]:
-        """Do `effect` on each item for itself, as one call to a port: others may come between."""
-        if len(items) <= 1 or self.atomic:
-            return self.call(name, lambda: effect(items))
-        fault = self._reach(name)
-        if fault is Kind.REFUSED:
-            raise Unavailable(f"{name}: refused")
-        if fault is Kind.CRASH_BEFORE:
-            self.process.die()
-        whole = fault not in (Kind.PARTIAL, Kind.TORN)
-        done: list[B] = []
-        for item in items if whole else items[: 1 + int(self.world.rng.random() * (len(items) - 1))]:
-            if done and self.world.chance(0.3):
-                self.process.sleep(self.world.between(0, 20))
-            done += effect([item])
-        return done if fault is None else self._return(name, fault, done)
-
-    def _reach(self, name: str) -> Kind | None:
-        """The way there; answers what goes wrong with the call."""
-        process, world = self.process, self.world
-        if not self.atomic:
-            process.sleep(int(world.rng.random() ** 2 * self.store.latency))
-        process.calls += 1
-        fault = self.faults.at_call(process, name)
-        if self.atomic and fault in (Kind.UNREPORTED, Kind.PARTIAL):
-            fault = Kind.REFUSED
-        if fault in (Kind.FROZEN, Kind.SLOW) and not self.atomic:
-            longest = 3 * self.store.watch.lease if fault is Kind.FROZEN else 10_000
-            if fault is Kind.FROZEN:
-                process.frozen_until = world.now + world.between(0, longest)
-            world.note(f"{process.name} {name}: {fault}")
-            process.sleep(0 if fault is Kind.FROZEN else world.between(0, longest))
-            fault = None
-        world.note(f"{process.name} {name}: {fault or 'ok'}")
-        return fault
-
-    def _return(self, name: str, fault: Kind, answer: A) -> A:
-        """The way back of a call that took effect."""
-        if fault in (Kind.CRASH_AFTER, Kind.TORN):
-            self.process.die()
-        if fault in (Kind.UNREPORTED, Kind.PARTIAL):
-            raise Unavailable(f"{name}: no answer")
-        return answer
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """One transaction of the file, for those who may have one."""
-        self.process.sleep(0)
-        with self.store.database.transaction():
-            self.atomic = True
-            try:
-                yield
-            finally:
-                self.atomic = False
 
 
 class Jobs:
@@ -360,6 +212,37 @@ class Blobs:
         self._wire.call("blobs.delete", lambda: self._blobs.pop(key, None))
 
 
+class Logs:
+    """`Logs`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteLogs(wire.store.database)
+
+    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
+        self._wire.call("logs.append", lambda: self._real.append(log, chunk, keep_until))
+
+    def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
+        return self._wire.call("logs.read", lambda: self._real.read(log, after, limit))
+
+    def last(self, log: LogOf) -> LogChunk | None:
+        return self._wire.call("logs.last", lambda: self._real.last(log))
+
+    def erase(self, tenant: str, job_id: str) -> None:
+        self._wire.call("logs.erase", lambda: self._real.erase(tenant, job_id))
+
+
+class Events:
+    """`EventBus`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteEvents(wire.store.database)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self._wire.call("events.publish", lambda: self._real.publish(events))
+
+
 class Queues:
     """`Queues`."""
 
@@ -402,13 +285,21 @@ class Timers:
         self._real = SqliteTimers(wire.store.database)
 
     def set(self, timers: Sequence[Timer]) -> None:
-        self._wire.many("timers.set", timers, lambda some: [self._real.set(some)] * len(some))
+        self._wire.many("timers.set", timers, self._set)
 
     def due(self, by: Ms, limit: int) -> Sequence[Timer]:
         return self._wire.call("timers.due", lambda: self._real.due(by, limit))
 
     def clear(self, timers: Sequence[Timer]) -> None:
-        self._wire.many("timers.clear", timers, lambda some: [self._real.clear(some)] * len(some))
+        self._wire.many("timers.clear", timers, self._clear)
+
+    def _set(self, timers: Sequence[Timer]) -> Sequence[Timer]:
+        self._real.set(timers)
+        return timers
+
+    def _clear(self, timers: Sequence[Timer]) -> Sequence[Timer]:
+        self._real.clear(timers)
+        return timers
 
 
 class Figures:
@@ -423,6 +314,29 @@ class Figures:
 
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
+
+
+class Dags:
+    """`Dags`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteDags(wire.store.database)
+
+    def create_if_absent(self, run: Run) -> Run | None:
+        return self._wire.call("dags.create", lambda: self._real.create_if_absent(run))
+
+    def get(self, tenant: str, dag_id: str) -> Run | None:
+        return self._wire.call("dags.get", lambda: self._real.get(tenant, dag_id))
+
+    def put_if_unchanged(self, run: Run, seen: Run) -> bool:
+        return self._wire.call("dags.put", lambda: self._real.put_if_unchanged(run, seen))
+
+    def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
+        return self._wire.call("dags.page", lambda: self._real.page(tenant, states, limit, cursor))
+
+    def open_runs(self, limit: int) -> Sequence[Run]:
+        return self._wire.call("dags.open", lambda: self._real.open_runs(limit))
 
 
 class Feed:
@@ -445,7 +359,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
     process = wire.process
-    ports = Ports(
+    return Ports(
         jobs=Jobs(wire),
         tickets=Tickets(wire),
         blobs=Blobs(wire),
@@ -455,10 +369,15 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         lanes=Lanes(wire),
         timers=Timers(wire),
         figures=Figures(wire),
+        logs=Logs(wire),
+        events=Events(wire),
+        dags=Dags(wire),
+        schedules=SqliteSchedules(wire.store.database),
+        cron=ZonedCron(),
+        upkeep=SqliteUpkeep(wire.store.database, process.now),
         tokens=SqliteTokens(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
-        **({"together": wire.together} if transactions else {}),
+        together=wire.together if transactions else nullcontext,
     )
-    return ports

@@ -11,6 +11,7 @@ from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, s
 from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
+from tidegate.service.claim import CLEAN_UP_TRIES
 
 from .world import Process, World
 
@@ -34,6 +35,8 @@ class Broken(StrEnum):
     """A job stands in the index where it does not belong."""
     INVERTED = "inverted"
     """A job started before a better one of its lane."""
+    EARLY = "early"
+    """A job started before its time."""
     LATE = "late"
     """Nobody started a job in time though somebody could."""
     LITTER = "litter"
@@ -74,6 +77,9 @@ class Watch:
     skew: Ms
     """How wrong the worst clock is."""
     strict_priority: bool = False
+    """One worker, and nothing goes wrong: the best ready job starts."""
+    strict_leases: bool = False
+    """Nothing goes wrong: a job whose worker lives is nobody else's."""
     start_bound: Ms | None = None
     """How long a job may wait for an idle worker; None: not to be checked."""
     recovery_bound: Ms = 0
@@ -110,7 +116,7 @@ class Watch:
             self.breaks(Broken.OVERWRITTEN, f"{job.id} was made again")
         now, spot = self.world.now, spot_of(job)
         seen = Seen(job, len(self.seen) + len(self.erased), spot, [(now, spot)], ready_since=now)
-        seen.loose_from, seen.busy_then = max(now, job.wake_at or 0), self.busy()
+        seen.loose_from, seen.busy_then = None if job.blocked else max(now, job.wake_at or 0), self.busy()
         self.seen[key] = self.lanes[Lane(job.tenant, job.queue)][key] = seen
         self.entered[job.state] += 1
 
@@ -209,7 +215,7 @@ class Watch:
             seen.completions += 1
             if seen.completions > 1:
                 self.breaks(Broken.DOUBLED, name)
-        if job.attempt > job.attempts_allowed:
+        if job.attempt > job.attempts_allowed + (CLEAN_UP_TRIES if job.cancel_requested else 0):
             self.breaks(Broken.UNBOUNDED, f"{job.id} attempt {job.attempt} of {job.attempts_allowed}")
 
     def _check_holder(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
@@ -229,6 +235,8 @@ class Watch:
             self.taken_from_the_living += 1
             if 2 * self.skew < self.lease // 2:
                 self.breaks(Broken.STOLEN, name)
+        elif self.strict_leases and seen.holder is not None and seen.holder.alive:
+            self.breaks(Broken.STOLEN, name)
 
     def _is_live(self, seen: Seen) -> bool:
         """Whether the holder runs, and has kept its lease as it should."""
@@ -236,6 +244,8 @@ class Watch:
         return holder is not None and holder.alive and self.world.now - seen.granted_at < self.lease // 2
 
     def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
+        if before.wake_at is not None and before.wake_at > process.now():
+            self.breaks(Broken.EARLY, f"{job.id} by {before.wake_at - process.now()} ms")
         stall = self._stall(seen, None)
         name = f"{job.id} attempt {job.attempt} after {stall / 1000:.1f} s"
         if self.start_bound is not None and stall > self.start_bound:
@@ -243,7 +253,8 @@ class Watch:
         if self.strict_priority and before.state in WAITING:
             since = self.looked_at.get(process, 0)
             for other in self.lanes[Lane(job.tenant, job.queue)].values():
-                ahead = (other.job.rank, other.order) < (before.rank, seen.order)
+                first = other.order < seen.order if seen.spot.place is Place.READY else False
+                ahead = other.job.rank < before.rank or (other.job.rank == before.rank and first)
                 if ahead and other.spot.place is Place.READY and other.ready_since < since and not self._expired(other):
                     self.breaks(Broken.INVERTED, f"{job.id} (rank {before.rank}) before {other.job.id}")
 
@@ -257,7 +268,7 @@ class Watch:
             seen.spot, seen.ready_since = spot, self.world.now
             seen.history.append((self.world.now, spot))
         place, order = seen.spot.place, seen.spot.order
-        if job.state not in WAITING:
+        if job.state not in WAITING or job.blocked:
             right = place not in (Place.READY, Place.DUE)
         elif job.wake_at is None:
             right = place is Place.READY and order == job.rank
@@ -279,7 +290,9 @@ class Watch:
         elif job.state in TERMINAL:
             self._recovered(seen)
             seen.holder = seen.loose_from = None
-        elif before.state not in WAITING:
+        elif job.blocked:
+            seen.holder = seen.loose_from = None
+        elif before.state not in WAITING or before.blocked:
             seen.holder, seen.loose_from, seen.busy_then = None, max(now, job.wake_at or 0), self.busy()
 
     def _recovered(self, seen: Seen) -> None:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from heapq import heappop, heappush
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
 from tidegate.domain.job import Ms
 

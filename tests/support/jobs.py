@@ -49,6 +49,7 @@ FULL: Mapping[str, Any] = {
     "wake_at": START_MS + 2,
     "expires_at": START_MS + 3,
     "keep_until": START_MS + 4_000,
+    "keep_seconds": 86_400.5,
     "soft_sla": START_MS + 5,
     "hard_sla": START_MS + 6,
     "timeout": 0.1,
@@ -71,6 +72,8 @@ FULL: Mapping[str, Any] = {
     "dag_id": "run-1",
     "node": "a",
     "dependencies": ("b", "c"),
+    "blocked": True,
+    "broken": True,
     "definition": "extract@3",
     "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
 }

@@ -152,6 +152,7 @@ def test_an_absolute_path_into_the_inbox_is_answered_with_the_relative_one(inbox
         "document": "inbox/a.TXT",
         "kind": "text",
         "pages": 1,
+        "page_numbers": [1],
         "bytes": 5,
     }
 

@@ -14,7 +14,6 @@ from tidegate.domain.guarded import Guard, GuardedWrite, Lease, Place, spot_of
 from tidegate.domain.job import (
     COARSE,
     OPEN,
-    RESTARTABLE,
     TERMINAL,
     TRANSITIONS,
     ErrorType,
@@ -51,6 +50,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "complete_if_held": guarded.complete_if_held(held, {}, None, now),
         "skip_if_held": guarded.skip_if_held(held, "nothing", now),
         "retry_if_held": guarded.retry_if_held(held, FAILURE, now + 1, now, ticketed=True),
+        "reset_if_held": guarded.reset_if_held(held, "stuck", now),
         "snooze_if_held": guarded.snooze_if_held(held, now + 1, now, ticketed=True),
         "fail_if_held": guarded.fail_if_held(held, FAILURE, now),
         "cancel_if_held": guarded.cancel_if_held(held, now),
@@ -61,6 +61,10 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "mark_ticketed_if_waiting": guarded.mark_ticketed_if_waiting(waiting, now),
         "move_if_waiting": guarded.move_if_waiting(waiting, 10, 1, now),
         "restart_if_ended": guarded.restart_if_ended(ended, now),
+        "fan_out_if_blocked": guarded.fan_out_if_blocked(job(blocked=True), {"entries": 2}, now),
+        "unblock": guarded.unblock(job(blocked=True), now),
+        "skip_if_blocked": guarded.skip_if_blocked(job(blocked=True), "why", now, broken=True),
+        "block_again_if_ended": guarded.block_again_if_ended(ended, now),
     }
 
 
@@ -183,7 +187,7 @@ def test_the_states_are_those_of_the_documents() -> None:
         "CREATED", "RETRY", "ACTIVE", "COMPLETED", "SKIPPED", "EXPIRED", "CANCELLED", "FAILED",
     ]  # fmt: skip
     assert {State.CREATED, State.RETRY, State.ACTIVE} == OPEN
-    assert all(bool(TRANSITIONS[state]) == (state in OPEN or state in RESTARTABLE) for state in State)
+    assert all(bool(TRANSITIONS[state]) == (state is not State.COMPLETED) for state in State)
     assert set(TRANSITIONS) == set(COARSE) == set(State)
 
 

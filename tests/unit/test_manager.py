@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from tidegate import JobContext, PermanentError, executor, runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, WrongState
-from tidegate.manager import Job, JobExecutor, JobManager
+from tidegate.manager import Job, JobExecutor, JobManager, TrainingScheduler
 from tidegate.manager import sqlite as readable
 from tidegate.manager.embedded import EmbeddedHome
 from tidegate.manager.jobs import folder_for
@@ -49,6 +50,18 @@ def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < end, "it does not come true"
         time.sleep(0.02)
+
+
+def claimed_in_time(manager: JobManager, worker_id: str = "w-1") -> Job:
+    jobs: list[Job] = []
+
+    def is_claimed() -> bool:
+        job = manager.claim_job(worker_id)
+        jobs.extend([job] if job else [])
+        return job is not None
+
+    until(is_claimed)
+    return jobs[0]
 
 
 class TestFolder:
@@ -115,10 +128,8 @@ class TestClaims:
         dead = JobManager(tmp_path / "jobs.db")
         assert claimed(dead).attempt == 1
         dead.close()
-        again: list[Job | None] = []
-        until(lambda: again.append(manager.claim_job("w-2")) or again[-1] is not None)
-        assert again[-1] is not None
-        assert (again[-1].job_id, again[-1].attempt, again[-1].retry_count) == (job_id, 2, 1)
+        again = claimed_in_time(manager, "w-2")
+        assert (again.job_id, again.attempt, again.retry_count) == (job_id, 2, 1)
 
     def test_a_claimed_job_is_kept_for_as_long_as_it_takes(
         self, manager: JobManager, monkeypatch: pytest.MonkeyPatch
@@ -212,9 +223,10 @@ class TestStatus:
         job_id = manager.submit_job("training")
         claimed(manager)
         manager.update_job_status(job_id, "completed")
-        for act in (lambda: manager.update_job_status(job_id, "pending"), lambda: manager.retry_job(job_id)):
-            with pytest.raises(WrongState):
-                act()
+        with pytest.raises(WrongState):
+            manager.update_job_status(job_id, "pending")
+        with pytest.raises(WrongState):
+            manager.retry_job(job_id)
 
     def test_who_lost_a_job_changes_nothing(self, manager: JobManager, tmp_path: Path) -> None:
         job_id = manager.submit_job("training")
@@ -273,6 +285,7 @@ class TestLooking:
             ("INFO", "a", one),
             ("WARNING", "c\nd", one),
         ]
+        assert [row["log_id"] for row in logs] == [1, 2]
         assert (len(logs), logs[0]["message"], [each["message"] for each in logs[1:]]) == (2, "a", ["c\nd"])
 
     def test_counters_are_kept_by_those_who_claim(self, manager: JobManager) -> None:
@@ -298,6 +311,17 @@ class TestLooking:
         with pytest.raises(sqlite3.OperationalError):
             connection.execute("DELETE FROM main.jobs")
         connection.close()
+
+
+class TestScheduler:
+    def test_its_jobs_are_the_managers(self, manager: JobManager, tmp_path: Path) -> None:
+        scheduler = TrainingScheduler(tmp_path / "jobs.db")
+        soon = datetime.now(UTC) + timedelta(seconds=0.2)
+        scheduler.create_schedule("once", "training", {"a": 1}, f"at {soon.isoformat()}", priority=9)
+        job = claimed_in_time(manager)
+        assert (job.job_type, job.config, job.priority) == ("training", {"a": 1}, 9)
+        assert [(each.name, each.next_run) for each in scheduler.list_schedules()] == [("once", None)]
+        scheduler.close()
 
 
 class TestExecutor:
@@ -412,6 +436,9 @@ class Server:
             answer |= {"jobs": jobs, "lease_seconds": 60.0, "longest_wait_seconds": 20}
         if request.url.path.endswith("/heartbeat"):
             answer |= {"cancel_requested": True, "lease_until": "2025-11-20T14:36:00.000Z"}
+        if request.url.path.endswith("/logs"):
+            line = {"time": "2025-11-20T14:35:00.000Z", "attempt": 2, "level": "INFO", "message": "half way"}
+            answer |= {"lines": [line], "next_after": None, "more": False, "ended": True}
         if request.url.path == "/jobs/nothing":
             return httpx.Response(404, json={"success": False, "code": "NOT_FOUND", "message": "no", "details": {}})
         return httpx.Response(200, json={**answer, "total_count": 1, "next_cursor": None})
@@ -489,8 +516,11 @@ class TestServer:
             server.requests
         )
 
-    def test_logs_of_a_server_are_elsewhere(self, remote: JobManager) -> None:
-        with pytest.raises(InvalidInput, match="tidegate logs"):
-            remote.get_job_logs("j1")
-        with pytest.raises(InvalidInput, match="tidegate logs"):
+    def test_a_servers_logs_can_be_read(self, remote: JobManager, server: Server) -> None:
+        (row,) = remote.get_job_logs("j1")
+        assert row == {
+            "log_id": 1, "job_id": "j1", "timestamp": "2025-11-20 14:35:00", "level": "INFO", "message": "half way",
+        }  # fmt: skip
+        assert server.requests[-1][:2] == ("GET", "/jobs/j1/logs")
+        with pytest.raises(InvalidInput, match=r"job\.log"):
             remote.log_job_message("j1", "INFO", "x")

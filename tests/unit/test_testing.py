@@ -132,7 +132,12 @@ def test_jobs_without_end_are_noticed(tidegate_home: Home, monkeypatch: pytest.M
 
 def test_webhooks_are_sent_when_the_home_runs(tidegate_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
-    monkeypatch.setattr("tidegate.adapters.outbound.Outbound.post", lambda _, url, *rest: sent.append(url) or 200)
+
+    def post(_: object, url: str, *__: object) -> int:
+        sent.append(url)
+        return 200
+
+    monkeypatch.setattr("tidegate.adapters.outbound.Outbound.post", post)
     tidegate_home.handle("work", lambda _: None)
     tidegate_home.submit("work", webhook={"url": "http://localhost:8000/hook"})
     assert tidegate_home.run_until_idle() == 2

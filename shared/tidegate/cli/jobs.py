@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import State
 
-from . import inputs
+from . import inputs, operations
 from .exits import job_exit_code
 from .find import by_id_or_prefix
 from .output import clean, console, emit, say
@@ -90,8 +91,29 @@ def cancel(
 
 
 @with_session
-def retry(session: Session, job_id: JobId) -> None:
-    """Start an ended job over."""
+def retry(
+    session: Session,
+    job_id: Annotated[str | None, typer.Argument(metavar="ID", help="The job's id, or the beginning of it.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All failed jobs, or those of the filters.")] = False,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", "--status", help="With --all: failed, expired or cancelled.")
+    ] = None,
+    queue: operations.QueueName = None,
+    name: operations.JobName = None,
+    tag: operations.Tag = None,
+    older_than: operations.OlderThan = None,
+    yes: operations.Yes = False,
+) -> None:
+    """Start an ended job over, or many with --all: a dry run unless --yes."""
+    if everything == (job_id is not None):
+        raise InvalidInput.field("ID", "give the id of a job, or --all")
+    if everything:
+        selection = operations.selected(state, queue, name, tag, older_than, True)
+        operations.run(session, "retry", selection, yes=yes, verb="queued again")
+        return
+    if state or queue or name or tag or older_than:
+        raise InvalidInput.field("ID", "does not go with filters: they are for --all")
+    assert job_id is not None
     with session.client() as client:
         job = by_id_or_prefix(client, job_id, client.retry)
     if session.as_json:

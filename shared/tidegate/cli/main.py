@@ -11,11 +11,13 @@ import typer
 
 from tidegate.domain.errors import TidegateError
 
-from . import home, jobs
+from . import care, home, jobs, operations, records
+from .dags import dag_app
 from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
+from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
@@ -84,8 +86,24 @@ app.command("list")(jobs.list_jobs)
 app.command("show")(jobs.show)
 app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
+app.command("logs")(records.logs)
+app.command("history")(records.history)
 app.command("stats")(jobs.stats)
+app.add_typer(dag_app, name="dag")
+app.command("purge")(operations.purge)
+app.command("archive")(operations.archive)
+app.command("errors")(operations.errors)
+app.command("retries")(operations.retries)
+app.command("throughput")(operations.throughput)
+app.command("stuck")(operations.stuck)
+app.command("queues")(operations.queues)
+app.command("pipeline")(operations.pipeline)
+app.command("redrive")(operations.redrive)
+app.command("backup")(care.backup)
+app.command("doctor")(care.doctor)
+app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
 app.add_typer(definition_app, name="definition")
 app.add_typer(webhook_app, name="webhook")

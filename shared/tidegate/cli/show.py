@@ -11,7 +11,7 @@ from .output import clean, json_text, moment, say, status_text, table
 from .watch import describe
 
 if TYPE_CHECKING:
-    from tidegate.client import Job, Page, Stats
+    from tidegate.client import Attempt, Job, Page, Stats
 
 _WIDTH = 40
 
@@ -20,9 +20,17 @@ def show_job(job: Job) -> None:
     """Everything about one job; times are in UTC."""
     for label, value in _facts(job):
         say(Text.assemble((f"{label}: ", ""), value if isinstance(value, Text) else clean(value)))
+    if job.failures:
+        say("", "Failures:", *map(failure_line, job.failures))
     say("", "Configuration:", _value(job, "data"))
     if job.result is not None or "result" in job.omitted:
         say("", "Result:", _value(job, "result"))
+
+
+def failure_line(failure: Attempt) -> str:
+    """A failed attempt on one line."""
+    when, who = moment(failure.ended_at), f" on {failure.worker_id}" if failure.worker_id else ""
+    return clean(f"  attempt {failure.attempt}, {when}{who}: {failure.error_type}: {failure.error_message}")
 
 
 def show_page(page: Page) -> None:

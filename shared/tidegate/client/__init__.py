@@ -10,30 +10,47 @@ Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of
 """
 
 from .asynchronous import AsyncClient
+from .builder import Dag, Node, Ref
 from .definitions import Definition, Delivery, WebhookSecret
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .fields import JobFields, JobFilters, NewJob
-from .models import Batch, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .operations import Maintained
+from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
+from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 
 __all__ = [
     "AsyncClient",
+    "Attempt",
     "Batch",
     "Client",
+    "Dag",
+    "DagRun",
     "Definition",
     "Delivery",
     "Health",
+    "History",
     "Job",
     "JobFields",
     "JobFilters",
+    "LogLine",
+    "Maintained",
     "NewJob",
+    "NextRun",
+    "Node",
     "Page",
     "Progress",
     "Queue",
+    "Ref",
     "Rejected",
     "Retries",
+    "Schedule",
+    "SchedulePage",
+    "ScheduleRun",
     "ServerError",
+    "StateChange",
     "Stats",
     "UnexpectedAnswer",
     "Unreachable",

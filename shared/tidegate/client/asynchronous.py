@@ -14,21 +14,26 @@ from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls, definitions
+from .builder import Dag
 from .calls import Call
 from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .fields import JobFields, JobFilters, NewJob, chunks
-from .models import Batch, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .operations import AsyncOperations
+from .records import History, LogLine
 from .retries import Retries
+from .schedules import AsyncScheduleMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
 
 T = TypeVar("T")
 MAX_PAGE = 200
+MAX_LINES = 1_000
 
 
-class AsyncClient:
+class AsyncClient(AsyncOperations, AsyncScheduleMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -161,6 +166,67 @@ class AsyncClient:
         async for last in self.watch(job_id, timeout=timeout):
             job = last
         return job
+
+    async def submit_dag(self, dag: Dag | Mapping[str, Any]) -> DagRun:
+        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault."""
+        return await self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag))
+
+    async def dag(self, dag_id: str) -> DagRun:
+        """One run, with its nodes. Raises NotFound."""
+        return await self._run(calls.dag(dag_id))
+
+    async def dags(self, state: str | None = None, limit: int = 50) -> tuple[DagRun, ...]:
+        """The newest runs."""
+        return await self._run(calls.dags(state, limit))
+
+    async def dag_graph(self, dag_id: str, format_name: str = "json") -> Any:
+        """A run as a picture: nodes and edges, or text as `mermaid` or `dot`. Raises NotFound."""
+        return await self._run(calls.dag_graph(dag_id, format_name))
+
+    async def dag_next(self, dag_id: str) -> Job | None:
+        """The run's next ready job. Raises NotFound."""
+        return await self._run(calls.dag_next(dag_id))
+
+    async def cancel_dag(self, dag_id: str, reason: str | None = None) -> DagRun:
+        """Stop a run: waiting jobs at once, running ones cooperatively. Raises NotFound, WrongState."""
+        return await self._run(calls.cancel_dag(dag_id, reason))
+
+    async def resume_dag(self, dag_id: str) -> DagRun:
+        """Run again what failed in an ended run, and what hung on it. Raises NotFound, WrongState."""
+        return await self._run(calls.resume_dag(dag_id))
+
+    async def wait_dag(self, dag_id: str, *, timeout: float | None = None) -> DagRun:
+        """The run once it has ended. Raises NotFound, WaitTimeout."""
+        started, looks = self._clock(), 0
+        while not (run := await self.dag(dag_id)).ended:
+            looks += 1
+            if timeout is not None and self._clock() - started >= timeout:
+                raise WaitTimeout(f"run '{dag_id}' is still {run.state} after {timeout:g} seconds")
+            await self._sleep(min(0.05 * looks, 1.0))
+        return run
+
+    async def logs(self, job_id: str, *, level: str | None = None, follow: bool = False) -> AsyncIterator[LogLine]:
+        """What a job's handler told, oldest first, of at least `level` (DEBUG, INFO, WARNING, ERROR).
+
+        With `follow`, waits for more until the job has ended. Raises NotFound.
+        """
+        after, quiet_since = None, self._clock()
+        while True:
+            page = await self._run(calls.logs(job_id, after, MAX_LINES, level))
+            for line in page.lines:
+                yield line
+            after = page.next_after
+            if page.more:
+                continue
+            if page.ended or not follow:
+                return
+            if page.lines:
+                quiet_since = self._clock()
+            await self._sleep(next_look(self._clock() - quiet_since, None) or 0.0)
+
+    async def history(self, job_id: str) -> History:
+        """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
+        return await self._run(calls.history(job_id))
 
     async def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -17,7 +17,8 @@ from tidegate.domain.job import Json
 from .errors import UnexpectedAnswer, error_of
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
-from .models import Batch, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .records import History, LogPage
 
 T = TypeVar("T")
 
@@ -100,6 +101,55 @@ def delete(job_id: str) -> Call[str]:
     return Call("DELETE", _path("jobs", job_id), lambda wire: str(wire["action"]), repeatable=False)
 
 
+def submit_dag(body: Mapping[str, Any]) -> Call[DagRun]:
+    """Submit a run, under an id made here unless the caller has one."""
+    return Call("POST", "/dags", _dag, body=to_json({"dag_id": new_id(), **body}))
+
+
+def dag(dag_id: str) -> Call[DagRun]:
+    """One run."""
+    return Call("GET", _path("dags", dag_id), _dag)
+
+
+def dags(state: str | None, limit: int) -> Call[tuple[DagRun, ...]]:
+    """The newest runs."""
+    params = [("limit", str(limit)), *([("state", state)] if state else [])]
+    return Call("GET", "/dags", lambda wire: tuple(DagRun.from_wire(each) for each in wire["dags"]), params=params)
+
+
+def dag_graph(dag_id: str, format_name: str) -> Call[Any]:
+    """The picture of a run."""
+    return Call("GET", _path("dags", dag_id, "graph"), lambda wire: wire["graph"], params=[("format", format_name)])
+
+
+def dag_next(dag_id: str) -> Call[Job | None]:
+    """The next ready job of a run."""
+    path = _path("dags", dag_id, "next")
+    return Call("GET", path, lambda wire: None if wire["job"] is None else Job.from_wire(wire["job"]))
+
+
+def cancel_dag(dag_id: str, reason: str | None) -> Call[DagRun]:
+    """Stop a run."""
+    return _post(_path("dags", dag_id, "cancel"), _dag, {"reason": reason} if reason else {})
+
+
+def resume_dag(dag_id: str) -> Call[DagRun]:
+    """Go on with an ended run. Not repeatable: a second one would find the run open."""
+    return replace(_post(_path("dags", dag_id, "resume"), _dag, {}), repeatable=False)
+
+
+def logs(job_id: str, after: str | None, limit: int, level: str | None) -> Call[LogPage]:
+    """A page of a job's log, oldest first."""
+    params = [("limit", str(limit))]
+    params += [(name, value) for name, value in (("after", after), ("level", level)) if value is not None]
+    return Call("GET", _path("jobs", job_id, "logs"), LogPage.from_wire, params=params)
+
+
+def history(job_id: str) -> Call[History]:
+    """A job's attempts and states."""
+    return Call("GET", _path("jobs", job_id, "history"), History.from_wire)
+
+
 def queues() -> Call[tuple[Queue, ...]]:
     """Every queue."""
     return Call("GET", "/queues", lambda wire: tuple(Queue.from_wire(each) for each in wire["queues"]))
@@ -154,6 +204,10 @@ def _path(collection: str, name: str, *rest: str) -> str:
 
 def _job(wire: Mapping[str, Any]) -> Job:
     return Job.from_wire(wire["job"])
+
+
+def _dag(wire: Mapping[str, Any]) -> DagRun:
+    return DagRun.from_wire(wire["dag"])
 
 
 def _queue(wire: Mapping[str, Any]) -> Queue:

@@ -45,9 +45,11 @@ _BY_CODE: Mapping[str, type[TidegateError]] = {
         domain.Conflict,
         domain.WrongState,
         domain.LeaseLost,
+        domain.StopAsked,
         domain.Unauthenticated,
         domain.Forbidden,
         domain.TooManyRequests,
+        domain.NotSupported,
         domain.Unavailable,
         ServerError,
     )

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import COARSE, TERMINAL, Json, State
 
+from .records import Attempt
+
 _T = TypeVar("_T")
 
 
@@ -56,6 +58,8 @@ class Job:
     hard_sla: datetime | None = None
     omitted: tuple[str, ...] = ()
     """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
+    failures: tuple[Attempt, ...] = ()
+    """The last failed attempts, 20 at most; `get` and `watch` have them, listings do not."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The server's own words, added fields included."""
 
@@ -85,6 +89,7 @@ class Job:
             dependencies=tuple(wire.get("dependencies") or ()),
             omitted=tuple(wire.get("omitted") or ()),
             progress=_progress(wire.get("progress")),
+            failures=tuple(Attempt.from_wire(each) for each in wire.get("failures") or ()),
         )
 
 
@@ -116,6 +121,38 @@ class Queue:
     def from_wire(cls, wire: Mapping[str, Any]) -> Queue:
         """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
         return _build(cls, wire, name=_text(wire["name"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagRun:
+    """A run of a DAG. `nodes` only where the server answered them."""
+
+    id: str
+    name: str
+    state: str
+    reason: str | None = None
+    failure_policy: str = "fail_fast"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    soft_sla: datetime | None = None
+    hard_sla: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended."""
+        return self.state not in {"CREATED", "ACTIVE"}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> DagRun:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        nodes = tuple(wire.get("nodes") or ())
+        return _build(cls, wire, id=_text(wire["id"]), tags=tuple(wire.get("tags") or ()), nodes=nodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,12 @@ class LeaseLost(Conflict):
     code = "LEASE_LOST"
 
 
+class StopAsked(LeaseLost):
+    """The attempt cannot go on: a stop was asked for. It still holds the job."""
+
+    code = "STOP_ASKED"
+
+
 class Unauthenticated(TidegateError):
     """A valid bearer token is needed."""
 
@@ -84,6 +90,12 @@ class TooManyRequests(TidegateError):
     """A limit is reached; try again later."""
 
     code = "TOO_MANY_REQUESTS"
+
+
+class NotSupported(TidegateError):
+    """This home cannot do that."""
+
+    code = "NOT_SUPPORTED"
 
 
 class Unavailable(TidegateError):

@@ -12,7 +12,7 @@ written, or nothing is. The functions here are the only way a stored job changes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -72,6 +72,8 @@ class Guard:
     - `unexpired_at` / `expired_by`: its `expires_at` is absent or after / present and not after
     - `lease_ended_by`: its `lease_until` is not after this time
     - `cancel_requested`: a stop has, or has not, been asked for
+    - `seen_at`: nobody has written it since this time, when the caller looked at it
+    - `blocked`: it waits, or does not wait, for other nodes of its run
     """
 
     states: frozenset[State]
@@ -81,6 +83,8 @@ class Guard:
     expired_by: Ms | None = None
     lease_ended_by: Ms | None = None
     cancel_requested: bool | None = None
+    blocked: bool | None = None
+    seen_at: Ms | None = None
 
     def holds(self, job: Job) -> bool:
         """Whether `job` satisfies every part: the meaning that each store's condition must equal."""
@@ -92,6 +96,8 @@ class Guard:
             and (self.expired_by is None or _by(job.expires_at, self.expired_by))
             and (self.lease_ended_by is None or _by(job.lease_until, self.lease_ended_by))
             and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
+            and (self.seen_at is None or job.updated_at == self.seen_at)
+            and (self.blocked is None or job.blocked == self.blocked)
         )
 
 
@@ -111,6 +117,10 @@ class GuardedWrite:
     next_attempt: bool = False
     """Also raise `attempt` by one: the write is a claim."""
 
+    def telling(self, progress: Progress | None) -> GuardedWrite:
+        """The same write, which also says how far the attempt came; nothing is added for None."""
+        return self if progress is None else replace(self, values={**self.values, "progress": progress})
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -126,6 +136,8 @@ _NO_LEASE: Mapping[str, Any] = {"lease_until": None}
 
 def spot_of(job: Job) -> Spot:
     """Where a job belongs in the index when it was last written at `updated_at`."""
+    if job.blocked:
+        return OFF
     if job.state in WAITING:
         if job.wake_at is None:
             return _ready(job)
@@ -137,7 +149,7 @@ def spot_of(job: Job) -> Spot:
 
 def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWrite:
     """Start the next attempt of a waiting job whose time has come and has not run out."""
-    guard = Guard(WAITING, woken_by=now, unexpired_at=now)
+    guard = Guard(WAITING, woken_by=now, unexpired_at=now, blocked=False)
     return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True)
 
 
@@ -153,8 +165,27 @@ def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
 
 
 def cancel_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
-    """End a job that was to stop and whose holder vanished."""
-    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), *_ended(job, State.CANCELLED, now))
+    """End a job that was to stop and whose holder vanished; the lost attempt is put on record."""
+    values, spot = _ended(job, State.CANCELLED, now)
+    values["failures"] = _with_failure(job, _lost(job, now))
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, spot)
+
+
+def reset_if_held(job: Job, why: str, now: Ms) -> GuardedWrite:
+    """Take a running attempt from its holder, at a person's wish: the job waits again, the holder is locked out.
+
+    The attempt goes on record and does not count against the retries.
+    """
+    failure = failure_of(job, ErrorType.SYSTEM, why, now)
+    values = {
+        **_waiting(State.RETRY, None, now),
+        "failures": _with_failure(job, failure),
+        "error_type": failure.error_type,
+        "error_message": failure.error_message,
+        "attempts_allowed": job.attempts_allowed + 1,
+    }
+    guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
 
 
 def extend_if_held(job: Job, until: Ms, now: Ms, progress: Progress | None) -> GuardedWrite:
@@ -193,7 +224,7 @@ def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed:
 
 def snooze_if_held(job: Job, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
     """Wait again, at the handler's wish; the attempt does not count against the retries."""
-    values = {**_waiting(State.RETRY, wake_at, now), "attempts_allowed": job.attempts_allowed + 1}
+    values = {**_waiting(State.RETRY, wake_at, now), **_NO_ERROR, "attempts_allowed": job.attempts_allowed + 1}
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
     return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
 
@@ -203,9 +234,14 @@ def fail_if_held(job: Job, failure: Failure, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, _held(job), *_failed(job, failure, now))
 
 
-def cancel_if_held(job: Job, now: Ms) -> GuardedWrite:
-    """End an attempt that stopped because it was asked to."""
-    return GuardedWrite(job.tenant, job.id, _held(job), *_ended(job, State.CANCELLED, now))
+def cancel_if_held(job: Job, now: Ms, failure: Failure | None = None) -> GuardedWrite:
+    """End an attempt that stopped because it was asked to; what went wrong while it stopped is put on record."""
+    values, spot = _ended(job, State.CANCELLED, now)
+    if failure is not None:
+        values["failures"] = _with_failure(job, failure)
+        values["error_type"] = failure.error_type
+        values["error_message"] = failure.error_message
+    return GuardedWrite(job.tenant, job.id, _held(job), values, spot)
 
 
 def cancel_if_waiting(job: Job, reason: str, now: Ms) -> GuardedWrite:
@@ -230,12 +266,12 @@ def expire_if_waiting(job: Job, now: Ms) -> GuardedWrite:
 def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
     """Put a delayed job whose time has come among the ready ones of its lane."""
     values = {"wake_at": None, "updated_at": now}
-    return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now), values, _ready(job))
+    return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now, seen_at=job.updated_at), values, _ready(job))
 
 
 def mark_ticketed_if_waiting(job: Job, now: Ms) -> GuardedWrite:
     """A ticket for a delayed job's time is under way: the clock need not look again before that one must be lost."""
-    guard = Guard(WAITING, attempt=job.attempt)
+    guard = Guard(WAITING, attempt=job.attempt, seen_at=job.updated_at)
     spot = due_spot(job.wake_at or now, ticketed=True)
     return GuardedWrite(job.tenant, job.id, guard, {"updated_at": now}, spot)
 
@@ -244,8 +280,8 @@ def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite
     """Give a waiting job another priority; a ready one changes its place in the lane at once."""
     values = {"priority": priority, "rank": rank, "updated_at": now}
     spot = Spot(Place.READY, Lane(job.tenant, job.queue), order=rank) if job.wake_at is None else None
-    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt)
-    return GuardedWrite(job.tenant, job.id, guard, values, spot)
+    guard = Guard(frozenset({job.state}) & WAITING, attempt=job.attempt, blocked=job.blocked, seen_at=job.updated_at)
+    return GuardedWrite(job.tenant, job.id, guard, values, None if job.blocked else spot)
 
 
 def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrite:
@@ -265,6 +301,36 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
         "progress": None,
     }
     return GuardedWrite(job.tenant, job.id, Guard(RESTARTABLE, attempt=job.attempt), values, _ready(job))
+
+
+def unblock(job: Job, now: Ms) -> GuardedWrite:
+    """Let a job start that waited for other nodes of its run. Its time to wait in line, and to expire, begins now."""
+    wake_at = job.start_after if job.start_after is not None and job.start_after > now else None
+    free = replace(job, blocked=False, wake_at=wake_at, updated_at=now)
+    values = {"blocked": False, "wake_at": wake_at, "updated_at": now}
+    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    return GuardedWrite(job.tenant, job.id, guard, values, spot_of(free))
+
+
+def fan_out_if_blocked(job: Job, data: Json, now: Ms) -> GuardedWrite:
+    """Note into how many entries a node was fanned out; its job goes on waiting, for them."""
+    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    return GuardedWrite(job.tenant, job.id, guard, {"data": data, "updated_at": now})
+
+
+def skip_if_blocked(job: Job, reason: str, now: Ms, *, broken: bool) -> GuardedWrite:
+    """End a job that is not to run: its branch was not taken, or (`broken`) something before it failed."""
+    values, spot = _ended(job, State.SKIPPED, now)
+    values |= {"reason": reason, "broken": broken, "blocked": False}
+    return GuardedWrite(job.tenant, job.id, Guard(frozenset({State.CREATED}), blocked=True), values, spot)
+
+
+def block_again_if_ended(job: Job, now: Ms) -> GuardedWrite:
+    """Give a job of a run that is resumed a fresh set of attempts; it waits for its upstream nodes again."""
+    restarted = restart_if_ended(job, now)
+    values = {**restarted.values, "blocked": True, "broken": False}
+    guard = Guard(RESTARTABLE | {State.SKIPPED}, attempt=job.attempt)
+    return GuardedWrite(job.tenant, job.id, guard, values, OFF)
 
 
 def _ready(job: Job) -> Spot:
@@ -297,8 +363,11 @@ def _waiting(state: State, wake_at: Ms | None, now: Ms) -> dict[str, Any]:
 
 def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
     values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
-    if job.keep_until is not None:
-        values["keep_until"] = job.keep_until
+    if job.blocked:
+        values["blocked"] = False
+    keep_until = job.keep_until if job.keep_seconds is None else now + round(job.keep_seconds * 1000)
+    if keep_until is not None:
+        values["keep_until"] = keep_until
     shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)
     return values, OFF if state is State.COMPLETED else shelved
 

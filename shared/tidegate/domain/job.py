@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
         {State.COMPLETED, State.SKIPPED, State.RETRY, State.FAILED, State.CANCELLED, State.EXPIRED}
     ),
     State.COMPLETED: frozenset(),
-    State.SKIPPED: frozenset(),
+    State.SKIPPED: frozenset({State.CREATED}),
     State.EXPIRED: frozenset({State.CREATED}),
     State.CANCELLED: frozenset({State.CREATED}),
     State.FAILED: frozenset({State.CREATED}),
@@ -54,7 +54,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 TERMINAL = frozenset({State.COMPLETED, State.SKIPPED, State.EXPIRED, State.CANCELLED, State.FAILED})
 OPEN = frozenset(State) - TERMINAL
 WAITING = frozenset({State.CREATED, State.RETRY})
-RESTARTABLE = frozenset(state for state in TERMINAL if TRANSITIONS[state])
+RESTARTABLE = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED})
+"""What an explicit retry may start over; SKIPPED jobs come back only with the run that they belong to."""
 
 COARSE: Mapping[State, str] = {
     State.CREATED: "pending",
@@ -79,12 +80,19 @@ class ErrorType(StrEnum):
 
     AGENT = "agent"
     """The handler raised."""
+    DATABASE = "database"
+    """The handler said that its database failed it."""
     VALIDATION = "validation"
     """The job cannot be run as it is: no retry."""
     TIMEOUT = "timeout"
     """The attempt took longer than the job's `timeout`."""
     SYSTEM = "system"
     """The worker vanished, or the platform failed."""
+
+
+def retries_used(attempt: int, attempts_allowed: int, retry_limit: int) -> int:
+    """Retries used of `retry_limit` by a job whose newest attempt is `attempt`."""
+    return max(0, retry_limit - (attempts_allowed - attempt)) if attempt else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,8 @@ class Job:
     """A job still waiting at this time is EXPIRED."""
     keep_until: Ms | None = None
     """An ended job may be deleted after this time."""
+    keep_seconds: float | None = None
+    """How long it is kept once it has ended; None where `keep_until` was asked for, or nothing was."""
     soft_sla: Ms | None = None
     hard_sla: Ms | None = None
     timeout: float
@@ -166,6 +176,11 @@ class Job:
     dag_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    """The nodes of its run that it waits for."""
+    blocked: bool = False
+    """Whether it still waits for them: a blocked job is not ready, whatever its time."""
+    broken: bool = False
+    """Whether it was skipped because something before it failed, not because its branch was not taken."""
     definition: str | None = None
     """`name@version` of the definition it was made from."""
     webhook: Json = None
@@ -174,7 +189,7 @@ class Job:
     @property
     def retry_count(self) -> int:
         """Retries used of `retry_limit`; snoozes and explicit retries do not count."""
-        return max(0, self.retry_limit - (self.attempts_allowed - self.attempt)) if self.attempt else 0
+        return retries_used(self.attempt, self.attempts_allowed, self.retry_limit)
 
     @property
     def is_last_attempt(self) -> bool:

@@ -124,9 +124,9 @@ def fingerprint_of(spec: JobSpec) -> str:
     return digest_of({**asked, "metadata": dict(spec.metadata), **_extras(spec)})
 
 
-def digest_of(asked: Mapping[str, Json]) -> str:
-    """A digest of a request."""
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+def digest_of(value: Json) -> str:
+    """128 bits of a JSON value, the same for equal values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -170,6 +170,7 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         wake_at=wake_at,
         expires_at=None if expires_in is None else (wake_at or now) + round(expires_in * 1000),
         keep_until=spec.keep_until,
+        keep_seconds=queue.keep_seconds if spec.keep_until is None else None,
         soft_sla=spec.soft_sla,
         hard_sla=spec.hard_sla,
         timeout=_or(spec.timeout, queue.timeout),

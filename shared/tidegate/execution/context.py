@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Job, Json, Progress
+from tidegate.domain.job import ErrorType, Job, Json, Progress
+from tidegate.domain.logs import Level
+from tidegate.service.upstream import Upstream
+
+from .joblog import JobLog
 
 
-class PermanentError(Exception):
+class HandlerError(Exception):
+    """Raised by a handler to say whose fault a failure is; it is retried like any other.
+
+    `raise HandlerError("connection refused", error_type="database")`
+    """
+
+    default: ClassVar[ErrorType] = ErrorType.AGENT
+
+    def __init__(self, message: str = "", *, error_type: str | None = None) -> None:
+        """`error_type`: agent, database, validation, timeout or system. Raises InvalidInput for any other word."""
+        super().__init__(message)
+        if error_type is not None and error_type not in set(ErrorType):
+            raise InvalidInput.field("error_type", f"must be one of {', '.join(ErrorType)}")
+        self.error_type = self.default if error_type is None else ErrorType(error_type)
+
+
+class PermanentError(HandlerError):
     """Raised by a handler when trying again cannot help: the job fails at once, without retries."""
+
+
+class InvalidDataError(PermanentError):
+    """Raised by a handler when the job's data cannot be worked on: it fails at once, with error type `validation`."""
+
+    default = ErrorType.VALIDATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +58,28 @@ class Snooze:
 class JobContext:
     """The running job, as its handler sees it."""
 
-    def __init__(self, job: Job, beat: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        beat: Callable[[], None],
+        *,
+        upstream: Callable[[], Mapping[str, Upstream]] = dict,
+        keep: Callable[[Level, str], None] = lambda _level, _text: None,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`upstream` reads the nodes before, `keep` stores a line of the log, `told` is called after each progress."""
         self._job = job
         self._beat = beat
+        self._load_upstream = upstream
+        self._upstream: Mapping[str, Upstream] | None = None
+        self._on_progress = told
+        self._loaded = False
         self._stop = False
         self._stop_seen = False
+        self._lease_lost = False
         self._progress: Progress | None = None
-        self.log = logging.LoggerAdapter(logging.getLogger("tidegate.job"), {"job_id": job.id, "attempt": job.attempt})
+        self._progress_sent: Progress | None = None
+        self.log = JobLog(job, keep)
 
     @property
     def id(self) -> str:
@@ -59,6 +100,13 @@ class JobContext:
     def data(self) -> Json:
         """The payload, as submitted."""
         return self._job.data
+
+    @property
+    def upstream(self) -> Mapping[str, Upstream]:
+        """The nodes of its run that the job depends on: `job.upstream["extract"].result`. Read when first used."""
+        if self._upstream is None:
+            self._upstream = self._load_upstream()
+        return self._upstream
 
     @property
     def attempt(self) -> int:
@@ -100,10 +148,16 @@ class JobContext:
         return self._stop
 
     def progress(self, fraction: float, message: str = "") -> None:
-        """Tell how far the work is: `fraction` from 0 to 1 and a short message. Stored within a second."""
+        """Tell how far the work is: `fraction` from 0 to 1 and a short message.
+
+        It costs at most two writes a second, however often it is called. Once half a second has passed since
+        the attempt began, or since progress was stored, it is stored when this returns; else within half a second,
+        or with the attempt's outcome.
+        """
         if not (math.isfinite(fraction) and 0 <= fraction <= 1):
             raise InvalidInput.field("fraction", "must be from 0 to 1")
         self._progress = Progress(float(fraction), message[:200])
+        self._on_progress()
 
     def heartbeat(self) -> None:
         """Keep the lease now. Rarely needed: the worker does it by itself while the handler runs."""
@@ -119,9 +173,20 @@ class JobContext:
             raise InvalidInput.field("seconds", "must be from 0 to 2592000 (30 days)")
         return Snooze(seconds)
 
-    def ask_to_stop(self) -> None:
+    def load(self, fill: Callable[[Job], Job]) -> None:
+        """Fill in the values that are kept beside the table, once. Called by the worker."""
+        if not self._loaded:
+            self._job, self._loaded = fill(self._job), True
+
+    def ask_to_stop(self, *, lease_lost: bool = False) -> None:
         """Make `cancelled` true. Called by the worker."""
         self._stop = True
+        self._lease_lost = self._lease_lost or lease_lost
+
+    @property
+    def record(self) -> Job:
+        """The job as the scheduler keeps it."""
+        return self._job
 
     @property
     def stop_was_seen(self) -> bool:
@@ -129,11 +194,26 @@ class JobContext:
         return self._stop_seen
 
     @property
+    def lease_lost(self) -> bool:
+        """Whether another attempt may hold the job by now."""
+        return self._lease_lost
+
+    @property
+    def progress_told(self) -> Progress | None:
+        """The last progress told by this attempt."""
+        return self._progress
+
+    @property
     def has_progress(self) -> bool:
         """Whether progress was told since the last `take_progress`."""
-        return self._progress is not None
+        return self._progress is not self._progress_sent
 
     def take_progress(self) -> Progress | None:
         """The progress told since the last call. Called by the worker."""
-        taken, self._progress = self._progress, None
-        return taken
+        told, sent = self._progress, self._progress_sent
+        self._progress_sent = told
+        return None if told is sent else told
+
+    def give_progress_back(self) -> None:
+        """What was taken could not be stored. Called by the worker."""
+        self._progress_sent = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
 from tidegate.domain.job import Job, Progress
+from tidegate.service.write_log import LogWriter
 
 from .context import JobContext
 
@@ -36,6 +37,8 @@ class Running:
     context: JobContext
     deadline: float
     next_beat: float
+    next_progress: float
+    log: LogWriter | None = None
     thread: int = field(default_factory=threading.get_ident)
     in_handler: bool = True
     interrupted: bool = False
@@ -63,11 +66,11 @@ class Pulse:
         self._running: Running | None = None
         self._thread: threading.Thread | None = None
 
-    def watch(self, job: Job, context: JobContext, timeout: float) -> Running:
+    def watch(self, job: Job, context: JobContext, timeout: float, log: LogWriter | None = None) -> Running:
         """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
-        running = Running(job, context, now + timeout + grace, now + self._interval)
+        running = Running(job, context, now + timeout + grace, now + self._interval, now + _PROGRESS_SECONDS, log)
         self._running = running
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
@@ -83,6 +86,11 @@ class Pulse:
             if running.interrupted:
                 _raise_in(running.thread, None)
 
+    def progress_told(self, running: Running) -> None:
+        """Store progress at once, unless some was stored a moment ago: then the watching thread does it soon."""
+        if self._may_tell(running, time.monotonic()):
+            self.beat_now(running)
+
     def beat_now(self, running: Running) -> None:
         """Extend the lease at once and pass on what is new."""
         running.next_beat = time.monotonic() + self._interval
@@ -90,13 +98,21 @@ class Pulse:
             if self._beat(running.job, running.context.take_progress()).cancel_requested:
                 running.context.ask_to_stop()
         except (LeaseLost, NotFound):
-            running.context.ask_to_stop()
+            running.context.ask_to_stop(lease_lost=True)
         except Unavailable as error:
+            running.context.give_progress_back()
             _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed", "job_id": running.job.id})
             running.next_beat = time.monotonic() + 1.0
 
+    def _may_tell(self, running: Running, now: float) -> bool:
+        """Whether progress may be stored now; if so, nobody else may for a while."""
+        with self._lock:
+            if now < running.next_progress:
+                return False
+            running.next_progress = now + _PROGRESS_SECONDS
+            return True
+
     def _run(self) -> None:
-        last_progress = 0.0
         while True:
             time.sleep(_STEP_SECONDS)
             running = self._running
@@ -105,11 +121,10 @@ class Pulse:
             now = time.monotonic()
             if now >= running.deadline:
                 self._interrupt(running, now)
-            elif now >= running.next_beat or (
-                running.context.has_progress and now - last_progress >= _PROGRESS_SECONDS
-            ):
-                last_progress = now
+            elif now >= running.next_beat or (running.context.has_progress and self._may_tell(running, now)):
                 self.beat_now(running)
+            if running.log is not None and running.log.is_due:
+                running.log.flush()
 
     def _interrupt(self, running: Running, now: float) -> None:
         with self._lock:
@@ -121,6 +136,8 @@ class Pulse:
                 return
             if now < running.deadline + _STUCK_AFTER_SECONDS:
                 return
+        if running.log is not None:
+            running.log.close()
         self._give_up(running.job)
         _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", "job_id": running.job.id})
         self._end_process(STUCK_EXIT_CODE)

@@ -16,17 +16,24 @@ from tidegate.domain.queue import check_name
 from .context import JobContext
 
 Run = Callable[[JobContext], Any]
+CleanUp = Callable[[JobContext], object]
 F = TypeVar("F", bound=Run)
+ON_CANCEL_SECONDS = 30.0
 ENTRY_POINT_GROUP = "tidegate.executors"
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """A registered function. `timeout` is seconds an attempt may take, besides the job's own limit."""
+    """A registered function. `timeout` is seconds an attempt may take, besides the job's own limit.
+
+    `on_cancel` is called when a started job is cancelled, and may take `on_cancel_timeout` seconds.
+    """
 
     name: str
     run: Run
     timeout: float | None = None
+    on_cancel: CleanUp | None = None
+    on_cancel_timeout: float = ON_CANCEL_SECONDS
 
     @property
     def origin(self) -> str:
@@ -37,18 +44,26 @@ class Executor:
 _registered: dict[str, Executor] = {}
 
 
-def executor(name: str, *, timeout: float | None = None) -> Callable[[F], F]:
+def executor(
+    name: str,
+    *,
+    timeout: float | None = None,
+    on_cancel: CleanUp | None = None,
+    on_cancel_timeout: float = ON_CANCEL_SECONDS,
+) -> Callable[[F], F]:
     """Register a function as the executor of the jobs called `name`; the function itself stays as it is.
 
-    `timeout`: seconds an attempt may take at most. Raises InvalidInput for a bad name, a time-out that is
-    not positive, or a name that another function has already.
+    `timeout`: seconds an attempt may take at most. `on_cancel`: a function that cleans up after a job that was
+    cancelled while it ran; it gets the job as its handler does and may take `on_cancel_timeout` seconds.
+    Raises InvalidInput for a bad name, a time-out that is not positive, or a name that another function has already.
     """
     check_name("name", name)
-    if timeout is not None and timeout <= 0:
-        raise InvalidInput.field("timeout", "must be more than 0 seconds")
+    for field, seconds in (("timeout", timeout), ("on_cancel_timeout", on_cancel_timeout)):
+        if seconds is not None and seconds <= 0:
+            raise InvalidInput.field(field, "must be more than 0 seconds")
 
     def register(run: F) -> F:
-        made = Executor(name, run, timeout)
+        made = Executor(name, run, timeout, on_cancel, on_cancel_timeout)
         before = _registered.get(name)
         if before is not None and before.origin != made.origin:
             raise InvalidInput.field("name", f"'{name}' is taken by {before.origin}")

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge, Unavailable
-from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS
+from tidegate.domain.dag.run import GATHER
+from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
+from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS, failure_of
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports
@@ -22,10 +23,12 @@ from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
 from tidegate.service.payloads import with_payloads
 from tidegate.service.settle import Settled
+from tidegate.service.upstream import gather, upstream_of
+from tidegate.service.write_log import LogWriter
 
-from .context import JobContext, PermanentError, Skip, Snooze
-from .pulse import AttemptTimeout, Pulse
-from .registry import Executor
+from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
+from .pulse import AttemptTimeout, Pulse, Running
+from .registry import CleanUp, Executor
 
 _log = logging.getLogger("tidegate.worker")
 _BUSY_SECONDS = 5.0
@@ -59,6 +62,33 @@ class _Raised:
     permanent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """The attempt stopped because it was asked to; `error` is what its clean-up raised."""
+
+    error: _Raised | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A claimed job about to be run. `seconds_left` is how long its process may still run, from `began` (monotonic)."""
+
+    job: Job
+    reach: Ms
+    began: float
+    seconds_left: float
+    executor: Executor | None
+    context: JobContext
+    log: LogWriter
+    watched: Callable[[float], Running]
+    """Starts watching over it on the calling thread, for so many seconds."""
+
+    @property
+    def clean_up(self) -> CleanUp | None:
+        """What to call before it ends as cancelled; nothing if another attempt may hold the job by now."""
+        return None if self.executor is None or self.context.lease_lost else self.executor.on_cancel
+
+
 class Runner:
     """Serves tickets one at a time on the calling thread.
 
@@ -78,6 +108,8 @@ class Runner:
     ) -> None:
         self._ports = ports
         self._executors = executors
+        self._gather = Executor(GATHER, self._gathered)
+        self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._extend_tickets = extend_tickets
@@ -96,7 +128,14 @@ class Runner:
             put_aside(self._ports, delivery.body, delivery.source, error.message)
             _log.error("not a ticket: put aside", extra={"action": "ticket_malformed", "source": delivery.source})
             return _acknowledged(Done(ran=False), acknowledge)
-        claim = claim_for(self._ports, ticket, self._worker_id, self._lease_seconds, receives=delivery.receives)
+        claim = claim_for(
+            self._ports,
+            ticket,
+            self._worker_id,
+            self._lease_seconds,
+            receives=delivery.receives,
+            cleans_up=self._cleans_up,
+        )
         if isinstance(claim, Claimed):
             self._delivery = delivery
             return self._attempt(claim.job, ticket, acknowledge, seconds_left)
@@ -105,70 +144,130 @@ class Runner:
 
     def _attempt(self, job: Job, ticket: Ticket, acknowledge: Acknowledge, seconds_left: float) -> Verdict:
         own = job.id == ticket.job_id
-        reach = HOLD_REACH_MS if own else SEND_REACH_MS
-        outcome = self._run(job, seconds_left)
-        for attempt in range(_SETTLE_TRIES):
+        attempt = self._prepared(job, HOLD_REACH_MS if own else SEND_REACH_MS, seconds_left)
+        outcome = self._run(attempt)
+        if isinstance(outcome, _Stopped):
+            outcome = self._cleaned_up(attempt, outcome)
+        attempt.log.close()
+        for number in range(_SETTLE_TRIES):
             try:
                 with self._ports.together():
-                    settled = self._settle(job, outcome, reach)
+                    settled = self._settle(attempt, outcome)
                     return _acknowledged(self._verdict(settled, own), acknowledge)
+            except StopAsked:
+                outcome = self._cleaned_up(attempt, outcome)
+                attempt.log.close()
             except (LeaseLost, NotFound) as error:
                 _log.warning("outcome refused: %s", error, extra={"action": "lease_lost", "job_id": job.id})
                 return _acknowledged(Done(), acknowledge)
             except Unavailable:
-                if attempt + 1 == _SETTLE_TRIES:
+                if number + 1 == _SETTLE_TRIES:
                     raise
-                time.sleep(0.1 * 2**attempt)
+                time.sleep(0.1 * 2**number)
         raise AssertionError("unreachable")
 
-    def _run(self, job: Job, seconds_left: float) -> Any:
+    def _prepared(self, job: Job, reach: Ms, seconds_left: float) -> _Attempt:
+        log = LogWriter(self._ports, job)
+        watching: list[Running] = []
+
+        def watched(seconds: float) -> Running:
+            watching.append(self._pulse.watch(job, context, seconds, log))
+            return watching[-1]
+
+        context = JobContext(
+            job,
+            lambda: self._pulse.beat_now(watching[-1]),
+            upstream=lambda: upstream_of(self._ports, job),
+            keep=log.add,
+            told=lambda: self._pulse.progress_told(watching[-1]),
+        )
+        executor = self._gather if job.name == GATHER else self._executors.get(job.name)
+        return _Attempt(job, reach, time.monotonic(), seconds_left, executor, context, log, watched)
+
+    def _run(self, attempt: _Attempt) -> Any:
         """Call the handler; answers its value or what it raised."""
-        executor = self._executors.get(job.name)
+        job, executor, context = attempt.job, attempt.executor, attempt.context
+        if job.cancel_requested:
+            context.ask_to_stop()
+            return _Stopped()  # claimed again, after its worker vanished, to be cleaned up
         if executor is None:
             known = ", ".join(sorted(self._executors)) or "none"
             message = f"no handler named '{job.name}' is served by this worker (it serves: {known})"
             return _Raised(ErrorType.VALIDATION, message, permanent=True)
-        timeout = min(job.timeout, executor.timeout or job.timeout, max(1.0, seconds_left))
+        outcome = self._call(attempt, executor.run, min(job.timeout, executor.timeout or job.timeout))
+        if isinstance(outcome, _Raised):
+            _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
+        timed_out = isinstance(outcome, _Raised) and outcome.error_type is ErrorType.TIMEOUT
+        lasting = isinstance(outcome, _Raised) and outcome.permanent
+        return _Stopped() if context.stop_was_seen and not (timed_out or lasting) else outcome
+
+    def _cleaned_up(self, attempt: _Attempt, outcome: Any) -> _Stopped:
+        """Call what the handler has for a job that is cancelled; what goes wrong with it is logged and recorded.
+
+        `outcome` is how the attempt ended: an error of the handler is on record too, unless its clean-up failed.
+        """
+        raised = outcome if isinstance(outcome, _Raised) else None
+        if attempt.executor is None or attempt.clean_up is None:
+            return _Stopped(raised)
+        attempt.context.ask_to_stop()
+        cleaned = self._call(attempt, attempt.clean_up, attempt.executor.on_cancel_timeout)
+        if not isinstance(cleaned, _Raised):
+            return _Stopped(raised)
+        message = f"clean-up failed: {cleaned.message}"
+        attempt.context.log.error("%s", message)
+        return _Stopped(_Raised(cleaned.error_type, message))
+
+    def _call(self, attempt: _Attempt, function: Callable[[JobContext], Any], seconds: float) -> Any:
+        """Call a function of the user for at most so many seconds; answers its value or what it raised."""
+        timeout = min(seconds, max(1.0, attempt.began + attempt.seconds_left - time.monotonic()))
         try:
-            full = with_payloads(self._ports.blobs, job)
+            attempt.context.load(lambda job: with_payloads(self._ports.blobs, job))
         except NotFound:
             return _Raised(ErrorType.SYSTEM, "the job's data is missing from the blob store", permanent=True)
-        context = JobContext(full, lambda: self._pulse.beat_now(running))
-        running = self._pulse.watch(full, context, timeout)
+        running = attempt.watched(timeout)
         try:
             try:
                 with _alarm(timeout):
-                    value = executor.run(context)
+                    return function(attempt.context)
             finally:
                 self._pulse.release(running)
         except AttemptTimeout:
             self._pulse.release(running)
             return _Raised(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
-        except PermanentError as error:
-            return _Raised(ErrorType.AGENT, described(error), permanent=True)
+        except HandlerError as error:
+            return _Raised(error.error_type, described(error), permanent=isinstance(error, PermanentError))
         except (Exception, SystemExit) as error:
-            if context.stop_was_seen:
-                return _Stopped()
-            _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
             return _Raised(ErrorType.AGENT, described(error))
-        return _Stopped() if context.stop_was_seen else value
 
-    def _settle(self, job: Job, outcome: Any, reach: Ms) -> Settled:
-        ports = self._ports
+    def _gathered(self, context: JobContext) -> Any:
+        try:
+            return gather(self._ports, context.record)
+        except Conflict as error:
+            raise PermanentError(error.message) from error
+
+    def _settle(self, attempt: _Attempt, outcome: Any) -> Settled:
+        ports, job, reach, progress = self._ports, attempt.job, attempt.reach, attempt.context.progress_told
+        stop_if_asked = attempt.clean_up is None
         match outcome:
             case _Raised(error_type, message, permanent):
-                return settle.fail(ports, job, error_type, message, permanent=permanent, reach=reach)
-            case _Stopped():
-                return settle.stop(ports, job)
+                return settle.fail(
+                    ports, job, error_type, message,
+                    permanent=permanent, reach=reach, progress=progress, stop_if_asked=stop_if_asked,
+                )  # fmt: skip
+            case _Stopped(error):
+                failed = None if error is None else failure_of(job, error.error_type, error.message, ports.now())
+                return settle.stop(ports, job, failed, progress=progress)
             case Skip(reason):
-                return settle.skip(ports, job, reason)
+                return settle.skip(ports, job, reason, progress=progress)
             case Snooze(seconds):
-                return settle.snooze(ports, job, seconds, reach=reach)
+                return settle.snooze(ports, job, seconds, reach=reach, progress=progress, stop_if_asked=stop_if_asked)
         try:
-            return settle.complete(ports, job, outcome)
+            return settle.complete(ports, job, outcome, progress=progress)
         except (InvalidInput, PayloadTooLarge) as error:
             message = f"the handler's {error.message}"
-            return settle.fail(ports, job, ErrorType.VALIDATION, message, permanent=True, reach=reach)
+            return settle.fail(
+                ports, job, ErrorType.VALIDATION, message, permanent=True, reach=reach, progress=progress
+            )
 
     def _verdict(self, settled: Settled, own: bool) -> Verdict:
         """What the ticket is good for now: a retry of its own job rides on it, another job's gets a new one."""
@@ -196,11 +295,6 @@ class Runner:
         self._verdict(settled, own=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stopped:
-    """The handler stopped because it was asked to."""
-
-
 def _acknowledged(verdict: Verdict, acknowledge: Acknowledge) -> Verdict:
     acknowledge(verdict)
     return verdict
@@ -210,7 +304,7 @@ def described(error: BaseException) -> str:
     """An error in a line: its kind and its message, as a job keeps them."""
     text = str(error)
     name = type(error).__name__
-    if isinstance(error, PermanentError):
+    if isinstance(error, HandlerError):
         return text or name
     return f"{name}: {text}"[:_MAX_ERROR] if text else name
 

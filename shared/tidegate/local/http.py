@@ -14,9 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tidegate.domain.caller import Caller
+from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
+from tidegate.ports import EventStream
 
 from .functions import invoke
+from .sse import PATH, Streams, Wish, wish_of
 
 _log = logging.getLogger("tidegate.http")
 Scope = Mapping[str, Any]
@@ -31,13 +35,16 @@ _BODY_SECONDS = 30.0
 class Gateway:
     """An ASGI application in the place of API Gateway: authorizer first, then the API."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: EventStream | None = None, stopping: Callable[[], bool] = lambda: False) -> None:
+        """`stream` is what `GET /events` sends, until `stopping`; without it that is the API's to refuse."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tidegate-api")
+        self._streams = None if stream is None else Streams(stream, self._pool, stopping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        answer: Mapping[str, Any] | None
         try:
             body = await asyncio.wait_for(_read(receive), _BODY_SECONDS)
         except _TooLargeError:
@@ -45,12 +52,48 @@ class Gateway:
         except TimeoutError:
             answer = _error(408, "TIMEOUT", "the body did not arrive in time")
         else:
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, _answer, scope, body)
-        await _send(send, answer)
+            answer = await self._listened_or_answered(scope, body, receive, send)
+        if answer is not None:
+            await _send(send, answer)
+
+    async def _listened_or_answered(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> Mapping[str, Any] | None:
+        """The answer; None when the request was to listen to events, and that is over."""
+        in_pool = asyncio.get_running_loop().run_in_executor
+        if self._streams is None or (scope["method"], scope["path"]) != ("GET", PATH):
+            return await in_pool(self._pool, _answer, scope, body)
+        wish = await in_pool(self._pool, _wish, scope, body)
+        if not isinstance(wish, Wish):
+            return wish
+        try:
+            await self._streams.serve(wish, receive, send)
+        except TooManyRequests as error:
+            return _error(429, error.code, error.message, {"retry-after": "1"})
+        return None
 
 
 class _TooLargeError(Exception):
     """The body is over the limit."""
+
+
+def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
+    """What a listener asks for, or the answer to one that is refused."""
+    try:
+        event = event_of(scope, body)
+        verdict = invoke("authorizer", event)
+        if not verdict["isAuthorized"]:
+            return _unknown_caller()
+        found = verdict["context"]
+        caller = Caller(found["tenant"], found["user"], frozenset(found["scopes"].split()))
+        return wish_of(caller, event["rawQueryString"], event["headers"].get("last-event-id"))
+    except Forbidden as error:
+        return _error(403, error.code, error.message)
+    except InvalidInput as error:
+        return _error(422, error.code, error.message, details=error.details)
+    except Exception:
+        _log.exception("request failed", extra={"action": "request_failed"})
+        return _error(500, "INTERNAL", "Something went wrong.")
 
 
 def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
@@ -58,7 +101,7 @@ def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
         event = event_of(scope, body)
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
-            return _error(401, "UNAUTHENTICATED", "A valid bearer token is needed.", {"www-authenticate": "Bearer"})
+            return _unknown_caller()
         event["requestContext"]["authorizer"] = {"lambda": verdict["context"]}
         answer: Mapping[str, Any] = invoke("api", event)
     except Exception:
@@ -149,6 +192,16 @@ async def _send(send: Send, answer: Mapping[str, Any]) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    body = json.dumps({"success": False, "code": code, "message": message, "details": {}})
+def _unknown_caller() -> Mapping[str, Any]:
+    return _error(401, "UNAUTHENTICATED", "A valid bearer token is needed.", {"www-authenticate": "Bearer"})
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    body = json.dumps({"success": False, "code": code, "message": message, "details": dict(details or {})})
     return {"statusCode": status, "headers": {"content-type": "application/json", **(headers or {})}, "body": body}

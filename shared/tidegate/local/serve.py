@@ -17,7 +17,7 @@ from tidegate import runtime
 from tidegate.domain.caller import Scope
 from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.execution.registry import load_executors
-from tidegate.ports import Ports
+from tidegate.ports import EventStream, Ports
 from tidegate.service.tokens import DEFAULT_TENANT, new_token
 
 from .background import changes_pump, ticker
@@ -49,6 +49,7 @@ def serve(options: ServeOptions) -> None:
     """
     data = options.data.resolve()
     os.environ["TIDEGATE_DATA"] = str(data)
+    os.environ["TIDEGATE_SLOTS"] = str(options.workers)
     load_executors(options.handlers)
     app = runtime.current()
     listener = _listen(options.host, options.port)
@@ -63,7 +64,7 @@ def serve(options: ServeOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _drain_instead_of_dying)
     try:
-        asyncio.run(_serve_http(listener, options.host))
+        asyncio.run(_serve_http(listener, options.host, app.stream))
     finally:
         workers.drain(_DRAIN_SECONDS)
         for each in background:
@@ -88,7 +89,8 @@ def ensure_admin_token(ports: Ports, file: Path) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     """Open the port before anything else starts, so that a second server fails early and clearly."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns Nagle's delay off only for sockets whose protocol says TCP: 40 ms an answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -105,9 +107,9 @@ def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
     _log.info("stopping", extra={"action": "stopping"})
 
 
-async def _serve_http(listener: socket.socket, host: str) -> None:
+async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None) -> None:
     config = uvicorn.Config(
-        Gateway(),
+        Gateway(stream, lambda: server.should_exit),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,4 +1,4 @@
-"""A job queue in the style of a single file: `JobManager`, `JobExecutor`.
+"""A job queue in the style of a single file: `JobManager`, `JobExecutor`, `TrainingScheduler`.
 
     from tidegate.manager import JobManager
 
@@ -11,5 +11,6 @@ The same names work on a server: `JobManager("https://…")`.
 from .executor import JobExecutor
 from .job import Job, JobLogs
 from .jobs import JobManager
+from .schedules import TrainingScheduler
 
-__all__ = ["Job", "JobExecutor", "JobLogs", "JobManager"]
+__all__ = ["Job", "JobExecutor", "JobLogs", "JobManager", "TrainingScheduler"]

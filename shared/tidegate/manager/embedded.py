@@ -20,22 +20,24 @@ from tidegate.domain import job as domain
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.job import COARSE, ErrorType, Json, Progress, states_named
+from tidegate.domain.logs import level_named
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, Ticket, decode, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
 from tidegate.execution.context import JobContext
-from tidegate.local.background import pump_changes
+from tidegate.local.background import pump_all
 from tidegate.ports import Delivery, JobKey, JobQuery
 from tidegate.service import control, settle
 from tidegate.service.claim import Claim, Claimed, Later, claim_for
 from tidegate.service.payloads import with_payloads
+from tidegate.service.read_log import Told, read_log
 from tidegate.service.submit import submit_one
 from tidegate.service.tick import tick
 from tidegate.service.tokens import DEFAULT_TENANT
+from tidegate.service.write_log import LogWriter
 
 from .home import UNLIMITED_SECONDS, HeldContext
-from .job import Job, time_of
-from .logs import LogFile
+from .job import Job, log_rows, time_of
 
 _USER = Caller(DEFAULT_TENANT, "admin", frozenset({Scope.ADMIN}))
 _LEASE_SECONDS = 60.0
@@ -46,8 +48,7 @@ _NO_TICKET = -1
 _LOOKED_AT = 3
 """Jobs of each lane that are compared; the claim itself looks further."""
 _PAGE = 200
-_one_pump = threading.Lock()
-"""The change feed's function finds its home in a place that all threads share."""
+_LOG_PAGE = 1_000
 
 
 class EmbeddedHome:
@@ -58,7 +59,6 @@ class EmbeddedHome:
     def __init__(self, folder: Path) -> None:
         self._app = runtime.embedded(folder)
         self._ports = self._app.ports
-        self._log = LogFile(folder / "job_logs.db")
         self._upkeep_lock = threading.Lock()
         self._upkeep_at = 0.0
         self._last_tick: int | None = None
@@ -136,22 +136,35 @@ class EmbeddedHome:
         control.retry(self._ports, _USER, job_id, counted=True)
 
     def log(self, job_id: str, level: str, message: str) -> None:
-        """See `Home.log`. Raises NotFound."""
-        control.visible_job(self._ports, _USER, job_id)
-        self._log.append(job_id, self._ports.now(), level, message)
+        """See `Home.log`; it is on disk when this returns. Raises NotFound, Unavailable."""
+        with self._ports.together():  # the next place in the log is looked up and taken in one commit
+            writer = LogWriter(self._ports, control.visible_job(self._ports, _USER, job_id), resumed=True)
+            writer.add(level_named(level), message)
+            if not writer.flush():
+                raise Unavailable("the log cannot be written now")
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
-        """See `Home.logs`."""
-        return self._log.read(job_id)
+        """See `Home.logs`. Raises NotFound."""
+        found: list[Told] = []
+        page = read_log(self._ports, _USER, job_id, after=None, limit=_LOG_PAGE)
+        while page.more:
+            found += page.lines
+            page = read_log(self._ports, _USER, job_id, after=page.cursor, limit=_LOG_PAGE)
+        return log_rows(job_id, [(told.line.at, told.line.level, told.line.message) for told in (*found, *page.lines)])
 
     def context(self, job: Job) -> JobContext:
         """See `Home.context`."""
-        return HeldContext(with_payloads(self._ports.blobs, self._held(job)), job, partial(self.heartbeat, job))
+        full = with_payloads(self._ports.blobs, self._held(job))
+        return HeldContext(full, job, partial(self.heartbeat, job), partial(self._keep_line, job.job_id))
 
     def close(self) -> None:
         """See `Home.close`: what the calling thread holds open."""
-        self._log.close()
         self._ports.close()
+
+    def _keep_line(self, job_id: str, level: str, message: str) -> None:
+        """Keep what a handler tells; a line that cannot be kept is no reason for its job to fail."""
+        with suppress(NotFound, Unavailable):
+            self.log(job_id, level, message)
 
     def _held(self, job: Job) -> domain.Job:
         """The job as stored, at the attempt that the caller holds: the guard compares just that."""
@@ -205,15 +218,7 @@ class EmbeddedHome:
             with suppress(Unavailable):
                 tick(self._ports, 0.0, self._last_tick)
                 self._last_tick = now
-                self._pump()
-
-    def _pump(self) -> None:
-        """Count changes. Read and dropped in one transaction: another process may be about to do the same."""
-        feed = self._app.feed
-        if feed is None or not feed.read(1):
-            return
-        with _one_pump, runtime.use(self._app), self._ports.together():
-            pump_changes(self._ports, feed)
+                pump_all(self._app)
 
 
 def shown(job: domain.Job) -> Job:

@@ -20,10 +20,16 @@ UNLIMITED_SECONDS = 7 * 86_400.0
 
 
 class HeldContext(JobContext):
-    """The context of a job that a manager keeps: `tell` is `Home.heartbeat` for it."""
+    """The context of a job that a manager keeps: `tell` is `Home.heartbeat` for it, `keep` stores a line of its log."""
 
-    def __init__(self, full: domain.Job, job: Job, tell: Callable[[Progress | None], bool]) -> None:
-        super().__init__(full, lambda: self._tell(self.take_progress()))
+    def __init__(
+        self,
+        full: domain.Job,
+        job: Job,
+        tell: Callable[[Progress | None], bool],
+        keep: Callable[[str, str], None] = lambda _level, _text: None,
+    ) -> None:
+        super().__init__(full, lambda: self._tell(self.take_progress()), keep=keep)
         self._held = job
         self._beat_home = tell
         self._told_at = 0.0

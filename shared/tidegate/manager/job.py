@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, overload
@@ -64,6 +64,15 @@ class JobLogs(Sequence[Mapping[str, Any]]):
 def time_of(at: int | None) -> datetime | None:
     """A time in milliseconds as a datetime in UTC."""
     return None if at is None else datetime.fromtimestamp(at / 1000, UTC)
+
+
+def log_rows(job_id: str, lines: Iterable[tuple[int, str, str]]) -> list[Mapping[str, Any]]:
+    """Lines (time in milliseconds, level, message) as `JobLogs` has them; they are numbered from 1."""
+    names = ("log_id", "job_id", "timestamp", "level", "message")
+    return [
+        dict(zip(names, (number, job_id, log_time(at), str(level), message), strict=True))
+        for number, (at, level, message) in enumerate(lines, start=1)
+    ]
 
 
 def log_time(at: int) -> str:

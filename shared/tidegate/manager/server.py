@@ -20,10 +20,10 @@ from tidegate.domain.spec import JobSpec, new_job
 from tidegate.execution.context import JobContext
 
 from .home import UNLIMITED_SECONDS, HeldContext
-from .job import Job
+from .job import Job, log_rows
 
 T = TypeVar("T")
-_NO_LOGS = "job logs of a server are not kept through the manager: look at them with 'tidegate logs'"
+_NO_LINES = "a server keeps the lines that handlers tell with 'job.log': none can be added from outside"
 
 
 class Work(Client):
@@ -113,12 +113,13 @@ class ServerHome:
         self._client.retry(job_id, counted=True)
 
     def log(self, job_id: str, level: str, message: str) -> None:  # noqa: ARG002 - as `Home.log`
-        """Raises InvalidInput: a server keeps what handlers tell, in its own way."""
-        raise InvalidInput(_NO_LOGS)
+        """Raises InvalidInput: a server keeps what handlers tell, and nothing else."""
+        raise InvalidInput(_NO_LINES)
 
-    def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002 - as `Home.logs`
-        """Raises InvalidInput, as `log`."""
-        raise InvalidInput(_NO_LOGS)
+    def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        """See `Home.logs`."""
+        lines = self._client.logs(job_id)
+        return log_rows(job_id, [(round(line.time.timestamp() * 1000), line.level, line.message) for line in lines])
 
     def context(self, job: Job) -> JobContext:
         """See `Home.context`."""

@@ -16,9 +16,9 @@ from tidegate.domain.job import Json, Ms
 from tidegate.domain.priority import parse_priority
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec
+from tidegate.service.pipeline import Metrics, PipelineStatus
 from tidegate.service.tokens import DEFAULT_TENANT
 
-from .figures import idle_status
 from .running import Running
 from .settings import JobPriority, PipelineSettings, settings_from
 
@@ -85,9 +85,12 @@ class JobPipeline:
         return await asyncio.to_thread(lambda: self._started().submit(caller, spec))
 
     def get_pipeline_status(self) -> dict[str, Any]:
-        """How the pipeline is doing. Counts of ended jobs are since it was started."""
+        """How the pipeline is doing, in the form and with the figures of `GET /pipeline/status`.
+
+        Those of ended jobs are since the first job of the folder, by whatever process it was run.
+        """
         running = self._running
-        return idle_status(self.settings) if running is None else running.status()
+        return (_at_rest(self.settings) if running is None else running.status()).told()
 
     def _started(self) -> Running:
         with self._lock:
@@ -100,6 +103,18 @@ class JobPipeline:
             running, self._running = self._running, None
         if running is not None:
             running.stop()
+
+
+def _at_rest(settings: PipelineSettings) -> PipelineStatus:
+    """The status of a pipeline that does not run."""
+    return PipelineStatus(
+        is_running=False,
+        queue_size=0,
+        scheduled_jobs=0,
+        max_concurrent_jobs=settings.max_concurrent_jobs,
+        worker_count=0,
+        metrics=Metrics(active_jobs=0, completed_jobs=0, failed_jobs=0, retried_jobs=0, uptime_seconds=0),
+    )
 
 
 def _ms(time: datetime) -> Ms:

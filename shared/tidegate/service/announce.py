@@ -10,11 +10,20 @@ from tidegate.domain.ticket import Ticket, ticket_for
 from tidegate.ports import Ports
 
 
+def remember_lanes(ports: Ports, jobs: Sequence[Job]) -> None:
+    """Make the lanes of jobs known to the clock, before the jobs stand ready in them.
+
+    It looks into known lanes only, and forgets those that were empty for hours: a crash after a job is made
+    ready must not leave it, without a ticket, in a lane that nobody looks into.
+    """
+    now = ports.now()
+    for lane in dict.fromkeys(ticket_for(job).lane for job in jobs):
+        ports.lanes.touch(lane, now)
+
+
 def announce(ports: Ports, jobs: Sequence[Job]) -> None:
     """Send the tickets of waiting jobs, those beyond the reach of a delay excepted: the clock sends them in time."""
     now = ports.now()
-    for lane in {ticket_for(job).lane for job in jobs}:
-        ports.lanes.touch(lane, now)
     send_tickets(ports, [_timed(job, now) for job in jobs if (job.wake_at or now) - now <= SEND_REACH_MS])
 
 

@@ -6,7 +6,7 @@ the next candidate; what the index says is only a hint, the guarded write decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from tidegate.domain import guarded
@@ -21,6 +21,8 @@ _HEAD = 10
 """Candidates read at once: more than the workers that usually race for one lane."""
 _ROUNDS = 5
 PAUSED_SECONDS = 30.0
+CLEAN_UP_TRIES = 2
+"""Attempts beyond those allowed that may be made to clean up after a cancelled job whose worker vanished."""
 LOOK_AGAIN_SECONDS = 3.0
 """How long the ready index may lag behind the table; seconds at most in practice (DynamoDB documents no bound)."""
 
@@ -47,10 +49,20 @@ class Spent:
 Claim = Claimed | Later | Spent
 
 
-def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float, *, receives: int) -> Claim:
+def claim_for(
+    ports: Ports,
+    ticket: Ticket,
+    worker_id: str,
+    lease_seconds: float,
+    *,
+    receives: int,
+    cleans_up: Collection[str] = (),
+) -> Claim:
     """Start the job that this ticket entitles its bearer to.
 
-    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts.
+    `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts. `cleans_up` are
+    the names of jobs that the bearer can clean up after: one that was cancelled, and whose worker vanished, is
+    claimed once more for that, with `cancel_requested` set.
     """
     if queue_named(ports, ticket.tenant, ticket.queue).paused:
         return Later(PAUSED_SECONDS)
@@ -60,7 +72,7 @@ def claim_for(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float
     for job_id in _candidates(ports, ticket):
         outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, lease, now))
         if not outcome.applied and outcome.job is not None:
-            outcome = _recover(ports, outcome.job, lease, now)
+            outcome = _recover(ports, outcome.job, lease, now, cleans_up)
         if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
             return Claimed(outcome.job)
         if job_id == ticket.job_id:
@@ -74,12 +86,11 @@ def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
     for _ in range(_ROUNDS):
         head = ports.jobs.head(ticket.lane, _HEAD)
         fresh = [ready for ready in head if ready.job_id not in tried]
-        if ticket.job_id not in tried:
-            if fresh and fresh[0].rank < ticket.rank and fresh[0].job_id != ticket.job_id:
-                _stand_in_line(ports, ticket)
-            before = [ready for ready in fresh if ready.rank < ticket.rank]
-            fresh = [ready for ready in fresh if ready.rank >= ticket.rank and ready.job_id != ticket.job_id]
-            order = [*(ready.job_id for ready in before), ticket.job_id, *(ready.job_id for ready in fresh)]
+        if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
+            rank = _stand_in_line(ports, ticket) if fresh else ticket.rank
+            before = [ready.job_id for ready in fresh if ready.rank < rank]
+            after = [ready.job_id for ready in fresh if ready.rank >= rank]
+            order = [*before, ticket.job_id, *after]
         else:
             order = [ready.job_id for ready in fresh]
         if not order:
@@ -91,22 +102,26 @@ def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
             return
 
 
-def _stand_in_line(ports: Ports, ticket: Ticket) -> None:
+def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
     """The ticket's own job is outranked: if it was delayed until now, it must be seen in the ready order."""
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
     if own is not None and own.state in WAITING and own.wake_at is not None and own.wake_at <= now:
         _try(ports, guarded.promote_if_due(own, now))
+    return ticket.rank if own is None else own.rank
 
 
-def _recover(ports: Ports, job: Job, lease: Lease, now: Ms) -> Outcome:
+def _recover(ports: Ports, job: Job, lease: Lease, now: Ms, cleans_up: Collection[str]) -> Outcome:
     """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):
         return Outcome(False, job)
     if job.cancel_requested:
-        return _try(ports, guarded.cancel_if_lapsed(job, now))
+        clean_up = job.name in cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        return _try(
+            ports, guarded.reclaim_if_lapsed(job, lease, now) if clean_up else guarded.cancel_if_lapsed(job, now)
+        )
     if job.is_last_attempt:
         return _try(ports, guarded.fail_if_lapsed(job, now))
     return _try(ports, guarded.reclaim_if_lapsed(job, lease, now))
@@ -116,7 +131,7 @@ def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:
     if own is None or own.state in TERMINAL:
         return Later(LOOK_AGAIN_SECONDS) if receives <= 1 else Spent()
     if own.state is State.ACTIVE:
-        return Later(_seconds_until(own.lease_until, now))
+        return Later(LOOK_AGAIN_SECONDS if receives <= 1 else _seconds_until(own.lease_until, now))
     return Later(_seconds_until(own.wake_at, now))
 
 

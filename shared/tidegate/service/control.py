@@ -13,7 +13,8 @@ from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
+from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
 
@@ -68,6 +69,7 @@ def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
             raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+        remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now(), counted=counted)
 
     job = _change(ports, caller, job_id, write)
@@ -101,16 +103,18 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
     caller.require(Scope.SUBMIT)
     job = visible_job(ports, caller, job_id)
+    erase_log = log_eraser(ports, job)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
         if ref is not None:
             ports.blobs.delete(ref)
+    erase_log()
     return job
 
 
 def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:
-    """The job, without what was offloaded. Raises NotFound, also for jobs the caller may not see."""
+    """The job as stored, large values left out. Raises NotFound, also for jobs the caller may not see."""
     (job,) = ports.jobs.get([JobKey(caller.tenant, job_id)])
     if job is None or (job.owner != caller.user and not caller.sees_all_users()):
         raise NotFound(f"there is no job '{job_id}'", job_id=job_id)

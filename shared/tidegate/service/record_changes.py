@@ -1,14 +1,35 @@
-"""The change feed's work: running totals, and notes for the clock about running jobs."""
+"""The change feed's work: running totals, notes for the clock about running jobs, and what erased jobs leave behind.
+
+What a batch costs to count, in items of the registry written (two write units each on DynamoDB): its mark, and for
+each tenant in it `states`, `totals`, the hour, one for each queue and one for each name whose jobs ended or were
+retried. A batch has up to 500 changes, so the cost of a job falls with the load; heartbeats cost nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.job import Json, Ms, State
-from tidegate.ports import Addition, Ports, Timer
+from tidegate.ports import Addition, JobKey, Ports, Timer
+
+STATES = "states"
+"""The series that says how many jobs stand in each state now."""
+TOTALS = "totals"
+"""The series of what has happened since `since`: entries of each state, `retried` jobs; and `scheduled`, as of now."""
+SINCE = "since"
+QUEUE = "queue#"
+"""Before a queue's name: how many of its jobs stand in each state now."""
+NAME = "name#"
+"""Before a job's name: what became of its jobs, and how many stored ones have used how many retries (`r1`, `r2`, …)."""
+RETRIES = re.compile(r"r(\d+)")
+RUN_MS = "run_ms"
+_OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +44,29 @@ class Change:
     at: Ms = 0
     started_at: Ms | None = None
     lease_until: Ms | None = None
+    dag_id: str | None = None
+    node: str | None = None
+    id: str = ""
+    """Names this change, the same however often it arrives."""
+    name: str = ""
     queue: str = ""
+    owner: str = ""
     webhook: Json = None
+    """Who is told of the job's changes, besides those that its queue names."""
+    old_attempt: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More of the job, for events: see `tidegate.domain.events.DETAILS`."""
+    old_retries: int = 0
+    retries: int = 0
+    """Retries used before and after; 0 where there was, or is, no such job."""
+    was_delayed: bool = False
+    is_delayed: bool = False
+    """Whether it waited, or waits, for a time of its own."""
+    blobs: tuple[str, ...] = ()
+    """Keys of an erased job's large values."""
+
+
+Totals = defaultdict[tuple[str, str], Counter[str]]
 
 
 def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
@@ -35,14 +77,37 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
     timers = [_timer(change) for change in _last_of_each(changes) if change.state is State.ACTIVE]
     if timers:
         ports.timers.set(timers)
-    additions = [Addition(tenant, series, amounts) for (tenant, series), amounts in _totals(changes).items()]
+    _sweep(ports, [change for change in changes if change.state is None])
+    additions = additions_of(changes)
     if additions:
         ports.figures.add_once(batch, additions)
+
+
+def run_series(dag_id: str, *, items: bool = False) -> str:
+    """The name of the series that counts a run's nodes by state, or the entries of its fanned-out nodes."""
+    return f"dag#{dag_id}#items" if items else f"dag#{dag_id}"
+
+
+def additions_of(changes: Sequence[Change]) -> list[Addition]:
+    """What the changes add to the figures."""
+    totals: Totals = defaultdict(Counter)
+    for change in changes:
+        _count(totals, change)
+    first = {tenant: min(c.at for c in changes if c.tenant == tenant) for tenant, series in totals if series == TOTALS}
+    return [
+        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, _first(series, first[tenant]))
+        for (tenant, series), amounts in totals.items()
+        if any(amounts.values())
+    ]
 
 
 def hour_series(at: Ms) -> str:
     """The name of the hourly series that holds a time."""
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
+
+
+def _first(series: str, at: Ms) -> dict[str, int]:
+    return {SINCE: at} if series == TOTALS else {}
 
 
 def _timer(change: Change) -> Timer:
@@ -54,20 +119,51 @@ def _last_of_each(changes: Iterable[Change]) -> Iterable[Change]:
     return {(change.tenant, change.job_id): change for change in changes}.values()
 
 
-def _totals(changes: Iterable[Change]) -> Mapping[tuple[str, str], Mapping[str, int]]:
-    totals: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for change in changes:
-        if change.old_state is change.state:
-            continue
-        states = totals[change.tenant, "states"]
+def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
+    """Whoever erased the jobs, and however far they came: what belonged to them goes too."""
+    for change in erased:
+        for key in change.blobs:
+            ports.blobs.delete(key)
+    if erased:
+        ports.upkeep.forget([JobKey(change.tenant, change.job_id) for change in erased])
+
+
+def _count(totals: Totals, change: Change) -> None:
+    everything = totals[change.tenant, TOTALS]
+    everything["scheduled"] += change.is_delayed - change.was_delayed
+    if change.retries != change.old_retries:
+        _count_retries(totals, change)
+    if change.old_state is change.state:
+        return
+    counted = [STATES, QUEUE + change.queue]
+    if change.dag_id is not None and change.node is not None:
+        counted.append(run_series(change.dag_id, items=node_of_item(change.node) is not None))
+    for series in (totals[change.tenant, name] for name in counted):
         if change.old_state is not None:
-            states[change.old_state] -= 1
+            series[change.old_state] -= 1
         if change.state is not None:
-            states[change.state] += 1
-            hour = totals[change.tenant, hour_series(change.at)]
-            hour[change.state] += 1
-            if change.state is State.COMPLETED and change.started_at is not None:
-                hour["run_ms"] += max(0, change.at - change.started_at)
-    return {
-        key: {name: n for name, n in amounts.items() if n} for key, amounts in totals.items() if any(amounts.values())
-    }
+            series[change.state] += 1
+    if change.state is not None:
+        _count_entry(totals, change, change.state)
+
+
+def _count_retries(totals: Totals, change: Change) -> None:
+    """How many stored jobs of this name have used so many retries; and that one was retried for the first time."""
+    histogram = totals[change.tenant, NAME + change.name]
+    if change.old_retries:
+        histogram[f"r{change.old_retries}"] -= 1
+    if change.retries:
+        histogram[f"r{change.retries}"] += 1
+        totals[change.tenant, TOTALS]["retried"] += not change.old_retries
+
+
+def _count_entry(totals: Totals, change: Change, state: State) -> None:
+    hour, everything = totals[change.tenant, hour_series(change.at)], totals[change.tenant, TOTALS]
+    hour[state] += 1
+    everything[state] += 1
+    if state in _OUTCOMES:
+        totals[change.tenant, NAME + change.name][state] += 1
+    if state is State.COMPLETED and change.started_at is not None:
+        took = max(0, change.at - change.started_at)
+        hour[RUN_MS] += took
+        totals[change.tenant, NAME + change.name][RUN_MS] += took

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegate.domain import guarded
-from tidegate.domain.errors import LeaseLost, NotFound
+from tidegate.domain.errors import LeaseLost, NotFound, StopAsked
 from tidegate.domain.guarded import GuardedWrite
-from tidegate.domain.job import ErrorType, Job, Json, Ms, Progress, State
+from tidegate.domain.job import ErrorType, Failure, Job, Json, Ms, Progress, State
 from tidegate.domain.retry import next_attempt_at
 from tidegate.ports import Ports
 
@@ -35,52 +35,80 @@ def heartbeat(ports: Ports, job: Job, lease_seconds: float, progress: Progress |
     return _applied(ports, guarded.extend_if_held(job, now + round(lease_seconds * 1000), now, progress))
 
 
-def complete(ports: Ports, job: Job, result: Json) -> Settled:
-    """Record the result. Raises InvalidInput when it is not JSON, LeaseLost when the job is not held."""
-    inline, ref = offloaded(ports.blobs, "result", blob_key(job, f"result-{job.attempt}"), result)
-    return Settled(_applied(ports, guarded.complete_if_held(job, inline, ref, ports.now())))
+def complete(ports: Ports, job: Job, result: Json, *, progress: Progress | None = None) -> Settled:
+    """Record the result. Raises InvalidInput when it is not JSON, LeaseLost when the job is not held.
+
+    `progress` is the last that the attempt told, here and below: it goes with the outcome, in one write.
+    """
+    inline, ref = offloaded(ports.blobs, "result", lambda: blob_key(job, f"result-{job.attempt}"), result)
+    write = guarded.complete_if_held(job, inline, ref, ports.now())
+    return Settled(_applied(ports, write.telling(progress)))
 
 
-def fail(ports: Ports, job: Job, error_type: ErrorType, message: str, *, permanent: bool, reach: Ms) -> Settled:
+def fail(
+    ports: Ports,
+    job: Job,
+    error_type: ErrorType,
+    message: str,
+    *,
+    permanent: bool,
+    reach: Ms,
+    progress: Progress | None = None,
+    stop_if_asked: bool = True,
+) -> Settled:
     """End the attempt as failed: another follows unless it was the last one or the failure is `permanent`.
 
     `reach` is how far ahead (ms) the bearer can keep a ticket for the next attempt. Raises LeaseLost.
+    A job that was to stop does not wait for another attempt: it ends here, or StopAsked is raised where
+    `stop_if_asked` is false, for a bearer that has to clean up first.
     """
     now = ports.now()
     failure = guarded.failure_of(job, error_type, message, now)
     if permanent or job.is_last_attempt:
-        return Settled(_applied(ports, guarded.fail_if_held(job, failure, now)))
+        write = guarded.fail_if_held(job, failure, now)
+        return Settled(_applied(ports, write.telling(progress)))
     wake_at = next_attempt_at(now, job, ports.rng)
     write = guarded.retry_if_held(job, failure, wake_at, now, ticketed=wake_at - now <= reach)
-    return _unless_cancelled(ports, job, write)
+    return _unless_cancelled(ports, job, write.telling(progress), failure, stop_if_asked)
 
 
-def snooze(ports: Ports, job: Job, seconds: float, *, reach: Ms) -> Settled:
-    """Let the job wait `seconds` without using up an attempt. Raises LeaseLost."""
+def snooze(
+    ports: Ports,
+    job: Job,
+    seconds: float,
+    *,
+    reach: Ms,
+    progress: Progress | None = None,
+    stop_if_asked: bool = True,
+) -> Settled:
+    """Let the job wait `seconds` without using up an attempt. Raises LeaseLost, StopAsked as `fail`."""
     now = ports.now()
     wake_at = now + round(seconds * 1000)
     write = guarded.snooze_if_held(job, wake_at, now, ticketed=wake_at - now <= reach)
-    return _unless_cancelled(ports, job, write)
+    return _unless_cancelled(ports, job, write.telling(progress), None, stop_if_asked)
 
 
-def skip(ports: Ports, job: Job, reason: str) -> Settled:
+def skip(ports: Ports, job: Job, reason: str, *, progress: Progress | None = None) -> Settled:
     """End the attempt: there was nothing to do. Raises LeaseLost."""
-    return Settled(_applied(ports, guarded.skip_if_held(job, reason, ports.now())))
+    return Settled(_applied(ports, guarded.skip_if_held(job, reason, ports.now()).telling(progress)))
 
 
-def stop(ports: Ports, job: Job) -> Settled:
-    """End the attempt because a stop was asked for. Raises LeaseLost."""
-    return Settled(_applied(ports, guarded.cancel_if_held(job, ports.now())))
+def stop(ports: Ports, job: Job, failure: Failure | None = None, *, progress: Progress | None = None) -> Settled:
+    """End the attempt because a stop was asked for; `failure` is what went wrong meanwhile. Raises LeaseLost."""
+    write = guarded.cancel_if_held(job, ports.now(), failure)
+    return Settled(_applied(ports, write.telling(progress)))
 
 
-def _unless_cancelled(ports: Ports, job: Job, write: GuardedWrite) -> Settled:
+def _unless_cancelled(
+    ports: Ports, job: Job, write: GuardedWrite, failure: Failure | None, stop_if_asked: bool
+) -> Settled:
     """A job that was to stop does not wait for another attempt."""
     try:
         return Settled(_applied(ports, write))
-    except LeaseLost as lost:
-        if lost.details.get("cancel_requested"):
-            return stop(ports, job)
-        raise
+    except StopAsked:
+        if not stop_if_asked:
+            raise
+    return stop(ports, job, failure, progress=write.values.get("progress"))
 
 
 def _applied(ports: Ports, write: GuardedWrite) -> Job:
@@ -90,9 +118,5 @@ def _applied(ports: Ports, write: GuardedWrite) -> Job:
     if outcome.job is None:
         raise NotFound(f"there is no job '{write.job_id}'", job_id=write.job_id)
     held = outcome.job.state is State.ACTIVE and outcome.job.attempt == write.guard.attempt
-    raise LeaseLost(
-        job_id=write.job_id,
-        state=str(outcome.job.state),
-        attempt=outcome.job.attempt,
-        cancel_requested=held and outcome.job.cancel_requested,
-    )
+    refusal = StopAsked if held and outcome.job.cancel_requested else LeaseLost
+    raise refusal(job_id=write.job_id, state=str(outcome.job.state), attempt=outcome.job.attempt)

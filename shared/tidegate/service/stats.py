@@ -1,13 +1,21 @@
-"""How many jobs stand where."""
+"""How many jobs stand where, what became of them, and what went wrong: from the change feed's figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.job import COARSE, State
-from tidegate.ports import Ports
+from tidegate.domain.fingerprint import fold
+from tidegate.domain.job import COARSE, TERMINAL, WAITING, Job, Ms, State
+from tidegate.ports import JobQuery, Ports
+
+from .record_changes import NAME, QUEUE, RETRIES, RUN_MS, STATES, hour_series
+
+HOUR_MS = 3_600_000
+_LAST = "~"
+"""Sorts after every character of a name."""
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +27,170 @@ class Stats:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Stored jobs of one name that have used retries: how many jobs, and how many retries they used."""
+
+    name: str
+    avg_retries: float
+    max_retries: int
+    total_jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Jobs that completed within one hour; `avg_run_seconds` of their last attempts, None if there were none."""
+
+    hour: Ms
+    completed_jobs: int
+    avg_run_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommonError:
+    """Error messages that differ in numbers and ids only, with the newest job that ended with one."""
+
+    message: str
+    count: int
+    error_type: str | None
+    names: tuple[str, ...]
+    last_at: Ms
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """One queue: jobs that wait, that run, that have ended."""
+
+    queue: str
+    depth: int
+    running: int
+    ended: int
+    states: Mapping[str, int]
+
+
 def stats(ports: Ports, caller: Caller) -> Stats:
     """The counters of the caller's tenant."""
     caller.require(Scope.READ)
-    found = ports.figures.read(caller.tenant, "states")
-    states = {state.value: max(0, found.get(state.value, 0)) for state in State}
+    states = _by_state(ports.figures.read(caller.tenant, STATES))
     counts = dict.fromkeys(dict.fromkeys(COARSE.values()), 0)
     for state in State:
         counts[COARSE[state]] += states[state.value]
     return Stats(states, counts, sum(states.values()))
+
+
+def retry_analysis(ports: Ports, caller: Caller) -> list[Retried]:
+    """How often the stored jobs of each name were retried, those with the highest average first."""
+    caller.require(Scope.READ)
+    series = ports.figures.between(caller.tenant, NAME, NAME + _LAST)
+    found = (_retried(name.removeprefix(NAME), _histogram(totals)) for name, totals in series.items())
+    return sorted((each for each in found if each is not None), key=lambda each: (-each.avg_retries, each.name))
+
+
+def throughput(ports: Ports, caller: Caller, hours: int = 24) -> list[Hour]:
+    """Jobs completed in each of the last hours, the one under way included, oldest first."""
+    caller.require(Scope.READ)
+    last = ports.now() // HOUR_MS * HOUR_MS
+    starts = [last - back * HOUR_MS for back in reversed(range(hours))]
+    series = ports.figures.between(caller.tenant, hour_series(starts[0]), hour_series(last))
+    return [_hour(start, series.get(hour_series(start), {})) for start in starts]
+
+
+def common_errors(ports: Ports, caller: Caller, top: int = 5, sample: int = 500) -> tuple[list[CommonError], int]:
+    """The most common error messages among the newest `sample` FAILED jobs, and how many jobs were looked at.
+
+    Nothing is counted ahead for it: messages are without bound, and failed jobs can be listed by when they failed.
+    """
+    caller.require(Scope.READ)
+    found: dict[str, CommonError] = {}
+    looked = 0
+    for job in _failed(ports, caller, sample):
+        looked += 1
+        message = fold(job.error_message or "")
+        found[message] = _with(found.get(message), message, job)
+    return sorted(found.values(), key=lambda each: (-each.count, -each.last_at))[:top], looked
+
+
+def stuck_jobs(ports: Ports, caller: Caller, older_than: float, limit: int = 200) -> Sequence[Job]:
+    """ACTIVE jobs whose attempt started more than `older_than` seconds ago, the longest running first."""
+    caller.require(Scope.READ)
+    jobs = ports.upkeep.running(caller.tenant, ports.now() - round(older_than * 1000), limit)
+    return [job for job in jobs if caller.sees_all_users() or job.owner == caller.user]
+
+
+def queue_figures(ports: Ports, caller: Caller) -> list[QueueFigures]:
+    """Every queue that has had jobs, by name."""
+    caller.require(Scope.READ)
+    series = ports.figures.between(caller.tenant, QUEUE, QUEUE + _LAST)
+    return [_queue(name.removeprefix(QUEUE), _by_state(totals)) for name, totals in series.items()]
+
+
+def total_count(ports: Ports, caller: Caller, query: JobQuery) -> int | None:
+    """How many jobs the query has in all its pages; None where only reading them all could tell.
+
+    Exact where the home can count; else from the counters, seconds late, which know tenant, state and queue.
+    """
+    caller.require(Scope.READ)
+    owner = query.owner if caller.sees_all_users() else caller.user
+    query = replace(query, tenant=caller.tenant, owner=owner, cursor=None)
+    counted = ports.upkeep.count(query)
+    if counted is not None:
+        return counted
+    if query != JobQuery(tenant=query.tenant, states=query.states, queue=query.queue, limit=query.limit):
+        return None
+    states = _by_state(ports.figures.read(query.tenant, STATES if query.queue is None else QUEUE + query.queue))
+    return sum(states[state] for state in query.states or frozenset(State))
+
+
+def _by_state(totals: Mapping[str, int]) -> dict[str, int]:
+    return {state.value: max(0, totals.get(state.value, 0)) for state in State}
+
+
+def _histogram(totals: Mapping[str, int]) -> dict[int, int]:
+    found = ((RETRIES.fullmatch(field), jobs) for field, jobs in totals.items())
+    return {int(field[1]): jobs for field, jobs in found if field is not None and jobs > 0}
+
+
+def _retried(name: str, histogram: Mapping[int, int]) -> Retried | None:
+    jobs = sum(histogram.values())
+    if not jobs:
+        return None
+    retries = sum(used * count for used, count in histogram.items())
+    return Retried(name, retries / jobs, max(histogram), jobs)
+
+
+def _hour(start: Ms, totals: Mapping[str, int]) -> Hour:
+    completed = totals.get(State.COMPLETED, 0)
+    return Hour(start, completed, round(totals.get(RUN_MS, 0) / completed / 1000, 3) if completed else None)
+
+
+def _queue(name: str, states: Mapping[str, int]) -> QueueFigures:
+    def count(among: frozenset[State]) -> int:
+        return sum(states[state] for state in among)
+
+    return QueueFigures(name, count(WAITING), states[State.ACTIVE], count(TERMINAL), states)
+
+
+def _failed(ports: Ports, caller: Caller, most: int) -> Iterator[Job]:
+    """The newest failed jobs that the caller may see."""
+    owner = None if caller.sees_all_users() else caller.user
+    query = JobQuery(tenant=caller.tenant, states=frozenset({State.FAILED}), owner=owner, limit=min(_PAGE, most))
+    left = most
+    while left > 0:
+        page = ports.jobs.page(query)
+        yield from page.jobs[:left]
+        left -= len(page.jobs)
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+
+
+def _with(seen: CommonError | None, message: str, job: Job) -> CommonError:
+    """The error with one more job; the newest comes first."""
+    ended = job.completed_at or 0
+    if seen is None:
+        kind = None if job.error_type is None else job.error_type.value
+        return CommonError(message, 1, kind, (job.name,), ended, job.id)
+    names = seen.names if job.name in seen.names else (*seen.names, job.name)
+    at, job_id = max((seen.last_at, seen.job_id), (ended, job.id))
+    return replace(seen, count=seen.count + 1, names=names, last_at=at, job_id=job_id)

@@ -16,7 +16,7 @@ from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
-from .announce import announce
+from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 
@@ -45,6 +45,7 @@ def submit(
     made = [_made(ports, caller, spec, queues, now, internal) for spec in specs]
     jobs = [job for job in made if isinstance(job, Job)]
     with ports.together():
+        remember_lanes(ports, jobs)
         existing = iter(ports.jobs.create(jobs) if jobs else [])
         results = [_result(ports, job, next(existing)) if isinstance(job, Job) else job for job in made]
         announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])
@@ -71,10 +72,10 @@ def _made(
         check_horizon(spec, now)
         check_allowed(ports, spec, internal)
         job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
-        data, data_ref = offloaded(ports.blobs, "data", blob_key(job, f"data-{ports.new_id()}"), spec.data)
+        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error
-    return replace(job, data=data, data_ref=data_ref)
+    return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
 
 
 def check_allowed(ports: Ports, spec: JobSpec, internal: bool) -> None:

@@ -13,7 +13,10 @@ from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import JobKey, Ports, Timer
 
-from .announce import send_tickets
+from .announce import remember_lanes, send_tickets
+from .fire_schedules import fire_schedules
+from .release import check_runs
+from .retention import retire
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -32,6 +35,9 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    retired: int = 0
+    fired: int = 0
+    """Jobs made by schedules."""
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -41,10 +47,13 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
     """
     now = ports.now()
-    done = wake_due(ports, now, now + round(period_seconds * 1000))
-    done = replace(done, recovered=check_leases(ports, now))
+    until = now + round(period_seconds * 1000)
+    fired = fire_schedules(ports, until)
+    done = replace(wake_due(ports, now, until), fired=len(fired))
+    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
+        check_runs(ports)
         done = replace(done, reticketed=reticketed, expired=done.expired + expired)
     return done
 
@@ -56,7 +65,8 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
-        soon = [job for job in jobs if job.wake_at is not None and job.wake_at > now]
+        soon = [job for job in jobs if job.wake_at is not None and now < job.wake_at <= by]
+        remember_lanes(ports, ready)
         send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
         send_tickets(ports, [(ticket_for(job), ((job.wake_at or now) - now) / 1000) for job in soon])
         writes = [guarded.expire_if_waiting(job, now) for job in late]

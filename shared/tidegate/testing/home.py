@@ -17,7 +17,7 @@ from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Again, Runner, Verdict
-from tidegate.local.background import pump_changes
+from tidegate.local.background import pump_all
 from tidegate.ports import Delivery, JobQuery, Ports
 from tidegate.runtime import App
 from tidegate.service import control
@@ -79,12 +79,7 @@ class Bench:
 
     def pump(self) -> bool:
         """Hand all changes to the change feed's function (counters, webhooks); answers whether there were any."""
-        if self.app.feed is None or not self.app.feed.read(1):
-            return False
-        with runtime.use(self.app):
-            while pump_changes(self.ports, self.app.feed):
-                pass
-        return True
+        return pump_all(self.app)
 
 
 class Home(Bench):
@@ -205,7 +200,9 @@ def _spec(given: Mapping[str, Any]) -> JobSpec:
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """As the domain wants them: times in milliseconds, priorities as numbers, tags as a tuple."""
-    fields = {key: round(v.timestamp() * 1000) if isinstance(v, datetime) else v for key, v in given.items()}
+    fields: dict[str, Any] = {
+        key: round(value.timestamp() * 1000) if isinstance(value, datetime) else value for key, value in given.items()
+    }
     if "priority" in fields:
         fields["priority"] = parse_priority(fields["priority"])
     if "tags" in fields:

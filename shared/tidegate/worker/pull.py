@@ -61,7 +61,7 @@ def run(options: WorkerOptions) -> int:
 
 def _home(options: WorkerOptions) -> App:
     if options.data is not None:
-        return runtime.embedded(options.data)
+        return runtime.build(runtime.settings_from({**os.environ, "TIDEGATE_DATA": str(options.data)}))
     if options.stack is not None:
         return runtime.build(runtime.settings_of_stack(options.stack))
     return runtime.current()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from tidegate.domain.dag.run import RunState
+from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.job import ErrorType, Failure, Progress, State
 from tidegate.domain.priority import Ordering
 
@@ -76,6 +78,8 @@ _BY_ANNOTATION: Mapping[str, _Codec] = {
     "State": _Codec("S", str, State),
     "ErrorType": _Codec("S", str, ErrorType),
     "Ordering": _Codec("S", str, Ordering),
+    "RunState": _Codec("S", str, RunState),
+    "FailurePolicy": _Codec("S", str, FailurePolicy),
     "tuple[str, ...]": _Codec("L", _dump_texts, _load_texts),
     "frozenset[str]": _Codec("L", lambda values: _dump_texts(sorted(values)), lambda av: frozenset(_load_texts(av))),
     "Mapping[str, str]": _Codec(

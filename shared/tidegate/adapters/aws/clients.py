@@ -72,6 +72,11 @@ class Clients:
         """The S3 client."""
         return self._client("s3")
 
+    @property
+    def events(self) -> Any:
+        """The EventBridge client."""
+        return self._client("events")
+
     def _client(self, service: str) -> Any:
         made = self._made.get(service)
         if made is None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from tidegate.domain.job import Ms
 from tidegate.ports import Addition, Timer
 
+from .attributes import Item
 from .expressions import UNUSED, Placeholders
 from .keys import Key
 from .parallel import Parallel
@@ -60,7 +61,7 @@ class DynamoTimers:
             ExpressionAttributeValues={":pk": {"S": f"timers#{shard}"}, ":end": {"S": f"{by + 1:015d}"}},
             ConsistentRead=True,
         )
-        return [_timer(item["sk"]["S"]) for item in items]
+        return [timer_of(item["sk"]["S"]) for item in items]
 
 
 class DynamoFigures:
@@ -83,30 +84,61 @@ class DynamoFigures:
 
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         """See `Figures.read`."""
-        item = self._table.get(_figures_key(tenant, series)) or {}
-        totals = {name: int(value["N"]) for name, value in item.items() if "N" in value}
-        return {name: total for name, total in totals.items() if total}
+        return _numbers(self._table.get(_figures_key(tenant, series)) or {})
 
-    def _add_step(self, name: str, totals: Sequence[tuple[tuple[str, str], Mapping[str, int]]]) -> bool:
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        """See `Figures.between`. Read eventually: nothing that it is asked for must be up to date."""
+        items = self._table.query(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":pk": {"S": _figures_key(tenant, "")[0]},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+        )
+        found = {item["sk"]["S"]: _numbers(item) for item in items}
+        return {series: totals for series, totals in found.items() if totals}
+
+    def _add_step(self, name: str, totals: Sequence[tuple[tuple[str, str], Totals]]) -> bool:
         expires = {TTL: {"N": str(self._now() // 1000 + _BATCH_KEPT_SECONDS)}}
         mark = {"Put": {"Item": {**place((f"batches#{name}", "batch")), **expires}, "ConditionExpression": UNUSED}}
-        updates = [{"Update": _addition(_figures_key(*series), amounts)} for series, amounts in totals]
+        updates = [{"Update": _addition(_figures_key(*series), total)} for series, total in totals]
         return self._table.transact([mark, *updates]) is None
 
 
-def _totals(additions: Sequence[Addition]) -> dict[tuple[str, str], Counter[str]]:
+class Totals(NamedTuple):
+    """What is to be added to one series, and what is set there where it is absent."""
+
+    amounts: Counter[str]
+    first: dict[str, int]
+
+
+def _totals(additions: Sequence[Addition]) -> dict[tuple[str, str], Totals]:
     """The amounts of each series: a transaction may name an item once."""
-    totals: dict[tuple[str, str], Counter[str]] = {}
+    totals: dict[tuple[str, str], Totals] = {}
     for addition in additions:
-        if addition.amounts:
-            totals.setdefault((addition.tenant, addition.series), Counter()).update(addition.amounts)
+        if addition.amounts or addition.first:
+            total = totals.setdefault((addition.tenant, addition.series), Totals(Counter(), {}))
+            total.amounts.update(addition.amounts)
+            total.first.update({name: total.first.get(name, first) for name, first in addition.first.items()})
     return totals
 
 
-def _addition(key: Key, amounts: Mapping[str, int]) -> dict[str, Any]:
+def _addition(key: Key, total: Totals) -> dict[str, Any]:
     marks = Placeholders()
-    parts = [f"{marks.name(name)} {marks.number(amount)}" for name, amount in amounts.items()]
-    return {"Key": place(key), "UpdateExpression": f"ADD {', '.join(parts)}", **marks.arguments()}
+    adds = [f"{marks.name(name)} {marks.number(amount)}" for name, amount in total.amounts.items()]
+    sets = [
+        f"{marks.name(name)} = if_not_exists({marks.name(name)}, {marks.number(first)})"
+        for name, first in total.first.items()
+    ]
+    clauses = (("SET", sets), ("ADD", adds))
+    update = " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
+    return {"Key": place(key), "UpdateExpression": update, **marks.arguments()}
+
+
+def _numbers(item: Item) -> dict[str, int]:
+    totals = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+    return {name: total for name, total in totals.items() if total}
 
 
 def _figures_key(tenant: str, series: str) -> Key:
@@ -123,6 +155,7 @@ def _timer_key(timer: Timer) -> Key:
     return f"timers#{crc32(name.encode()) % TIMER_SHARDS}", f"{timer.at:015d}#{name}"
 
 
-def _timer(text: str) -> Timer:
+def timer_of(text: str) -> Timer:
+    """The timer that a sort key names."""
     at, tenant, job_id, attempt = text.split("#")
     return Timer(int(at), tenant, job_id, int(attempt))

@@ -71,6 +71,17 @@ def creation(now: Ms) -> dict[str, Any]:
     return {"ConditionExpression": condition, **marks.arguments()}
 
 
+def unchanged(job: Job) -> dict[str, Any]:
+    """The condition that a job has ended and nobody has written to it since it was read."""
+    marks = Placeholders()
+    parts = [
+        _among("state", sorted(TERMINAL), marks),
+        f"{marks.name('attempt')} = {marks.number(job.attempt)}",
+        f"{marks.name('updated_at')} = {marks.number(job.updated_at)}",
+    ]
+    return {"ConditionExpression": " AND ".join(parts), **marks.arguments()}
+
+
 def ended() -> dict[str, Any]:
     """The condition that a job has ended."""
     marks = Placeholders()
@@ -102,12 +113,14 @@ def matches(query: JobQuery, job: Job) -> bool:
         and all(job.metadata.get(key) == value for key, value in query.metadata.items())
         and (query.created_from is None or job.created_at >= query.created_from)
         and (query.created_to is None or job.created_at < query.created_to)
+        and (query.ended_before is None or _before(job.completed_at, query.ended_before))
     )
 
 
 def is_unfiltered(query: JobQuery) -> bool:
     """Whether a listing passes no job over."""
-    return not (query.states or query.tag is not None or query.metadata or _equalities(query))
+    given = (query.states, query.tag, query.metadata, query.ended_before, _equalities(query))
+    return not any(part is not None and part != frozenset() and part != {} for part in given)
 
 
 def was_made_by(write: GuardedWrite, job: Job) -> bool:
@@ -167,6 +180,14 @@ def _guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
         function = "attribute_exists" if guard.cancel_requested else "attribute_not_exists"
         yield f"{function}({marks.name('cancel_requested')})"
 
+    if guard.seen_at is not None:
+        # nobody has written it since the caller looked
+        yield f"{marks.name('updated_at')} = {marks.number(guard.seen_at)}"
+    if guard.blocked is not None:
+        # it waits, or does not wait, for other nodes of its run
+        function = "attribute_exists" if guard.blocked else "attribute_not_exists"
+        yield f"{function}({marks.name('blocked')})"
+
 
 def _wanted(query: JobQuery, marks: Placeholders) -> Iterable[str]:
     if query.states:
@@ -181,6 +202,12 @@ def _wanted(query: JobQuery, marks: Placeholders) -> Iterable[str]:
         yield f"{marks.name('created_at')} >= {marks.number(query.created_from)}"
     if query.created_to is not None:
         yield f"{marks.name('created_at')} < {marks.number(query.created_to)}"
+    if query.ended_before is not None:
+        yield f"{marks.name('completed_at')} < {marks.number(query.ended_before)}"
+
+
+def _before(time: Ms | None, limit: Ms) -> bool:
+    return time is not None and time < limit
 
 
 def _equalities(query: JobQuery) -> dict[str, str]:

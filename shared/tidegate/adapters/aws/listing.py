@@ -107,7 +107,8 @@ class _Shard(Source):
     """A partition of the table, in the order of creation."""
 
     def __init__(self, table: Table, query: JobQuery, pk: str, now: Callable[[], Ms], start: str) -> None:
-        latest = _START if query.created_to is None else time_prefix(query.created_to + _CLOCKS_APART_MS)
+        bounds = [bound for bound in (query.created_to, query.ended_before) if bound is not None]
+        latest = time_prefix(min(bounds) + _CLOCKS_APART_MS) if bounds else _START
         super().__init__(min(start, latest))
         self._table = table
         self._query = query
@@ -137,7 +138,7 @@ class _Shelf(Source):
     """A partition of the index, in the order of ending. The jobs are read again: the index lags."""
 
     def __init__(self, table: Table, query: JobQuery, state: State, now: Callable[[], Ms], start: str) -> None:
-        super().__init__(start)
+        super().__init__(start if query.ended_before is None else min(start, f"{query.ended_before:015d}"))
         self._table = table
         self._query = query
         self._state = state

@@ -5,15 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .clients import Clients
+from .dynamodb_dags import DynamoDags
 from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
+from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
+from .dynamodb_schedules import DynamoSchedules
+from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_webhook_secrets import DynamoWebhookSecrets
+from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -29,11 +35,13 @@ def open_ports(
     new_id: Callable[[], str],
     rng: random.Random,
     clients: Clients | None = None,
+    event_bus: str = "",
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
+    `event_bus` is the bus that transitions are announced on; none if empty.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -42,15 +50,22 @@ def open_ports(
         jobs=DynamoJobs(Table(clients, jobs_table), now),
         tickets=SqsTickets(clients, pools),
         blobs=S3Blobs(clients, bucket),
+        logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
         definitions=DynamoDefinitions(registry),
         webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         timers=DynamoTimers(registry),
+        schedules=DynamoSchedules(registry),
+        cron=ZonedCron(),
         figures=DynamoFigures(registry, now),
+        dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
+        events=bus_named(clients, event_bus),
+        upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         now=now,
         new_id=new_id,
         rng=rng,
         pools=frozenset(pools),
+        clock_seconds=60.0,
     )

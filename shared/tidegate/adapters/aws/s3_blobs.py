@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from tidegate.domain.errors import NotFound
@@ -34,3 +36,9 @@ class S3Blobs:
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
         request(self._clients.s3.delete_object, Bucket=self._bucket, Key=key)
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See `Blobs.list`."""
+        where = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": limit}
+        answer = request(self._clients.s3.list_objects_v2, **where, **({"StartAfter": after} if after else {}))
+        return [found["Key"] for found in answer.get("Contents", [])]

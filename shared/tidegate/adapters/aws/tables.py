@@ -148,6 +148,12 @@ class Table:
         answer = request(self._clients.dynamodb.query, TableName=self.name, Limit=limit, **start, **query)
         return Slice(answer["Items"], answer.get("LastEvaluatedKey"))
 
+    def scan(self, limit: int, *, after: Item | None = None, **scan: Any) -> Slice:
+        """Up to `limit` items of all partitions, before any filter is applied to them."""
+        start = {} if after is None else {"ExclusiveStartKey": after}
+        answer = request(self._clients.dynamodb.scan, TableName=self.name, Limit=limit, **start, **scan)
+        return Slice(answer["Items"], answer.get("LastEvaluatedKey"))
+
     def query(self, limit: int | None = None, **query: Any) -> list[Item]:
         """The first `limit` items of one partition, or all of them."""
         found: list[Item] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tidegate.domain.errors import NotFound, Unavailable
@@ -43,6 +45,22 @@ class FolderBlobs:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise Unavailable(f"the blob cannot be deleted: {error.strerror}") from error
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See `Blobs.list`."""
+        try:
+            found = (key for key in self._keys(prefix) if key.encode() > after.encode())
+            return heapq.nsmallest(limit, found, key=str.encode)
+        except OSError as error:
+            raise Unavailable(f"the blobs cannot be listed: {error.strerror}") from error
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """Keys with a prefix; files that are still being written begin with a dot."""
+        folder = self._path(prefix.rpartition("/")[0])
+        for found in folder.rglob("*") if folder.is_dir() else ():
+            key = found.relative_to(self._folder).as_posix()
+            if key.startswith(prefix) and not found.name.startswith(".") and found.is_file():
+                yield key
 
     def _path(self, key: str) -> Path:
         path = self._folder / key

@@ -53,6 +53,8 @@ _CODECS: Mapping[str, tuple[Encode, Decode]] = {
     "retry_backoff": (int, bool),
     "retry_jitter": (int, bool),
     "cancel_requested": (int, bool),
+    "blocked": (int, bool),
+    "broken": (int, bool),
 }
 
 FIELDS = tuple(each.name for each in fields(Job))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,35 +26,29 @@ class Database:
         self.path = path
         self._synchronous = synchronous
         self._local = threading.local()
-        with _translated():
+        try:
             self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise translated(error) from error
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement, in a transaction of its own unless one is open on this thread."""
-        with _translated():
+        try:
             return self._connection().execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise translated(error) from error
 
     def many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters, all in one transaction."""
+        if len(parameters) == 1:
+            self.rows(sql, parameters[0])
+            return
         with self.transaction() as connection:
             connection.executemany(sql, parameters)
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Transaction:
         """All or nothing. Joins the transaction that is open on this thread, if there is one."""
-        with _translated():
-            connection = self._connection()
-            if connection.in_transaction:
-                yield connection
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        return Transaction(self._connection())
 
     def version(self) -> int:
         """A number that changes when another connection has written to the file."""
@@ -92,15 +85,45 @@ class Database:
         connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """SQLite's errors as Tidegate's: locked, full, read-only or damaged files are `Unavailable`."""
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-        if code == "SQLITE_ERROR":
-            raise
-        raise Unavailable(f"the database cannot be used: {error}", sqlite=code) from error
+class Transaction:
+    """`with database.transaction() as connection`: commits at the end, or takes everything back on an error."""
+
+    __slots__ = ("_connection", "_joined")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._joined = connection.in_transaction
+
+    def __enter__(self) -> sqlite3.Connection:
+        if not self._joined:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.DatabaseError as error:
+                raise translated(error) from error
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if self._joined:
+                return
+            if error is None:
+                self._connection.execute("COMMIT")
+            elif self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.DatabaseError as failed:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise translated(failed) from failed
+        finally:
+            if isinstance(error, sqlite3.DatabaseError):
+                raise translated(error) from error
+
+
+def translated(error: sqlite3.DatabaseError) -> Exception:
+    """SQLite's error as Tidegate's: locked, full, read-only and damaged files are `Unavailable`; bugs stay."""
+    code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    if code == "SQLITE_ERROR" or isinstance(
+        error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError
+    ):
+        return error
+    return Unavailable(f"the database cannot be used: {error}", sqlite=code)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.domain.job import Ms
-
 from .database import Database
+
+_COLUMNS = (
+    "seq", "tenant", "id", "name", "queue", "old_state", "state", "attempt", "at", "started_at", "lease_until",
+    "wake_at", "attempts_allowed", "retry_limit", "data_ref", "result_ref", "old_wake_at", "old_attempt",
+    "old_attempts_allowed", "details",
+)  # fmt: skip
 
 
 class SqliteFeed:
@@ -18,11 +23,9 @@ class SqliteFeed:
 
     def read(self, limit: int) -> Sequence[dict[str, Any]]:
         """The oldest records that were not dropped, at most `limit`."""
-        sql = (
-            "SELECT seq, tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, webhook "
-            "FROM changes ORDER BY seq LIMIT ?"
-        )
-        return [_record(*row) for row in self._database.rows(sql, (limit,))]
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM changes ORDER BY seq LIMIT ?"
+        rows = self._database.rows(sql, (limit,))
+        return [_record(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
     def drop(self, records: Sequence[dict[str, Any]]) -> None:
         """Forget records that were handled: all up to the last of `records`."""
@@ -30,23 +33,34 @@ class SqliteFeed:
             self._database.rows("DELETE FROM changes WHERE seq <= ?", (int(records[-1]["eventID"]),))
 
 
-def _record(
-    seq: int, tenant: str, job_id: str, old_state: str | None, state: str | None, attempt: int, name: str, queue: str,
-    at: Ms, started_at: Ms | None, lease_until: Ms | None, webhook: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    common = {"tenant": {"S": tenant}, "id": {"S": job_id}, "name": {"S": name}, "queue": {"S": queue}}
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    same = {name: row[name] for name in ("tenant", "id", "name", "queue", "retry_limit")}
+    same |= json.loads(row["details"])
     images: dict[str, Any] = {}
-    if old_state is not None:
-        images["OldImage"] = {**common, "state": {"S": old_state}}
-    if state is not None:
-        numbers = {"attempt": attempt, "updated_at": at, "started_at": started_at, "lease_until": lease_until}
-        present = {field: {"N": str(value)} for field, value in numbers.items() if value is not None}
-        hook = {} if webhook is None else {"webhook": {"S": webhook}}
-        images["NewImage"] = {**common, **present, **hook, "state": {"S": state}}
-    kind = "INSERT" if old_state is None else "MODIFY" if state is not None else "REMOVE"
+    if row["old_state"] is not None:
+        before = {name: row[f"old_{name}"] for name in ("state", "wake_at", "attempt", "attempts_allowed")}
+        left = {name: row[name] for name in ("data_ref", "result_ref")}
+        images["OldImage"] = _image({**same, **before, **left, "updated_at": row["at"]})
+    if row["state"] is not None:
+        names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed")
+        images["NewImage"] = _image({**same, **{name: row[name] for name in names}, "updated_at": row["at"]})
+    kind = "INSERT" if row["old_state"] is None else "MODIFY" if row["state"] is not None else "REMOVE"
     return {
-        "eventID": str(seq),
+        "eventID": str(row["seq"]),
         "eventName": kind,
         "eventSource": "tidegate:sqlite",
-        "dynamodb": {**images, "SequenceNumber": str(seq), "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        "dynamodb": {**images, "SequenceNumber": str(row["seq"]), "StreamViewType": "NEW_AND_OLD_IMAGES"},
     }
+
+
+def _image(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as DynamoDB has them: numbers as text, and nothing for None."""
+    present = {name: value for name, value in values.items() if value is not None}
+    return {name: _attribute(value) for name, value in present.items()}
+
+
+def _attribute(value: str | int | list[str]) -> dict[str, Any]:
+    """A value as DynamoDB writes it."""
+    if isinstance(value, list):
+        return {"L": [{"S": each} for each in value]}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}

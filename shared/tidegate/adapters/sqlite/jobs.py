@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tidegate.domain.errors import InvalidInput
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, JobPage, JobQuery, Ready
 
-from .codec import COLUMNS, FIELDS, compact, encoded, job_of, row_of
+from .codec import COLUMNS, FIELDS, encoded, job_of, row_of
+from .cursors import cursor_of, position_of
 from .database import Database
 
 _INSERT = (
@@ -47,8 +45,20 @@ class SqliteJobs:
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """See `JobStore.apply`."""
-        with self._database.transaction() as connection:
-            return [_apply(connection, write) for write in writes]
+        if len(writes) == 1:
+            return [self._apply(writes[0])]
+        with self._database.transaction():
+            return [self._apply(write) for write in writes]
+
+    def _apply(self, write: GuardedWrite) -> Outcome:
+        changes, values = _changes(write)
+        conditions, bounds = _conditions(write.guard)
+        sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
+        rows = self._database.rows(sql, (*values, write.tenant, write.job_id, *bounds))
+        if rows:
+            return Outcome(True, job_of(rows[0]))
+        rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
+        return Outcome(False, job_of(rows[0]) if rows else None)
 
     def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
         """See `JobStore.head`."""
@@ -71,12 +81,19 @@ class SqliteJobs:
         rows = self._database.rows(sql, (*values, query.limit + 1))
         more = len(rows) > query.limit
         shown = rows[: query.limit]
-        return JobPage([job_of(row[1:]) for row in shown], _cursor(shown[-1][0]) if more else None)
+        return JobPage([job_of(row[1:]) for row in shown], cursor_of(shown[-1][0]) if more else None)
 
     def erase_if_ended(self, key: JobKey) -> bool:
         """See `JobStore.erase_if_ended`."""
         sql = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND state IN ({_marks(TERMINAL)}) RETURNING seq"
         return bool(self._database.rows(sql, (*key, *TERMINAL)))
+
+
+def counting(query: JobQuery, now: Ms, most: int) -> tuple[str, list[Any]]:
+    """The statement that counts the jobs of a query, up to `most`, and its values."""
+    where, values = _where(query, now)
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM jobs INDEXED BY {_index_for(query)} WHERE {where} LIMIT ?)"
+    return sql, [*values, most]
 
 
 def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
@@ -88,17 +105,6 @@ def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     if connection.execute(_INSERT, row).fetchall():
         return None
     return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
-
-
-def _apply(connection: sqlite3.Connection, write: GuardedWrite) -> Outcome:
-    changes, values = _changes(write)
-    conditions, bounds = _conditions(write.guard)
-    sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
-    rows = connection.execute(sql, (*values, write.tenant, write.job_id, *bounds)).fetchall()
-    if rows:
-        return Outcome(True, job_of(rows[0]))
-    rows = connection.execute(_SELECT, (write.tenant, write.job_id)).fetchall()
-    return Outcome(False, job_of(rows[0]) if rows else None)
 
 
 def _changes(write: GuardedWrite) -> tuple[str, list[Any]]:
@@ -126,6 +132,8 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
         ("expires_at <= ?", guard.expired_by),
         ("lease_until <= ?", guard.lease_ended_by),
         ("cancel_requested = ?", guard.cancel_requested),
+        ("updated_at = ?", guard.seen_at),
+        ("blocked = ?", guard.blocked),
     ):
         if value is not None:
             parts.append(condition)
@@ -151,8 +159,9 @@ def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
         ("dag_id = ?", query.dag_id),
         ("created_at >= ?", query.created_from),
         ("created_at < ?", query.created_to),
+        ("completed_at < ?", query.ended_before),
         ("EXISTS (SELECT 1 FROM json_each(jobs.tags) WHERE value = ?)", query.tag),
-        ("seq < ?", None if query.cursor is None else _position(query.cursor)),
+        ("seq < ?", None if query.cursor is None else position_of(query.cursor)),
     ):
         if value is not None:
             parts.append(condition)
@@ -172,18 +181,3 @@ def _where(query: JobQuery, now: Ms) -> tuple[str, list[Any]]:
 
 def _marks(values: frozenset[State]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _cursor(seq: int) -> str:
-    return base64.urlsafe_b64encode(compact(["seq", seq]).encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        prefix, seq = text[:7], text[7:-1]
-        if prefix == '["seq",' and text.endswith("]") and seq.isascii() and seq.isdigit() and len(seq) < 19:
-            return int(seq)
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidInput.field("cursor", "must be one that a listing answered")

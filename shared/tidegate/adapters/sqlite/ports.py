@@ -6,15 +6,22 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegate.adapters.cron import ZonedCron
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .blobs import FolderBlobs
+from .dags import SqliteDags
 from .database import Database
 from .definitions import SqliteDefinitions
+from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
+from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
+from .upkeep import SqliteUpkeep
 from .webhook_secrets import SqliteWebhookSecrets
 
 FILE_NAME = "tidegate.db"
@@ -22,7 +29,10 @@ FILE_NAME = "tidegate.db"
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
     """The database of a data folder, made when absent. Raises Unavailable when it cannot be used."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the data folder {folder} cannot be made: {error.strerror}") from error
     return Database(folder / FILE_NAME, synchronous)
 
 
@@ -42,13 +52,19 @@ def open_ports(
         jobs=SqliteJobs(database, now),
         tickets=SqliteTickets(database, now, visibility),
         blobs=FolderBlobs(folder / "blobs"),
+        logs=SqliteLogs(database),
         queues=SqliteQueues(database),
         definitions=SqliteDefinitions(database),
         webhook_secrets=SqliteWebhookSecrets(database),
         lanes=SqliteLanes(database),
         timers=SqliteTimers(database),
+        schedules=SqliteSchedules(database),
+        cron=ZonedCron(),
         figures=SqliteFigures(database),
+        dags=SqliteDags(database),
         tokens=SqliteTokens(database),
+        events=SqliteEvents(database),
+        upkeep=SqliteUpkeep(database, now),
         now=now,
         new_id=new_id,
         rng=rng,

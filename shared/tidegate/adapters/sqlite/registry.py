@@ -103,6 +103,7 @@ class SqliteFigures:
     def add_once(self, batch: str, additions: Sequence[Addition]) -> bool:
         """See `Figures.add_once`."""
         rows = [(each.tenant, each.series, name, n) for each in additions for name, n in each.amounts.items()]
+        firsts = [(each.tenant, each.series, name, n) for each in additions for name, n in each.first.items()]
         with self._database.transaction() as connection:
             if not connection.execute(
                 "INSERT INTO batches VALUES (?) ON CONFLICT DO NOTHING RETURNING 1", (batch,)
@@ -112,12 +113,24 @@ class SqliteFigures:
                 "INSERT INTO figures VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
                 rows,
             )
+            connection.executemany("INSERT INTO figures VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", firsts)
             return True
 
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         """See `Figures.read`."""
         sql = "SELECT field, amount FROM figures WHERE tenant = ? AND series = ? AND amount <> 0"
         return dict(self._database.rows(sql, (tenant, series)))
+
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        """See `Figures.between`."""
+        sql = (
+            "SELECT series, field, amount FROM figures WHERE tenant = ? AND series BETWEEN ? AND ? AND amount <> 0 "
+            "ORDER BY series"
+        )
+        found: dict[str, dict[str, int]] = {}
+        for series, field, amount in self._database.rows(sql, (tenant, first, last)):
+            found.setdefault(series, {})[field] = amount
+        return found
 
 
 class SqliteTokens:

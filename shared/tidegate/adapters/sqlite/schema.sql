@@ -5,14 +5,15 @@ CREATE TABLE IF NOT EXISTS jobs (
     priority INTEGER NOT NULL, rank INTEGER NOT NULL,
     data TEXT, data_ref TEXT, tags TEXT, metadata TEXT, fingerprint TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, start_after INTEGER, wake_at INTEGER,
-    expires_at INTEGER, keep_until INTEGER, soft_sla INTEGER, hard_sla INTEGER,
+    expires_at INTEGER, keep_until INTEGER, keep_seconds REAL, soft_sla INTEGER, hard_sla INTEGER,
     timeout REAL NOT NULL, retry_limit INTEGER NOT NULL, retry_delay REAL NOT NULL,
     retry_backoff INTEGER NOT NULL, retry_delay_max REAL NOT NULL, retry_jitter INTEGER NOT NULL,
     attempt INTEGER NOT NULL, attempts_allowed INTEGER NOT NULL,
     started_at INTEGER, completed_at INTEGER, lease_until INTEGER, worker_id TEXT,
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
-    dag_id TEXT, node TEXT, dependencies TEXT, definition TEXT, webhook TEXT,
+    dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
+    definition TEXT, webhook TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -23,24 +24,42 @@ CREATE INDEX IF NOT EXISTS jobs_shelf ON jobs (tenant, state, seq) WHERE place =
 CREATE INDEX IF NOT EXISTS jobs_active ON jobs (tenant, seq) WHERE state = 'ACTIVE';
 CREATE INDEX IF NOT EXISTS jobs_dag ON jobs (tenant, dag_id, seq) WHERE dag_id IS NOT NULL;
 
+CREATE INDEX IF NOT EXISTS jobs_outlived ON jobs (keep_until) WHERE completed_at IS NOT NULL AND keep_until IS NOT NULL;
+
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
-    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER, webhook TEXT
+    name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER,
+    wake_at INTEGER, attempts_allowed INTEGER, retry_limit INTEGER, data_ref TEXT, result_ref TEXT,
+    old_wake_at INTEGER, old_attempt INTEGER, old_attempts_allowed INTEGER, details TEXT
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, webhook)
-    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.webhook);
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, wake_at, attempts_allowed, retry_limit, details)
+    VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.wake_at,
+            new.attempts_allowed, new.retry_limit,
+            json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
+            'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
 END;
-CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt ON jobs
-WHEN old.state <> new.state OR old.attempt <> new.attempt BEGIN
-    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, webhook)
+CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt, wake_at ON jobs
+WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NULL) <> (new.wake_at IS NULL) BEGIN
+    INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, wake_at,
+                         attempts_allowed, retry_limit, old_wake_at, old_attempt, old_attempts_allowed, details)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
-            new.updated_at, new.started_at, new.lease_until, new.webhook);
+            new.updated_at, new.started_at, new.lease_until, new.wake_at,
+            new.attempts_allowed, new.retry_limit, old.wake_at, old.attempt, old.attempts_allowed,
+            json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
+            'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
-    INSERT INTO changes (tenant, id, old_state, attempt, name, queue, at)
-    VALUES (old.tenant, old.id, old.state, old.attempt, old.name, old.queue, old.updated_at);
+    INSERT INTO changes (tenant, id, old_state, name, queue, at, retry_limit, data_ref, result_ref, old_wake_at,
+                         old_attempt, old_attempts_allowed, details)
+    VALUES (old.tenant, old.id, old.state, old.name, old.queue, old.updated_at, old.retry_limit, old.data_ref,
+            old.result_ref, old.wake_at, old.attempt, old.attempts_allowed,
+            json_object('owner', old.owner, 'priority', old.priority, 'worker_id', old.worker_id,
+            'error_type', old.error_type, 'error_message', substr(old.error_message, 1, 500), 'reason', old.reason,
+            'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags)));
 END;
 
 CREATE TABLE IF NOT EXISTS tickets (
@@ -64,6 +83,12 @@ CREATE TABLE IF NOT EXISTS figures (
     tenant TEXT NOT NULL, series TEXT NOT NULL, field TEXT NOT NULL, amount INTEGER NOT NULL,
     PRIMARY KEY (tenant, series, field)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dags (
+    seq INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
+    UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS dags_open ON dags (seq) WHERE state IN ('CREATED', 'ACTIVE');
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
@@ -77,3 +102,17 @@ CREATE TABLE IF NOT EXISTS definitions (
 CREATE TABLE IF NOT EXISTS webhook_secrets (
     tenant TEXT NOT NULL, queue TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (tenant, queue)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logs (
+    tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,
+    total_lines INTEGER NOT NULL, total_size INTEGER NOT NULL, overflows INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, created_at, attempt, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, event TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS schedules (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, look_at INTEGER,
+    definition TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS schedules_id ON schedules (tenant, id);
+CREATE INDEX IF NOT EXISTS schedules_due ON schedules (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS schedule_holds (tenant TEXT PRIMARY KEY, hold TEXT NOT NULL) STRICT, WITHOUT ROWID;

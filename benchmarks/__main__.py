@@ -1,0 +1,157 @@
+"""`python -m benchmarks`: run them all, print the tables, and keep them in `benchmarks/results/`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from .report import Table
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RESULTS = HERE / "results"
+_SIZES = (1_000, 10_000, 100_000)
+_MILLION = 1_000_000
+_PACKAGES = ("tidegate", "boto3", "aws-lambda-powertools", "pydantic", "uvicorn", "moto")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what was asked for; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    chosen = options.only.split(",") if options.only else list(_PARTS)
+    if unknown := set(chosen) - set(_PARTS):
+        sys.stderr.write(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}\n")
+        return 2
+    pieces = [_head(arguments, options.folder)]
+    print(pieces[0])
+    for name in chosen:
+        started = time.monotonic()
+        for table in _PARTS[name](options):
+            print(table.markdown())
+            pieces.append(table.markdown())
+        sys.stderr.write(f"[{name}: {time.monotonic() - started:.0f} s]\n")
+    if not options.no_file:
+        RESULTS.mkdir(exist_ok=True)
+        target = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}{options.label and '-' + options.label}.md"
+        target.write_text("\n".join(pieces))
+        sys.stderr.write(f"written to {target.relative_to(ROOT)}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", default="", metavar="PART,…", help=f"some of {', '.join(_PARTS)}")
+    parser.add_argument("--jobs", type=int, default=2_000, help="no-op jobs a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement, in turn")
+    parser.add_argument("--latencies", type=int, default=100, help="jobs submitted one by one to an idle worker")
+    parser.add_argument("--patience", type=float, default=40, help="seconds to wait for a killed worker's job")
+    parser.add_argument("--million", action="store_true", help="let the backlog grow to a million jobs (minutes)")
+    parser.add_argument(
+        "--folder",
+        default=tempfile.gettempdir(),
+        help="where the stores are kept (%(default)s); /dev/shm takes the disk out",
+    )
+    parser.add_argument("--no-peers", action="store_true", help="leave the other queues out")
+    parser.add_argument("--label", default="", help="what to add to the name of the file with the results")
+    parser.add_argument("--no-file", action="store_true", help="keep no results")
+    return parser
+
+
+def _head(arguments: Sequence[str], folder: str) -> str:
+    now = datetime.now(UTC)
+    versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
+    versions += [f"{name} {version(name)}" for name in _PACKAGES]
+    peers = [line for line in (HERE / "peers.txt").read_text().splitlines() if line and not line.startswith("#")]
+    command = " ".join(["python -m benchmarks", *arguments])
+    return (
+        f"## Benchmarks of {now:%Y-%m-%d %H:%M} UTC\n\n"
+        f"`{command}` on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), load {_load()} at the "
+        f"start, stores in {folder}.\n\n"
+        f"{', '.join(versions)}. Peers: {', '.join(peers)}.\n"
+    )
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+def _peers(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.contenders import all_contenders, prepare
+    from .embedded.side_by_side import Plan, compare, promptness, throughput
+
+    wanted = [each for each in all_contenders() if each.ours or not options.no_peers]
+    contenders, left_out = prepare(wanted)
+    plan = Plan(jobs=options.jobs, rounds=options.rounds, latencies=options.latencies, patience=options.patience)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        found = compare(contenders, plan, Path(folder))
+    table = throughput(contenders, found, plan)
+    table.notes += left_out
+    yield table
+    yield promptness(contenders, found, plan)
+
+
+def _http(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.http import compare
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        yield compare(Path(folder), options.jobs, options.rounds)
+
+
+def _growth(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.growth import measure
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        yield measure(Path(folder), (*_SIZES, _MILLION) if options.million else _SIZES)
+
+
+def _cold(options: argparse.Namespace) -> Iterator[Table]:
+    from .cold_start import imports, sizes
+
+    yield imports(options.rounds * 3)
+    yield sizes()
+
+
+def _cloud(_: argparse.Namespace) -> Iterator[Table]:
+    sys.path.append(str(ROOT / "tests"))
+    from support.aws import cloud
+
+    from .cloud import bill, idle
+    from .cloud.flows import count_all
+    from .cloud.stage import Stage
+
+    with cloud() as made:
+        flows = count_all(Stage(made))
+    prices = bill.load()
+    used = bill.lives(flows, prices)
+    yield bill.counts_table(flows)
+    yield bill.bill_table(used, prices)
+    try:
+        resources = idle.resources()
+    except ImportError as error:
+        yield Table("", (), notes=[f"The idle month is left out: the CDK is not installed ({error})."])
+        yield bill.targets_table(flows, used, prices, None)
+        return
+    month = idle.month(flows["clock tick, idle"], resources, prices)
+    yield idle.table(month, resources, prices)
+    yield bill.targets_table(flows, used, prices, month)
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
+    "peers": _peers,
+    "http": _http,
+    "growth": _growth,
+    "cold": _cold,
+    "cloud": _cloud,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""From counts to dollars, and both against the targets."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Table, shown
+
+from .flows import Flow
+from .stage import BATCH
+
+PRICES = Path(__file__).parents[1] / "prices.toml"
+MILLION = 1_000_000
+_WRITES_A_KEY = 1_000.0
+"""Write units that one partition key takes in a second, in a table or an index."""
+
+
+@dataclass(slots=True)
+class Prices:
+    """`prices.toml`."""
+
+    price: Mapping[str, float]
+    free: Mapping[str, float]
+    assumed: Mapping[str, Any]
+    as_of: str
+    region: str
+
+
+def load(path: Path = PRICES) -> Prices:
+    """The price file."""
+    content = tomllib.loads(path.read_text())
+    return Prices(content["price"], content["free"], content["assumed"], content["as_of"], content["region"])
+
+
+@dataclass(slots=True)
+class Usage:
+    """How much of each priced thing is used."""
+
+    units: dict[str, float] = field(default_factory=dict)
+    calls: float = 0.0
+    """Requests that our code makes (SDK calls)."""
+
+    def add(self, thing: str, amount: float) -> None:
+        """Use more of something."""
+        self.units[thing] = self.units.get(thing, 0.0) + amount
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        both = Usage(dict(self.units), self.calls + other.calls)
+        for thing, amount in other.units.items():
+            both.add(thing, amount)
+        return both
+
+    def dollars(self, prices: Prices, *, free: bool = False) -> float:
+        """What it costs; `free`: after what every account is given each month."""
+        given = prices.free if free else {}
+        return sum(max(0.0, amount - given.get(thing, 0)) * prices.price[thing] for thing, amount in self.units.items())
+
+    def amount(self, thing: str) -> float:
+        """How much of one thing."""
+        return self.units.get(thing, 0.0)
+
+
+def usage(flow: Flow, function: str, invocations: float, prices: Prices) -> Usage:
+    """What one job (or call) of a flow uses, when a job needs this share of an invocation of the function."""
+    assumed, used = prices.assumed, Usage(calls=flow.calls)
+    seconds = (assumed["base_ms"] * invocations + assumed["request_ms"] * flow.calls) / 1000
+    used.add("lambda_request", invocations)
+    used.add("lambda_gb_second", seconds * assumed["memory_gb"][function])
+    used.add("sqs_request", flow.sqs)
+    used.add("write_unit", flow.writes)
+    used.add("read_unit", flow.reads)
+    used.add("log_gb", (flow.log_bytes / flow.units + assumed["platform_log_bytes"] * invocations) / 1e9)
+    return used
+
+
+def lives(flows: Mapping[str, Flow], prices: Prices) -> dict[str, Usage]:
+    """The whole life of a job: HTTP, record, ticket, claim, result, counters."""
+    run = usage(flows["run, worker batch of ten"], "worker", 1 / BATCH, prices)
+    run.add("sqs_request", 2 / BATCH)  # Lambda receives and deletes the tickets of a batch
+    feed = usage(flows["change feed, batch of 99"], "changes", 1 / 33, prices)
+    single = usage(flows["submit one"], "api", 1, prices)
+    single.add("http_request", 1)
+    batched = usage(flows["submit a hundred"], "api", 1 / 100, prices)
+    batched.add("http_request", 1 / 100)
+    retry = usage(flows["run and fail"], "worker", 1 / BATCH, prices)
+    retry.add("sqs_request", 1 / BATCH)  # a ticket that is kept is received again, and not deleted
+    named = usage(flows["submit with an id of one's own"], "api", 1, prices)
+    named.add("http_request", 1)
+    rest = run.plus(feed)
+    return {
+        "single submit, worker batch 10": single.plus(rest),
+        "batch submit 100, worker batch 10": batched.plus(rest),
+        "single submit with an id of one's own": named.plus(rest),
+        "each retry, more": retry.plus(usage(flows["change feed, batch of 99"], "changes", 2 / 99, prices)),
+    }
+
+
+def counts_table(flows: Mapping[str, Flow]) -> Table:
+    """The counted flows."""
+    table = Table(
+        "Cloud, counted: what each step asks of AWS",
+        ("", "for one", "SDK calls", "of them billed by SQS", "write units", "read units", "own log bytes", "calls"),
+    )
+    for flow in flows.values():
+        requests = ", ".join(f"{count} {name}" for name, count in flow.tally.requests.most_common())
+        log_bytes = round(flow.log_bytes / flow.units)
+        table.add(flow.name, flow.per, *flow.counts().values(), log_bytes, f"{requests} for {flow.units}")
+    return table
+
+
+def bill_table(used: Mapping[str, Usage], prices: Prices) -> Table:
+    """Dollars per million jobs."""
+    things = ("http_request", "lambda_request", "lambda_gb_second", "sqs_request", "write_unit", "read_unit", "log_gb")
+    table = Table(
+        f"Cloud, counted: a job's whole life, $ per million jobs ({prices.region} list prices of {prices.as_of})",
+        ("", "$/M", "SDK calls/job", *things, "log bytes/job"),
+    )
+    for name, each in used.items():
+        dollars = each.dollars(prices) * MILLION
+        parts = (each.amount(thing) * prices.price[thing] * MILLION for thing in things)
+        table.add(name, f"{dollars:.2f}", each.calls, *(f"{part:.2f}" for part in parts), each.amount("log_gb") * 1e9)
+    table.notes.append(
+        "The counters' share (change feed) is included. Not included: the job's own computing, storage, data leaving "
+        "AWS, and the authorizer, which API Gateway asks once a minute for each token. Durations are assumed, see "
+        "`benchmarks/prices.toml`."
+    )
+    return table
+
+
+def targets_table(flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: Prices, idle: Usage | None) -> Table:
+    """Counts and dollars against what was set out to be reached."""
+    single, batched = list(used.values())[:2]
+    own = flows["submit one"].writes + flows["run, worker batch of ten"].writes
+    hottest = flows["submit a hundred"].tally.hottest(), flows["run, worker batch of ten"].tally.hottest()
+    on_key = sum(charge.units / flow.units for charge, flow in zip(hottest, _both(flows), strict=True))
+    table = Table("Cloud, counted: against the targets", ("#", "what", "counted", "target", "", "moonshot", ""))
+
+    def add(number: str, what: str, value: float, target: float, moonshot: float, at_least: bool = False) -> None:
+        reached = [value >= limit if at_least else value <= limit for limit in (target, moonshot)]
+        sign = "≥" if at_least else "≤"
+        cells = [f"{sign} {shown(target)}", _verdict(reached[0]), f"{sign} {shown(moonshot)}", _verdict(reached[1])]
+        table.add(number, what, f"{value:.2f}" if value < 100 else shown(value), *cells)
+
+    add("9", "$ per million jobs, single", single.dollars(prices) * MILLION, 5.0, 3.9)
+    add("9", "$ per million jobs, batched", batched.dollars(prices) * MILLION, 3.4, 2.3)
+    add("10", "write units a job, its own", own, 5, 4)
+    add("10", "write units a job, with the counters", single.amount("write_unit"), 5, 4)
+    add("10", "write units a retry, its own", flows["run and fail"].writes, 3, 2)
+    add("11", "SDK calls a job, single", single.calls, 4.1, 2.2)
+    add("11", "SDK calls a job, batched", batched.calls, 2.3, 0.35)
+    add("14", "jobs a second in one lane, by its hottest key", _WRITES_A_KEY / on_key, 5_000, 13_000, at_least=True)
+    if idle is not None:
+        add("15", "$ of an idle month, list prices", idle.dollars(prices), 1.0, 0.5)
+        add("15", "$ of an idle month, after what is always free", idle.dollars(prices, free=True), 1.0, 0.5)
+    add("15", "log bytes a job, single", single.amount("log_gb") * 1e9, 500, 150)
+    add("15", "log bytes a job, batched", batched.amount("log_gb") * 1e9, 500, 150)
+    table.notes.append(
+        f"The hottest key of a lane is `{hottest[0].partition}`"
+        + (f" of the index `{hottest[0].of_index}`" if hottest[0].of_index else "")
+        + f", which takes {on_key:g} write units a job of {_WRITES_A_KEY:,.0f} a second."
+    )
+    return table
+
+
+def _both(flows: Mapping[str, Flow]) -> tuple[Flow, Flow]:
+    return flows["submit a hundred"], flows["run, worker batch of ten"]
+
+
+def _verdict(reached: bool) -> str:
+    return "pass" if reached else "MISS"

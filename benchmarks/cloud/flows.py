@@ -1,0 +1,133 @@
+"""What is counted: whole flows through the deployed functions, each step for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .stage import BATCH, Counted, Stage
+from .watch import Tally
+
+ONE: Mapping[str, object] = {"name": "noop", "data": {"document": "a.pdf"}}
+HUNDRED = 100
+_RETRY_AFTER_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A counted step. `units` is how many jobs (or calls, where `per` says so) it was for."""
+
+    name: str
+    per: str
+    units: int
+    tally: Tally
+    log_bytes: int
+
+    @property
+    def calls(self) -> float:
+        """Requests to AWS, for one."""
+        return self.tally.calls / self.units
+
+    @property
+    def sqs(self) -> float:
+        """Requests that SQS bills, for one."""
+        return self.tally.sqs_requests / self.units
+
+    @property
+    def writes(self) -> float:
+        """Write units, for one."""
+        return self.tally.write_units / self.units
+
+    @property
+    def reads(self) -> float:
+        """Read units, for one."""
+        return self.tally.read_units / self.units
+
+    def counts(self) -> dict[str, float]:
+        """What the committed table holds."""
+        return {name: round(getattr(self, name), 4) for name in ("calls", "sqs", "writes", "reads")}
+
+
+def count_all(stage: Stage) -> dict[str, Flow]:
+    """Every flow by its name."""
+    found = _single_submissions(stage)
+    found |= _running(stage)
+    found |= _retries(stage)
+    found |= _names(stage)
+    found |= _reading(stage)
+    found |= _background(stage)
+    return found | _batched_submission(stage)
+
+
+def _flow(stage: Stage, name: str, per: str, units: int, step: Callable[[], object]) -> dict[str, Flow]:
+    with stage.counting() as counted:
+        step()
+    return {name: _made(name, per, units, counted)}
+
+
+def _made(name: str, per: str, units: int, counted: Counted) -> Flow:
+    return Flow(name, per, units, counted.tally, counted.log_bytes)
+
+
+def _single_submissions(stage: Stage) -> dict[str, Flow]:
+    found = _flow(stage, "submit, first of a process", "job", 1, lambda: stage.post("/jobs", ONE))
+    return found | _flow(stage, "submit one", "job", 1, lambda: stage.post("/jobs", ONE))
+
+
+def _batched_submission(stage: Stage) -> dict[str, Flow]:
+    """The last of all, since its jobs would stand in the others' way."""
+    stage.post("/jobs", ONE)
+    batch = {"jobs": [ONE] * HUNDRED}
+    return _flow(stage, "submit a hundred", "job", HUNDRED, lambda: stage.post("/jobs/batch", batch))
+
+
+def _running(stage: Stage) -> dict[str, Flow]:
+    """The worker is warm after its first batch; there are more jobs than it takes, as when it is busy."""
+    stage.post("/jobs/batch", {"jobs": [ONE] * 2 * BATCH})
+    stage.work()
+    found = _flow(stage, "run, worker batch of ten", "job", BATCH, stage.work)
+    stage.work()
+    return found
+
+
+def _retries(stage: Stage) -> dict[str, Flow]:
+    """Ten jobs that fail once: what the failed attempt and its successor cost, and which of it is the retry's."""
+    for _ in range(BATCH):
+        stage.post("/jobs", {**ONE, "name": "flaky", "retry_delay": 1})
+    found = _flow(stage, "run and fail", "job", BATCH, stage.work)
+    stage.cloud.clock.advance(_RETRY_AFTER_SECONDS)
+    stage.warm_policies()
+    return found | _flow(stage, "run again after a retry", "job", BATCH, stage.work)
+
+
+def _names(stage: Stage) -> dict[str, Flow]:
+    named = {**ONE, "job_id": "order-1"}
+    found = _flow(stage, "submit with an id of one's own", "job", 1, lambda: stage.post("/jobs", named))
+    found |= _flow(stage, "submit it again", "job", 1, lambda: stage.post("/jobs", named))
+    while stage.work():
+        pass
+    return found
+
+
+def _reading(stage: Stage) -> dict[str, Flow]:
+    job_id = stage.post("/jobs", ONE)["job_id"]
+    found = _flow(stage, "show a job", "call", 1, lambda: stage.get(f"/jobs/{job_id}"))
+    found |= _flow(stage, "list the newest 50", "call", 1, lambda: stage.get("/jobs"))
+    found |= _flow(stage, "list 50 failed ones", "call", 1, lambda: stage.get("/jobs", "state=FAILED"))
+    while stage.work():
+        pass
+    return found
+
+
+def _background(stage: Stage) -> dict[str, Flow]:
+    with stage.counting() as counted:
+        for _ in range(33):
+            stage.post("/jobs", ONE)
+        while stage.work():
+            pass
+    changes = [change for change in counted.tally.changes if change[0] == "tidegate-jobs"]
+    assert len(changes) == 99, f"{len(changes)} changes of 33 jobs"
+    found = _flow(stage, "change feed, batch of 99", "job", 33, lambda: stage.record(changes))
+    found |= _flow(stage, "clock tick, one quiet lane", "tick", 1, stage.tick)
+    stage.forget_lanes()
+    return found | _flow(stage, "clock tick, idle", "tick", 1, stage.tick)

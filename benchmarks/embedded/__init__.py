@@ -1,0 +1,1 @@
+"""The embedded home, timed beside other queues that run on one machine."""

@@ -1,0 +1,71 @@
+"""Schedules as two texts: what people define, and what changes with every run. Shared by both homes.
+
+Kept apart, a run rewrites a few hundred bytes, however large the job's data is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from tidegate.domain.schedule import Backfill, Fate, Firing, JobTemplate, Misfire, Overlap, Schedule
+from tidegate.ports import Hold
+
+_STATE = (
+    "next_run", "look_at", "queued", "releasing", "last_run", "last_job_id", "last_error", "fired", "recent",
+    "backfill",
+)  # fmt: skip
+_BESIDE = ("version",)
+_DEFINITION = tuple(each.name for each in fields(Schedule) if each.name not in (*_STATE, *_BESIDE))
+_DEFAULTS = {each.name: each.default for each in fields(Schedule)}
+
+
+def definition_of(schedule: Schedule) -> str:
+    """What people define, as JSON; values that are defaults are left out."""
+    return _dump({name: getattr(schedule, name) for name in _DEFINITION} | {"job": _job(schedule.job)})
+
+
+def state_of(schedule: Schedule) -> str:
+    """What changes with every run, as JSON."""
+    values = {name: getattr(schedule, name) for name in _STATE}
+    values["recent"] = [[firing.at, firing.fate] for firing in schedule.recent]
+    values["backfill"] = None if schedule.backfill is None else asdict(schedule.backfill)
+    return _dump(values)
+
+
+def schedule_of(version: int, definition: str, state: str) -> Schedule:
+    """The schedule in the two texts."""
+    values: dict[str, Any] = {**json.loads(definition), **json.loads(state)}
+    job = values["job"]
+    values["job"] = JobTemplate(**{**job, "tags": tuple(job.get("tags", ()))})
+    values["misfire"] = Misfire(values.get("misfire", _DEFAULTS["misfire"]))
+    values["overlap"] = Overlap(values.get("overlap", _DEFAULTS["overlap"]))
+    values["releasing"] = tuple(values.get("releasing", ()))
+    values["recent"] = tuple(Firing(at, Fate(fate)) for at, fate in values.get("recent", ()))
+    backfill = values.get("backfill")
+    values["backfill"] = None if backfill is None else Backfill(**backfill)
+    return Schedule(**values, version=version)
+
+
+def hold_text(hold: Hold) -> str:
+    """A pause of all schedules as JSON."""
+    return json.dumps(asdict(hold), separators=(",", ":"), ensure_ascii=False)
+
+
+def hold_of(text: str) -> Hold:
+    """The pause in the text."""
+    return Hold(**json.loads(text))
+
+
+def _job(job: JobTemplate) -> dict[str, Any]:
+    defaults = {each.name: each.default for each in fields(JobTemplate)}
+    values = {each.name: getattr(job, each.name) for each in fields(JobTemplate)}
+    values["metadata"] = dict(job.metadata) or None
+    return {name: value for name, value in values.items() if value is not None and value != defaults[name]}
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    kept = {name: value for name, value in values.items() if value != _DEFAULTS[name] and value != []}
+    return json.dumps(kept, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,68 @@
+"""Runs of DAGs on SQLite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState
+from tidegate.domain.dag.spec import FailurePolicy
+from tidegate.ports import RunPage
+
+from .codec import compact
+from .cursors import cursor_of, position_of
+from .database import Database
+
+
+class SqliteDags:
+    """`Dags` on one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_if_absent(self, run: Run) -> Run | None:
+        """See `Dags.create_if_absent`."""
+        sql = "INSERT INTO dags (tenant, id, state, run) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1"
+        if self._database.rows(sql, (run.tenant, run.id, run.state, _text(run))):
+            return None
+        return self.get(run.tenant, run.id)
+
+    def get(self, tenant: str, dag_id: str) -> Run | None:
+        """See `Dags.get`."""
+        rows = self._database.rows("SELECT run FROM dags WHERE tenant = ? AND id = ?", (tenant, dag_id))
+        return _run(rows[0][0]) if rows else None
+
+    def put_if_unchanged(self, run: Run, seen: Run) -> bool:
+        """See `Dags.put_if_unchanged`."""
+        sql = "UPDATE dags SET state = ?, run = ? WHERE tenant = ? AND id = ? AND run = ? RETURNING 1"
+        return bool(self._database.rows(sql, (run.state, _text(run), run.tenant, run.id, _text(seen))))
+
+    def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
+        """See `Dags.page`."""
+        wanted = sorted(states) or sorted(RunState)
+        before = position_of(cursor) if cursor else 2**62
+        marks = ", ".join("?" * len(wanted))
+        sql = f"SELECT seq, run FROM dags WHERE tenant = ? AND seq < ? AND state IN ({marks}) ORDER BY seq DESC LIMIT ?"
+        rows = self._database.rows(sql, (tenant, before, *wanted, limit + 1))
+        shown = rows[:limit]
+        return RunPage([_run(row[1]) for row in shown], cursor_of(shown[-1][0]) if len(rows) > limit else None)
+
+    def open_runs(self, limit: int) -> Sequence[Run]:
+        """See `Dags.open_runs`."""
+        states = ", ".join(f"'{state}'" for state in sorted(OPEN_RUNS))
+        rows = self._database.rows(f"SELECT run FROM dags WHERE state IN ({states}) ORDER BY seq LIMIT ?", (limit,))
+        return [_run(row[0]) for row in rows]
+
+
+def _text(run: Run) -> str:
+    return compact(asdict(run))
+
+
+def _run(text: str) -> Run:
+    values = json.loads(text)
+    values["state"] = RunState(values["state"])
+    values["stopping"] = None if values["stopping"] is None else RunState(values["stopping"])
+    values["failure_policy"] = FailurePolicy(values["failure_policy"])
+    values["tags"] = tuple(values["tags"])
+    return Run(**values)

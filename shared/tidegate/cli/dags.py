@@ -1,0 +1,133 @@
+"""`tidegate dag …`: runs of DAGs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.domain.errors import InvalidInput
+
+from .output import clean, emit, say, table
+from .session import Session, with_session
+
+if TYPE_CHECKING:
+    from tidegate.client import DagRun
+
+dag_app = typer.Typer(help="Submit, watch, stop and resume runs of DAGs.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="DAG_ID", help="The run's id.", show_default=False)]
+_MARKS = {"COMPLETED": "✓", "FAILED": "✗", "ACTIVE": "▶", "SKIPPED": "–", "CANCELLED": "■", "EXPIRED": "⌛"}
+
+
+@dag_app.command()
+@with_session
+def submit(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON body of POST /dags.", show_default=False)],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
+) -> None:
+    """Submit a run from a JSON file."""
+    body = _body(file)
+    with session.client() as client:
+        run = client.submit_dag(body)
+        if wait:
+            run = client.wait_dag(run.id)
+    _told(session, run, f"✅ Run {run.id}: {run.state}")
+    if wait and run.state != "COMPLETED":
+        raise typer.Exit(1)
+
+
+@dag_app.command("list")
+@with_session
+def list_dags(
+    session: Session,
+    state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+) -> None:
+    """List runs, newest first."""
+    with session.client() as client:
+        runs = client.dags(state, limit)
+    if session.as_json:
+        emit({"dags": [run.raw for run in runs]})
+        return
+    rows = ((run.id, clean(run.name), run.state, f"{run.progress.get('progress_pct', 0)} %") for run in runs)
+    table(("Run", "Name", "State", "Progress"), rows)
+
+
+@dag_app.command()
+@with_session
+def show(session: Session, dag_id: Id) -> None:
+    """Show a run and its nodes."""
+    with session.client() as client:
+        run = client.dag(dag_id)
+    if session.as_json:
+        emit(run.raw)
+        return
+    done = f"{run.progress['completed']}/{run.progress['total_jobs']} completed, {run.progress['failed']} failed"
+    say(f"{clean(run.name)}  {run.state}  {run.progress['progress_pct']} %  ({done})")
+    for node in run.nodes:
+        after = f"  ← {', '.join(node['depends_on'])}" if node["depends_on"] else ""
+        why = f"  ({clean(node['reason'])})" if node.get("reason") else ""
+        say(f"  {_MARKS.get(node['state'], '·')} {clean(node['id'])}  {node['state']}{after}{why}")
+
+
+@dag_app.command()
+@with_session
+def graph(
+    session: Session,
+    dag_id: Id,
+    format_name: Annotated[str, typer.Option("--format", help="mermaid, dot or json.")] = "mermaid",
+) -> None:
+    """Print a run as a picture: Mermaid, DOT or JSON."""
+    with session.client() as client:
+        picture = client.dag_graph(dag_id, "json" if session.as_json else format_name)
+    emit(picture) if session.as_json or format_name == "json" else say(picture.rstrip())
+
+
+@dag_app.command("next")
+@with_session
+def next_job(session: Session, dag_id: Id) -> None:
+    """Show the run's next ready job."""
+    with session.client() as client:
+        job = client.dag_next(dag_id)
+    if session.as_json:
+        emit({"job": None if job is None else job.raw})
+    else:
+        say("none is ready" if job is None else f"{job.id}  {clean(job.name)}  priority {job.priority}")
+
+
+@dag_app.command()
+@with_session
+def cancel(
+    session: Session, dag_id: Id, reason: Annotated[str | None, typer.Option(help="Why, for others to see.")] = None
+) -> None:
+    """Stop a run; its clean-up nodes run."""
+    with session.client() as client:
+        run = client.cancel_dag(dag_id, reason)
+    _told(session, run, f"✅ Run {run.id} asked to stop")
+
+
+@dag_app.command()
+@with_session
+def resume(session: Session, dag_id: Id) -> None:
+    """Run again what failed in an ended run, and what hung on it."""
+    with session.client() as client:
+        run = client.resume_dag(dag_id)
+    _told(session, run, f"✅ Run {run.id} goes on")
+
+
+def _told(session: Session, run: DagRun, line: str) -> None:
+    emit(run.raw) if session.as_json else say(line)
+
+
+def _body(file: Path) -> dict[str, object]:
+    try:
+        body = json.loads(file.read_text())
+    except ValueError as error:
+        raise InvalidInput.field(str(file), f"must be JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise InvalidInput.field(str(file), "must be a JSON object")
+    return body

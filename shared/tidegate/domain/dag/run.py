@@ -1,0 +1,126 @@
+"""A run: its state, its figures, and the ids of its jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.domain.job import TERMINAL, Job, Ms, State
+
+from .joins import End
+from .spec import FailurePolicy
+
+
+class RunState(StrEnum):
+    """Where a run stands. The last four are terminal."""
+
+    CREATED = "CREATED"
+    """Accepted; its jobs are being stored."""
+    ACTIVE = "ACTIVE"
+    """Its jobs run or wait."""
+    COMPLETED = "COMPLETED"
+    """Every job is COMPLETED or SKIPPED, none because of a failure."""
+    FAILED = "FAILED"
+    """A job FAILED or EXPIRED."""
+    CANCELLED = "CANCELLED"
+    """Someone stopped it."""
+    EXPIRED = "EXPIRED"
+    """Its hard deadline passed."""
+
+
+OPEN_RUNS = frozenset({RunState.CREATED, RunState.ACTIVE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a DAG. Times are `Ms`."""
+
+    id: str
+    tenant: str
+    owner: str
+    name: str
+    state: RunState
+    failure_policy: FailurePolicy
+    graph_ref: str
+    """Blob key of the graph."""
+    total: int
+    created_at: Ms
+    updated_at: Ms
+    completed_at: Ms | None = None
+    soft_sla: Ms | None = None
+    hard_sla: Ms | None = None
+    stopping: RunState | None = None
+    """How the run will end once its jobs have stopped; None while it goes on."""
+    reason: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The figures of seed 001's query: `progress_pct` counts every job that ended, to one decimal."""
+
+    total_jobs: int
+    completed: int
+    active: int
+    failed: int
+    ended: int
+
+    @property
+    def progress_pct(self) -> float:
+        """Ended jobs per hundred; 0 for a run without jobs."""
+        return round(100.0 * self.ended / self.total_jobs, 1) if self.total_jobs else 0.0
+
+
+def progress_of(total: int, states: Mapping[str, int]) -> RunProgress:
+    """The progress of a run whose jobs stand in these states."""
+    return RunProgress(
+        total_jobs=total,
+        completed=states.get(State.COMPLETED, 0) + states.get(State.SKIPPED, 0),
+        active=states.get(State.ACTIVE, 0),
+        failed=states.get(State.FAILED, 0),
+        ended=sum(states.get(state, 0) for state in TERMINAL),
+    )
+
+
+def outcome_of(run: Run, states: Mapping[str, int]) -> RunState:
+    """How a run ends whose jobs have all ended in these states."""
+    if run.stopping is not None:
+        return run.stopping
+    if states.get(State.FAILED, 0) or states.get(State.EXPIRED, 0):
+        return RunState.FAILED
+    return RunState.CANCELLED if states.get(State.CANCELLED, 0) else RunState.COMPLETED
+
+
+def end_of(job: Job) -> End | None:
+    """What a job's end means for those behind it; None while it goes on."""
+    if job.state not in TERMINAL:
+        return None
+    if job.state is State.COMPLETED:
+        return End.DONE
+    return End.PASSED if job.state is State.SKIPPED and not job.broken else End.BROKEN
+
+
+def item_node(node: str, index: int) -> str:
+    """What the job of one entry of a fanned-out node is called. No node can have such an id."""
+    return f"{node}[{index}]"
+
+
+def node_of_item(name: str) -> str | None:
+    """The node that an entry's job belongs to; None for the job of a node itself."""
+    node, bracket, _ = name.partition("[")
+    return node if bracket else None
+
+
+GATHER = "tidegate.gather"
+"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+
+
+def node_job_id(dag_id: str, node: str) -> str:
+    """The id of a node's job, known without a look-up: a UUIDv7 with the run's time, the rest a digest."""
+    digest = hashlib.sha256(f"{dag_id} {node}".encode()).hexdigest()
+    variant = "89ab"[int(digest[3], 16) % 4]
+    return f"{dag_id[:13]}-7{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"

@@ -1,0 +1,82 @@
+"""A run as it is asked for: nodes, what they depend on, and how they join."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tidegate.domain.job import Json, Ms
+
+from .conditions import Condition, Steps
+
+MAX_NODES = 10_000
+MAX_EDGES = 50_000
+MAX_ITEMS = 10_000
+MAX_FAULTS_TOLD = 50
+
+NODE_ID_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Join(StrEnum):
+    """When a node with several parents may start."""
+
+    ALL_ACTIVE = "all_active"
+    """Every parent that was not skipped COMPLETED; when all were skipped, so is the node."""
+    ALL_SUCCESS = "all_success"
+    """Every parent COMPLETED."""
+    ANY = "any"
+    """One parent COMPLETED; the others are not waited for."""
+    N_OF = "n_of"
+    """`join_count` parents COMPLETED."""
+    ALL_DONE = "all_done"
+    """Every parent ended, however: for clean-up."""
+
+
+class FailurePolicy(StrEnum):
+    """What the first failure of a node means for the run."""
+
+    FAIL_FAST = "fail_fast"
+    """Nothing new is started; running jobs are asked to stop; clean-up nodes run."""
+    CONTINUE = "continue"
+    """Whatever does not hang on the failed node goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """One node: a job, and what it waits for."""
+
+    id: str
+    job: Mapping[str, Any]
+    """Fields of the job's submission (`name`, `data`, `queue`, `priority`, …)."""
+    depends_on: tuple[str, ...] = ()
+    join: Join = Join.ALL_ACTIVE
+    join_count: int | None = None
+    when: Condition | None = None
+    for_each: Steps | None = None
+    """Path to a list in an upstream result: the job runs once for each entry, and the node's result is the list of
+    their results, in order."""
+    cleanup: bool = False
+    """Runs also when the run failed or was cancelled, after all that it depends on has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagSpec:
+    """One run. Times are `Ms`."""
+
+    name: str
+    nodes: tuple[NodeSpec, ...]
+    failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
+    soft_sla: Ms | None = None
+    hard_sla: Ms | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    dag_id: str | None = None
+
+
+def is_node_id(value: Json) -> bool:
+    """Whether `value` may name a node."""
+    return isinstance(value, str) and _NODE_ID.fullmatch(value) is not None

@@ -1,0 +1,93 @@
+"""What is announced of a job: one event for each transition, in a versioned form that people may build upon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .job import COARSE, TERMINAL, Ms, State
+
+EVENT_VERSION = 1
+"""Raised when a field changes its meaning or goes away; new fields may come at any time."""
+MAX_MESSAGE = 500
+"""Characters of an error message in an event: it is a notice, the job has the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One transition of one job."""
+
+    id: str
+    """The same however often the event is delivered."""
+    type: str
+    """`job.created`, `job.started` and so on: see `event_type`."""
+    at: Ms
+    tenant: str
+    owner: str
+    job_id: str
+    name: str
+    queue: str
+    old_state: State | None
+    state: State | None
+    attempt: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More of the job, never its data or result: see `DETAILS`."""
+
+
+DETAILS = ("priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags")
+"""What `Event.details` may hold, each only where the job has it."""
+
+_ENTERED: Mapping[State, str] = {
+    State.CREATED: "job.created",
+    State.ACTIVE: "job.started",
+    State.RETRY: "job.retrying",
+    State.COMPLETED: "job.completed",
+    State.SKIPPED: "job.skipped",
+    State.EXPIRED: "job.expired",
+    State.CANCELLED: "job.cancelled",
+    State.FAILED: "job.failed",
+}
+RESTARTED = "job.restarted"
+ERASED = "job.erased"
+EVENT_TYPES = (*_ENTERED.values(), RESTARTED, ERASED)
+
+
+def event_type(old: State | None, new: State | None) -> str:
+    """What to call a transition; a job that is started over was restarted, one that is gone was erased."""
+    if new is None:
+        return ERASED
+    return RESTARTED if new is State.CREATED and old in TERMINAL else _ENTERED[new]
+
+
+def body_of(event: Event) -> dict[str, Any]:
+    """An event as people get it, in EventBridge's `detail` and in server-sent events alike."""
+    details = {name: event.details[name] for name in DETAILS if event.details.get(name) is not None}
+    if "started_at" in details:
+        details["started_at"] = _time(details["started_at"])
+    if "error_message" in details:
+        details["error_message"] = details["error_message"][:MAX_MESSAGE]
+    job = {
+        "id": event.job_id,
+        "name": event.name,
+        "queue": event.queue,
+        "owner": event.owner,
+        "old_state": event.old_state,
+        "state": event.state,
+        "status": None if event.state is None else COARSE[event.state],
+        "attempt": event.attempt,
+        **details,
+    }
+    return {
+        "version": EVENT_VERSION,
+        "id": event.id,
+        "type": event.type,
+        "time": _time(event.at),
+        "tenant": event.tenant,
+        "job": job,
+    }
+
+
+def _time(at: Ms) -> str:
+    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"

@@ -1,0 +1,53 @@
+"""Runs of past times, made bit by bit at a rate, each time once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.domain.job import Ms
+from tidegate.domain.schedule import Backfill, Schedule, backfill_id, next_time, run_id, spec_for
+from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.ports import JobKey, Ports
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Jobs to make now, and what is left to do afterwards."""
+
+    backfill: Backfill | None
+    specs: Sequence[JobSpec] = ()
+
+
+def next_part(ports: Ports, schedule: Schedule, now: Ms, by: Ms, *, held: bool) -> Part:
+    """The next part of the schedule's backfill, as far as its rate allows until `by`.
+
+    Times whose job there is already, because they ran when they came, are passed over.
+    """
+    backfill = schedule.backfill
+    if backfill is None or backfill.due > by:
+        return Part(backfill)
+    if held:
+        return Part(replace(backfill, due=by + 1))
+    count = min(MAX_BATCH, backfill.per_minute)
+    times, following = times_from(ports, schedule, backfill.next, backfill.until, count)
+    jobs = ports.jobs.get([JobKey(schedule.tenant, run_id(schedule.id, at)) for at in times]) if times else []
+    missing = [at for at, job in zip(times, jobs, strict=True) if job is None]
+    start = max(now, backfill.due)
+    specs = [spec_for(schedule, at, backfill_id(schedule.id, at), start) for at in missing]
+    if following is None:
+        return Part(None, specs)
+    due = start + _MINUTE_MS * count // backfill.per_minute
+    return Part(replace(backfill, next=following, due=due, made=backfill.made + len(missing)), specs)
+
+
+def times_from(ports: Ports, schedule: Schedule, first: Ms, until: Ms, limit: int) -> tuple[list[Ms], Ms | None]:
+    """The schedule's times from `first` to `until`, at most `limit`, and the one after them up to `until`."""
+    times: list[Ms] = []
+    at = next_time(schedule, first - 1, ports.cron.next_match)
+    while at is not None and at <= until and len(times) < limit:
+        times.append(at)
+        at = next_time(schedule, at, ports.cron.next_match)
+    return times, at if at is not None and at <= until else None

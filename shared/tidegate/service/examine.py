@@ -1,0 +1,223 @@
+"""Find drift: what the store says against what stands around it. And put it right, where that is asked for.
+
+Everything found here heals by itself or does no harm, while clock and change feed run; the doctor is for when they
+did not, and for the proof that they did. It reads every job once. Nothing that may be in order a moment later is
+reported: jobs and timers are given `GRACE_MS`, and counters are compared only when the feed is not behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.domain import guarded
+from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.ticket import Lane, ticket_for
+from tidegate.ports import Addition, JobKey, Ports, Timer
+
+from .announce import send_tickets
+from .record_changes import NAME, QUEUE, RETRIES, STATES, TOTALS
+
+GRACE_MS = 180_000
+"""Three minutes: the clock finds a lost ticket within two, and looks again at a lapsed lease within one."""
+_PART = 500
+_END_OF_TIME: Ms = 999_999_999_999_998
+_MOST_TIMERS = 100_000
+_EXAMPLES = 5
+
+
+class Drift(StrEnum):
+    """What may be wrong."""
+
+    UNKNOWN_LANE = "unknown_lane"
+    """A ready job stands in a lane that the clock does not look into."""
+    LOST_TICKET = "lost_ticket"
+    """More jobs of a pool are ready than it has tickets."""
+    OVERDUE = "overdue"
+    """A delayed job's time came, and nobody put it among the ready ones or expired it."""
+    LAPSED_LEASE = "lapsed_lease"
+    """A running job's lease ran out, and no timer makes the clock look at it."""
+    ORPHANED_TIMER = "orphaned_timer"
+    """A timer was due, its attempt has ended, and it is still there."""
+    COUNTER = "counter"
+    """A counter is not what a recount gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of drift: how often it was found, some examples, and whether it was put right."""
+
+    drift: Drift
+    count: int
+    examples: tuple[str, ...]
+    repaired: bool
+
+
+Counts = Mapping[tuple[str, str], Mapping[str, int]]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a walk over all jobs gathers."""
+
+    jobs: int = 0
+    ready: list[Job] = field(default_factory=list)
+    overdue: list[Job] = field(default_factory=list)
+    lapsed: list[Job] = field(default_factory=list)
+    active: dict[JobKey, int] = field(default_factory=dict)
+    counts: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """How many jobs were looked at, and what was found."""
+
+    jobs: int
+    findings: Sequence[Finding]
+    counts: Counts
+    """How far each counter is off: to be compared with a second look before anyone believes it."""
+
+
+def examine(ports: Ports, *, repair: bool = False) -> Examination:
+    """Look at everything but the counters' truth: `counts` says what they lack, `repair_counters` sets them right."""
+    now = ports.now()
+    seen = _walked(ports, now)
+    timers = ports.timers.due(_END_OF_TIME, _MOST_TIMERS)
+    checks = (
+        _unknown_lanes(ports, seen, repair=repair),
+        _lost_tickets(ports, seen, repair=repair),
+        _overdue(ports, seen, now, repair=repair),
+        _lapsed(ports, seen, timers, now, repair=repair),
+        _orphaned(ports, seen, timers, now, repair=repair),
+    )
+    return Examination(seen.jobs, [each for each in checks if each is not None], _differences(ports, seen.counts))
+
+
+def off_twice(first: Counts, second: Counts) -> Counts:
+    """What both looks found off by the same: what was merely late has changed in between."""
+    return {key: lacking for key, lacking in first.items() if lacking and second.get(key) == lacking}
+
+
+def counter_finding(counts: Counts, *, repaired: bool) -> Finding | None:
+    """The finding that these counters are off."""
+    names = [f"{tenant} {series} {dict(lacking)}" for (tenant, series), lacking in sorted(counts.items())]
+    return _finding(Drift.COUNTER, names, repaired=repaired)
+
+
+def repair_counters(ports: Ports, counts: Counts) -> None:
+    """Add to each counter what it lacks."""
+    additions = [Addition(tenant, series, lacking) for (tenant, series), lacking in counts.items()]
+    ports.figures.add_once(f"repair-{ports.new_id()}", additions)
+
+
+def _walked(ports: Ports, now: Ms) -> _Seen:
+    seen = _Seen()
+    after: str | None = None
+    while True:
+        jobs, after = ports.upkeep.walk(after, _PART)
+        for job in jobs:
+            _note(seen, job, now)
+        if after is None:
+            return seen
+
+
+def _note(seen: _Seen, job: Job, now: Ms) -> None:
+    seen.jobs += 1
+    _recount(seen.counts, job)
+    if job.state is State.ACTIVE:
+        seen.active[JobKey(job.tenant, job.id)] = job.attempt
+        if job.lease_until is not None and job.lease_until <= now - GRACE_MS:
+            seen.lapsed.append(job)
+    if job.state in WAITING:
+        if job.wake_at is not None and job.wake_at <= now - GRACE_MS:
+            seen.overdue.append(job)
+        if job.wake_at is None and job.updated_at <= now - GRACE_MS:
+            seen.ready.append(job)
+
+
+def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> None:
+    for series in (STATES, QUEUE + job.queue):
+        counts[job.tenant, series][job.state] += 1
+    if job.retry_count:
+        counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
+    if job.state is State.CREATED and job.wake_at is not None:
+        counts[job.tenant, TOTALS]["scheduled"] += 1
+
+
+def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
+    known = {lane for lane, _ in ports.lanes.all()}
+    lost = {Lane(job.tenant, job.queue): job for job in seen.ready if Lane(job.tenant, job.queue) not in known}
+    if repair:
+        for lane in lost:
+            ports.lanes.touch(lane, ports.now())
+    return _finding(Drift.UNKNOWN_LANE, [job.id for job in lost.values()], repaired=repair)
+
+
+def _lost_tickets(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
+    """Any ticket starts any job of its lane, so a pool needs as many as it has ready jobs. Depths are approximate."""
+    lacking: list[Job] = []
+    for pool in sorted(ports.pools):
+        jobs = [job for job in seen.ready if job.pool == pool]
+        if jobs:
+            depths = ports.tickets.depth(pool).values()
+            tickets = sum(depth.visible + depth.in_flight + depth.delayed for depth in depths)
+            lacking += sorted(jobs, key=lambda job: job.rank)[: max(0, len(jobs) - tickets)]
+    if repair and lacking:
+        send_tickets(ports, [(ticket_for(job), 0.0) for job in lacking])
+    return _finding(Drift.LOST_TICKET, [job.id for job in lacking], repaired=repair)
+
+
+def _overdue(ports: Ports, seen: _Seen, now: Ms, *, repair: bool) -> Finding | None:
+    if repair and seen.overdue:
+        expired = [job for job in seen.overdue if job.expires_at is not None and job.expires_at <= now]
+        ready = [job for job in seen.overdue if job not in expired]
+        for lane in {Lane(job.tenant, job.queue) for job in ready}:
+            ports.lanes.touch(lane, now)
+        writes = [guarded.expire_if_waiting(job, now) for job in expired]
+        ports.jobs.apply([*writes, *(guarded.promote_if_due(job, now) for job in ready)])
+        send_tickets(ports, [(ticket_for(job), 0.0) for job in ready])
+    return _finding(Drift.OVERDUE, [job.id for job in seen.overdue], repaired=repair)
+
+
+def _lapsed(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, repair: bool) -> Finding | None:
+    timed = {(timer.tenant, timer.job_id, timer.attempt) for timer in timers}
+    lost = [job for job in seen.lapsed if (job.tenant, job.id, job.attempt) not in timed]
+    if repair and lost:
+        ports.timers.set([Timer(now, job.tenant, job.id, job.attempt) for job in lost])
+    return _finding(Drift.LAPSED_LEASE, [job.id for job in lost], repaired=repair)
+
+
+def _orphaned(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, repair: bool) -> Finding | None:
+    """A timer whose attempt ended goes when it is due, so only those that are overdue are left behind."""
+    overdue = [timer for timer in timers if timer.at <= now - GRACE_MS]
+    orphans = [timer for timer in overdue if seen.active.get(JobKey(timer.tenant, timer.job_id)) != timer.attempt]
+    if repair and orphans:
+        ports.timers.clear(orphans)
+    return _finding(Drift.ORPHANED_TIMER, [timer.job_id for timer in orphans], repaired=repair)
+
+
+def _differences(ports: Ports, recount: Mapping[tuple[str, str], Counter[str]]) -> Counts:
+    """What each counter lacks to be what a recount gives; only fields that tell of jobs as they are now count."""
+    found: dict[tuple[str, str], Mapping[str, int]] = {}
+    for tenant in {tenant for tenant, _ in recount} | {lane.tenant for lane, _ in ports.lanes.all()}:
+        counted = dict(_gauges(ports, tenant))
+        for series in {*counted, *(name for owner, name in recount if owner == tenant)}:
+            lacking = Counter(recount.get((tenant, series), Counter()))
+            lacking.subtract(counted.get(series, {}))
+            if any(lacking.values()):
+                found[tenant, series] = {name: n for name, n in sorted(lacking.items()) if n}
+    return found
+
+
+def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]]:
+    for first in (QUEUE, NAME):
+        for series, totals in ports.figures.between(tenant, first, first + "~").items():
+            yield series, {field: n for field, n in totals.items() if first == QUEUE or RETRIES.fullmatch(field)}
+    yield STATES, ports.figures.read(tenant, STATES)
+    yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
+
+
+def _finding(drift: Drift, names: Sequence[str], *, repaired: bool) -> Finding | None:
+    return Finding(drift, len(names), tuple(names[:_EXAMPLES]), repaired) if names else None

@@ -1,0 +1,231 @@
+"""Make the jobs of schedules, each of their times once.
+
+    due entry ──▶ decide ──▶ (put the decision on record) ──▶ submit ──▶ move on
+        ▲                                                        │
+        └──── a crash anywhere: the entry is still due ◀─────────┘
+
+A job's id is made from its schedule and its time, so what is done again after a crash, by a doubled tick or by two
+clocks at once makes nothing twice. A decision that somebody might take differently later (after downtime, or because
+of an overlap) is put on record before it is carried out: whoever comes then carries out that one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import Conflict, TidegateError, Unavailable, WrongState
+from tidegate.domain.firing import Decision, decide
+from tidegate.domain.job import Job, Ms
+from tidegate.domain.schedule import (
+    Fate,
+    Firing,
+    Overlap,
+    Schedule,
+    run_id,
+    spec_for,
+    start_of,
+    watched,
+    with_firings,
+)
+from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.ports import JobKey, Ports, ScheduleKey
+
+from .backfill import next_part
+from .control import cancel
+from .policies import queue_named
+from .submit import Submitted, submit
+
+_log = logging.getLogger("tidegate.schedules")
+_PAGE = 200
+_MAX_ROUNDS = 500
+_BUDGET_MS = 35_000
+"""Of one tick, so that the rest of its work is done too; what is left goes on with the next one."""
+_BROKEN_MS = 300_000
+"""A schedule that cannot be decided about is looked at again so much later."""
+_MIN_KEPT_MS = 3_600_000
+"""A scheduled job is kept at least so long, or a tick repeated after a crash might make it a second time."""
+_REASON = "replaced by the next run of its schedule"
+
+Outcomes = Mapping[str, "bool | TidegateError"]
+"""By job id: whether the job was made now (else: before), or why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What becomes of one schedule in one round."""
+
+    seen: Schedule
+    """As it is stored."""
+    planned: Schedule
+    """With the decision on record (`releasing`)."""
+    after: Schedule
+    """As it stands once the jobs are made."""
+    runs: Mapping[Ms, JobSpec]
+    fills: Sequence[JobSpec] = ()
+    certain: bool = True
+    """The decision need not be on record."""
+
+
+def fire_schedules(ports: Ports, by: Ms) -> Sequence[str]:
+    """Release the job of every schedule's time until `by`, each to start at its own second; answers the new jobs' ids.
+
+    Bounded in time; what is left is still due. Raises Unavailable.
+    """
+    begin = ports.now()
+    job_ids: list[str] = []
+    for _ in range(_MAX_ROUNDS):
+        keys = ports.schedules.due(by, _PAGE)
+        made, moved = _round(ports, keys, by) if keys else ([], 0)
+        job_ids += made
+        if not moved or ports.now() - begin > _BUDGET_MS:
+            break
+    return job_ids
+
+
+def fire_one(ports: Ports, schedule: Schedule) -> None:
+    """Release what a schedule that was just changed has to run before the next tick."""
+    by = ports.now() + round(ports.clock_seconds * 1000)
+    if schedule.look_at is not None and schedule.look_at <= by:
+        _round(ports, [ScheduleKey(schedule.tenant, schedule.name)], by)
+
+
+def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms) -> tuple[list[str], int]:
+    """Take each schedule one step further; answers the ids of the jobs made, and how many schedules moved on."""
+    found = [each for each in ports.schedules.get(keys) if each is not None]
+    due = [each for each in found if each.look_at is not None and each.look_at <= by]
+    steps = _on_record(ports, _steps(ports, due, ports.now(), by))
+    outcomes = _submitted(ports, steps)
+    changes = [(_concluded(step, outcomes), step.seen) for step in steps]
+    stored = ports.schedules.replace_if_unchanged(changes) if changes else []
+    return [job_id for job_id, outcome in outcomes.items() if outcome is True], sum(stored)
+
+
+def _steps(ports: Ports, schedules: Sequence[Schedule], now: Ms, by: Ms) -> list[_Step]:
+    previous = _previous_jobs(ports, schedules)
+    held = {tenant: ports.schedules.hold_of(tenant) is not None for tenant in {each.tenant for each in schedules}}
+    return [_step_or_put_off(ports, each, now, by, previous.get(each.id), held=held[each.tenant]) for each in schedules]
+
+
+def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[str, Job]:
+    """The jobs of the last runs, where overlap matters."""
+    asked = [
+        (schedule.id, JobKey(schedule.tenant, schedule.last_job_id))
+        for schedule in schedules
+        if schedule.overlap is not Overlap.ALLOW and schedule.last_job_id is not None
+    ]
+    jobs = ports.jobs.get([key for _, key in asked]) if asked else []
+    return {schedule_id: job for (schedule_id, _), job in zip(asked, jobs, strict=True) if job is not None}
+
+
+def _step_or_put_off(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
+    """One that cannot be decided about, its zone being gone for example, is looked at again later."""
+    try:
+        return _step(ports, schedule, now, by, previous, held=held)
+    except Unavailable:
+        raise
+    except TidegateError as error:
+        _log.error("schedule %s: %s", schedule.name, error.message, extra=_extra(schedule, "schedule_broken"))
+        broken = replace(schedule, look_at=now + _BROKEN_MS, last_error=error.message)
+        return _Step(schedule, schedule, broken, {})
+
+
+def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
+    if schedule.releasing:  # decided before, perhaps by someone who died since
+        decision = Decision(schedule.releasing, next_run=schedule.next_run, queued=schedule.queued)
+    else:
+        decision = decide(schedule, now, by, ports.cron.next_match, previous=previous, held=held)
+    if decision.cancel_previous and previous is not None:
+        _cancel(ports, schedule, previous)
+    planned = replace(
+        with_firings(schedule, decision.passed),
+        next_run=decision.next_run,
+        queued=decision.queued,
+        releasing=decision.release,
+    )
+    kept = _kept_until(ports, schedule, now)
+    runs = {at: replace(_spec(schedule, at), keep_until=kept) for at in decision.release}
+    filling = next_part(ports, schedule, now, by, held=held)
+    after = watched(replace(planned, backfill=filling.backfill), undecided_until=by + 1 if decision.waits else None)
+    fills = [replace(spec, keep_until=kept) for spec in filling.specs]
+    return _Step(schedule, planned, after, runs, fills, decision.certain)
+
+
+def _spec(schedule: Schedule, at: Ms) -> JobSpec:
+    return spec_for(schedule, at, run_id(schedule.id, at), start_of(schedule, at))
+
+
+def _kept_until(ports: Ports, schedule: Schedule, now: Ms) -> Ms | None:
+    try:
+        queue = queue_named(ports, schedule.tenant, schedule.job.queue)
+    except TidegateError:
+        return None
+    return now + _MIN_KEPT_MS if queue.keep_seconds * 1000 < _MIN_KEPT_MS else None
+
+
+def _cancel(ports: Ports, schedule: Schedule, previous: Job) -> None:
+    owner = Caller(schedule.tenant, previous.owner, frozenset({Scope.SUBMIT.value}))
+    try:
+        cancel(ports, owner, previous.id, _REASON)
+    except (WrongState, Conflict):
+        _log.info("the run before has ended", extra=_extra(schedule, "cancel_unneeded"))
+
+
+def _on_record(ports: Ports, steps: Sequence[_Step]) -> list[_Step]:
+    """The steps that may be taken: those on record that need it. Who was overtaken is left out."""
+    uncertain = [step for step in steps if not step.certain]
+    records = [
+        (replace(step.planned, version=step.seen.version + 1, look_at=step.seen.look_at), step.seen)
+        for step in uncertain
+    ]
+    stored = ports.schedules.replace_if_unchanged(records) if records else []
+    recorded = zip(uncertain, records, stored, strict=True)
+    return [step for step in steps if step.certain] + [
+        replace(step, seen=record) for step, (record, _), is_stored in recorded if is_stored
+    ]
+
+
+def _submitted(ports: Ports, steps: Iterable[_Step]) -> Outcomes:
+    by_owner: dict[tuple[str, str], list[JobSpec]] = {}
+    for step in steps:
+        by_owner.setdefault((step.seen.tenant, step.seen.owner), []).extend([*step.runs.values(), *step.fills])
+    outcomes: dict[str, bool | TidegateError] = {}
+    for (tenant, owner), specs in by_owner.items():
+        caller = Caller(tenant, owner, frozenset({Scope.SUBMIT.value}))
+        for start in range(0, len(specs), MAX_BATCH):
+            chunk = specs[start : start + MAX_BATCH]
+            results = submit(ports, caller, chunk)
+            outcomes |= {str(spec.job_id): _outcome(result) for spec, result in zip(chunk, results, strict=True)}
+    return outcomes
+
+
+def _outcome(result: Submitted | TidegateError) -> bool | TidegateError:
+    if isinstance(result, Submitted):
+        return result.created
+    # the job is there: made before, and asked for otherwise since (another start, a changed schedule)
+    return False if isinstance(result, Conflict) else result
+
+
+def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
+    """The schedule as it stands once its jobs are made."""
+    refused = {
+        at: error for at, spec in step.runs.items() if isinstance(error := outcomes[str(spec.job_id)], TidegateError)
+    }
+    fired = [at for at in step.runs if at not in refused]
+    done = with_firings(
+        step.after, tuple(Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs)
+    )
+    if fired:
+        last = fired[-1]
+        done = replace(done, last_run=last, last_job_id=step.runs[last].job_id, fired=done.fired + len(fired))
+    if step.runs:
+        done = replace(done, last_error=next((error.message for error in refused.values()), None))
+    if refused:
+        _log.warning("run refused: %s", done.last_error, extra=_extra(done, "run_refused"))
+    return replace(done, releasing=(), version=step.seen.version + 1)
+
+
+def _extra(schedule: Schedule, action: str) -> dict[str, str]:
+    return {"action": action, "tenant": schedule.tenant, "schedule": schedule.name}

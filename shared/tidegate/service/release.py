@@ -1,0 +1,329 @@
+"""What the end of a job means for the nodes behind it: let them go, skip them, or wait.
+
+Nothing is counted on edges: whenever a parent ends, the node's parents are looked at as they are in the
+table (consistently), and the answer is one guarded write on the node. So an end may be told twice, late, or to
+two processes at once. Of several parents the last one to be told of sees all others ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from zlib import crc32
+
+from tidegate.domain import guarded
+from tidegate.domain.dag.conditions import found_at, holds, nodes_in
+from tidegate.domain.dag.graph import Graph, Vertex
+from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait, decide
+from tidegate.domain.dag.run import (
+    GATHER,
+    OPEN_RUNS,
+    Run,
+    RunState,
+    end_of,
+    item_node,
+    node_job_id,
+    node_of_item,
+    outcome_of,
+)
+from tidegate.domain.dag.spec import MAX_ITEMS, FailurePolicy, Join
+from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.job import TERMINAL, WAITING, Job, State
+from tidegate.ports import JobKey, Ports
+
+from .announce import announce, remember_lanes
+from .payloads import blob_key, offloaded, with_payloads
+from .record_changes import Change, run_series
+
+_log = logging.getLogger("tidegate.dag")
+_CHUNK = 100
+_TRIES = 5
+_GRAPHS_KEPT = 32
+_graphs: dict[str, Graph] = {}
+"""Graphs never change, so a process keeps the ones it used last, whichever home they are from (keys are unique)."""
+
+
+def release_after(ports: Ports, changes: Sequence[Change]) -> None:
+    """Go on with every run that one of these changes belongs to. May be done again."""
+    ended: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for change in changes:
+        if change.dag_id is not None and change.node is not None and change.state in TERMINAL:
+            ended[change.tenant, change.dag_id].append(change.node)
+    for (tenant, dag_id), nodes in ended.items():
+        run = ports.dags.get(tenant, dag_id)
+        if run is not None and run.state in OPEN_RUNS:
+            Engine(ports).go_on(run, nodes)
+
+
+def check_runs(ports: Ports, limit: int = 100) -> int:
+    """Look at open runs as they are, whatever the change feed told; answers how many were looked at.
+
+    Meant for once a minute: each run has its turn every tenth time, for a look costs a read of all its jobs.
+    """
+    now = ports.now()
+    turn = now // _MINUTE_MS
+    runs = [
+        run
+        for run in ports.dags.open_runs(limit)
+        if now - run.updated_at >= _MINUTE_MS and (turn + crc32(run.id.encode())) % _TURNS == 0
+    ]
+    for run in runs:
+        Engine(ports).check(run)
+    return len(runs)
+
+
+_MINUTE_MS = 60_000
+_TURNS = 10
+_ABANDONED_MS = 600_000
+
+
+class Engine:
+    """Moves runs forward."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def graph(self, run: Run) -> Graph:
+        """The run's graph. Raises NotFound when its blob is gone."""
+        found = _graphs.get(run.graph_ref)
+        if found is None:
+            found = Graph.load(self._ports.blobs.get(run.graph_ref))
+            if len(_graphs) >= _GRAPHS_KEPT:
+                _graphs.pop(next(iter(_graphs)))
+            _graphs[run.graph_ref] = found
+        return found
+
+    def go_on(self, run: Run, ended: Sequence[str]) -> None:
+        """Some nodes of an open run have ended: release what hangs on them, stop or close the run if that is due."""
+        graph = self.graph(run)
+        if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST and self._any_broke(run, ended):
+            run = self.stop(run, RunState.FAILED, "a node failed")
+        children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
+        self.evaluate(run, list(children))
+        self.close_if_done(run)
+
+    def check(self, run: Run) -> None:
+        """Look at every node of an open run: what a lost change would have caused is caused now."""
+        graph = self.graph(run)
+        if run.state is RunState.CREATED:
+            self._abandon(run, graph)
+            return
+        if run.stopping is not None:
+            self._stop_jobs(run, graph)
+        self.evaluate(run, list(graph.nodes()))
+        self.close_if_done(run, recount=True)
+
+    def evaluate(self, run: Run, nodes: Sequence[str]) -> None:
+        """Release or skip each of the nodes that is still blocked and whose parents allow an answer."""
+        graph = self.graph(run)
+        for start in range(0, len(nodes), _CHUNK):
+            jobs = self._jobs(run, nodes[start : start + _CHUNK])
+            blocked = [job for job in jobs if job.blocked and job.state is State.CREATED]
+            blocked = [self._fanned_out(run, graph, job) for job in blocked]
+            writes = [write for job in blocked if (write := self._write_for(run, graph, job)) is not None]
+            remember_lanes(self._ports, blocked if writes else [])
+            outcomes = self._ports.jobs.apply(writes) if writes else []
+            started = [each.job for each in outcomes if each.applied and each.job and each.job.state in WAITING]
+            announce(self._ports, started)
+
+    def stop(self, run: Run, ending: RunState, reason: str) -> Run:
+        """End a run early: no further node starts but clean-up, and what runs is asked to stop."""
+        for _ in range(_TRIES):
+            if run.stopping is not None or run.state not in OPEN_RUNS:
+                break
+            stopping = replace(run, stopping=ending, reason=reason, updated_at=self._ports.now())
+            if self._ports.dags.put_if_unchanged(stopping, run):
+                run = stopping
+                break
+            run = self._ports.dags.get(run.tenant, run.id) or run
+        self._stop_jobs(run, self.graph(run))
+        self.close_if_done(run)
+        return run
+
+    def close_if_done(self, run: Run, *, recount: bool = False) -> None:
+        """End the run when all of its jobs have. The feed's figures say so; `recount` asks the table instead."""
+        states = self._recount(run) if recount else self._ports.figures.read(run.tenant, run_series(run.id))
+        if sum(states.get(state, 0) for state in TERMINAL) < run.total:
+            return
+        for _ in range(_TRIES):
+            now = self._ports.now()
+            closed = replace(run, state=outcome_of(run, states), completed_at=now, updated_at=now)
+            if run.state not in OPEN_RUNS or self._ports.dags.put_if_unchanged(closed, run):
+                return
+            run = self._ports.dags.get(run.tenant, run.id) or run
+
+    def _abandon(self, run: Run, graph: Graph) -> None:
+        """Cancel a run that was never stored whole and whose request was not repeated."""
+        now = self._ports.now()
+        if now - run.created_at < _ABANDONED_MS:
+            return
+        reason = "it was never stored whole"
+        closed = replace(run, state=RunState.CANCELLED, reason=reason, completed_at=now, updated_at=now)
+        if self._ports.dags.put_if_unchanged(closed, run):
+            self._stop_jobs(closed, graph)
+
+    def _write_for(self, run: Run, graph: Graph, job: Job) -> GuardedWrite | None:
+        now = self._ports.now()
+        vertex = graph.vertex(job.node or "")
+        if run.stopping is not None and not vertex.cleanup:
+            return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
+        parents = self._parents(run, vertex)
+        decision = self._decision(run, vertex, parents)
+        if isinstance(decision, Release) and (entries := entries_of(job)) is not None:
+            decision = decide(Join.ALL_DONE, None, self._ends_of_entries(run, job, entries))
+        if isinstance(decision, Wait):
+            return None
+        if isinstance(decision, Pass):
+            why = "failed" if decision.broken else "skipped"
+            reason = f"upstream {why}: {', '.join(decision.because[:5])}"
+            return guarded.skip_if_blocked(job, reason, now, broken=decision.broken)
+        if vertex.when is not None and entries_of(job) is None:
+            upstream = self._results(parents, nodes_in(vertex.when))
+            if not holds(vertex.when, upstream):
+                return guarded.skip_if_blocked(job, f"condition not met: {_told(upstream)}", now, broken=False)
+        return guarded.unblock(job, now)
+
+    def _fanned_out(self, run: Run, graph: Graph, job: Job) -> Job:
+        """A node with `for_each` whose time has come gets a job for every entry; itself it waits for those.
+
+        The entries' ids are made from their numbers, so that it may be done again; the first to note their
+        number decides it. A list that is none, or too long, fails the node's own job with the reason.
+        """
+        vertex = graph.vertex(job.node or "")
+        if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
+            return job
+        parents = self._parents(run, vertex)
+        if not isinstance(self._decision(run, vertex, parents), Release):
+            return job
+        upstream = self._results(parents, {str(vertex.for_each[0]), *(nodes_in(vertex.when) if vertex.when else ())})
+        if vertex.when is not None and not holds(vertex.when, upstream):
+            return job
+        full = with_payloads(self._ports.blobs, job)
+        entries = found_at(vertex.for_each, upstream)
+        count = len(entries) if isinstance(entries, list) and len(entries) <= MAX_ITEMS else -1
+        for start in range(0, max(count, 0), _CHUNK):
+            numbered = list(enumerate(entries[start : start + _CHUNK], start))
+            made = [self._entry_job(run, full, number, entry) for number, entry in numbered]
+            remember_lanes(self._ports, made)
+            existing = self._ports.jobs.create(made)
+            announce(self._ports, [new for new, old in zip(made, existing, strict=True) if old is None])
+        now = self._ports.now()
+        noted = {**full.data, "entries": count}
+        (outcome,) = self._ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, now)])
+        return outcome.job or job
+
+    def _entry_job(self, run: Run, node_job: Job, number: int, entry: Any) -> Job:
+        now = self._ports.now()
+        node = item_node(node_job.node or "", number)
+        template = node_job.data["job"]
+        given = template["data"] if isinstance(template["data"], dict) else {"data": template["data"]}
+        made = replace(
+            node_job,
+            id=node_job_id(run.id, node),
+            node=node,
+            name=template["name"],
+            data={**given, "item": entry, "index": number},
+            data_ref=None,
+            blocked=False,
+            created_at=now,
+            updated_at=now,
+            rank=node_job.rank,
+            dependencies=node_job.dependencies,
+        )
+        data, ref = offloaded(self._ports.blobs, "data", lambda: blob_key(made, "data"), made.data)
+        return replace(made, data=data, data_ref=ref)
+
+    def _ends_of_entries(self, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
+        """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
+        ends: dict[str, End | None] = {}
+        for start in range(0, count, _CHUNK):
+            nodes = [item_node(job.node or "", number) for number in range(start, min(start + _CHUNK, count))]
+            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
+            found = self._ports.jobs.get(keys)
+            ends |= {node: None if each is None else end_of(each) for node, each in zip(nodes, found, strict=True)}
+            if None in ends.values():
+                break
+        return ends
+
+    def _decision(self, run: Run, vertex: Vertex, parents: Mapping[str, Job | None]) -> Decision:
+        ends: dict[str, End | None] = {name: None if job is None else end_of(job) for name, job in parents.items()}
+        join = Join.ALL_DONE if vertex.cleanup else vertex.join
+        if None in ends.values() and len(ends) < len(vertex.depends_on):
+            return Wait()
+        decision = decide(join, vertex.join_count, ends)
+        return Release() if isinstance(decision, Pass) and vertex.cleanup and run.stopping else decision
+
+    def _parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
+        """The parents as stored. For joins that wait for all, reading ends at the first chunk with an open one."""
+        found: dict[str, Job | None] = {}
+        early = vertex.join in {Join.ANY, Join.N_OF}
+        for start in range(0, len(vertex.depends_on), _CHUNK):
+            nodes = vertex.depends_on[start : start + _CHUNK]
+            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
+            found |= dict(zip(nodes, self._ports.jobs.get(keys), strict=True))
+            if not early and any(job is None or end_of(job) is None for job in found.values()):
+                break
+        return found
+
+    def _results(self, parents: Mapping[str, Job | None], wanted: Iterable[str]) -> dict[str, Any]:
+        jobs = {node: parents[node] for node in wanted}
+        full = {node: with_payloads(self._ports.blobs, job) for node, job in jobs.items() if job is not None}
+        return {node: {"state": job.state.value, "result": job.result} for node, job in full.items()}
+
+    def _any_broke(self, run: Run, nodes: Sequence[str]) -> bool:
+        return any(end_of(job) is End.BROKEN for job in self._jobs(run, nodes))
+
+    def _stop_jobs(self, run: Run, graph: Graph) -> None:
+        now, reason = self._ports.now(), run.reason or "the run was stopped"
+        nodes = [node for node in graph.nodes() if not graph.vertex(node).cleanup]
+        for start in range(0, len(nodes), _CHUNK):
+            jobs = self._jobs(run, nodes[start : start + _CHUNK])
+            writes = [guarded.cancel_if_waiting(job, reason, now) for job in jobs if job.state in WAITING]
+            writes += [guarded.request_cancel_if_active(job, reason, now) for job in jobs if job.state is State.ACTIVE]
+            if writes:
+                self._ports.jobs.apply(writes)
+            self._stop_entries(run, jobs)
+
+    def _stop_entries(self, run: Run, jobs: Sequence[Job]) -> None:
+        now, reason = self._ports.now(), run.reason or "the run was stopped"
+        for job in jobs:
+            names = [item_node(job.node or "", number) for number in range(entries_of(job) or 0)]
+            entries = self._jobs(run, names)
+            writes = [guarded.cancel_if_waiting(each, reason, now) for each in entries if each.state in WAITING]
+            writes += [guarded.request_cancel_if_active(e, reason, now) for e in entries if e.state is State.ACTIVE]
+            if writes:
+                self._ports.jobs.apply(writes)
+
+    def _jobs(self, run: Run, nodes: Sequence[str]) -> list[Job]:
+        found: list[Job] = []
+        for start in range(0, len(nodes), _CHUNK):
+            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes[start : start + _CHUNK]]
+            found += [job for job in self._ports.jobs.get(keys) if job is not None]
+        return found
+
+    def _recount(self, run: Run) -> Mapping[str, int]:
+        states: defaultdict[str, int] = defaultdict(int)
+        for job in self._jobs(run, list(self.graph(run).nodes())):
+            states[job.state] += 1
+        return states
+
+
+def _behind(graph: Graph, name: str) -> Sequence[str]:
+    """What may go on when this job has ended: the nodes behind its node, or the node whose entry it is."""
+    owner = node_of_item(name)
+    return graph.children(name) if owner is None else (owner,)
+
+
+def entries_of(job: Job) -> int | None:
+    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
+    if job.name != GATHER or not isinstance(job.data, dict):
+        return None
+    return max(0, found) if (found := job.data.get("entries")) is not None else None
+
+
+def _told(upstream: Mapping[str, Any]) -> str:
+    """What a condition was judged on, for people: the nodes' states, never their payloads."""
+    return ", ".join(f"{node} is {found['state']}" for node, found in sorted(upstream.items()))

@@ -1,0 +1,282 @@
+"""Runs of DAGs: taken in whole, looked at, stopped, resumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from tidegate.domain import guarded
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.graph import Graph
+from tidegate.domain.dag.run import (
+    GATHER,
+    OPEN_RUNS,
+    Run,
+    RunProgress,
+    RunState,
+    item_node,
+    node_job_id,
+    node_of_item,
+    progress_of,
+)
+from tidegate.domain.dag.spec import DagSpec, NodeSpec
+from tidegate.domain.dag.validate import check_dag
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, WrongState
+from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, State
+from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
+from tidegate.ports import JobKey, Ports, RunPage
+
+from .announce import announce, remember_lanes
+from .payloads import blob_key, offloaded
+from .policies import queue_named
+from .record_changes import run_series
+from .release import Engine, entries_of
+
+_CHUNK = 100
+_TRIES = 5
+INLINE_PARENTS = 100
+"""A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with its figures, and its jobs where they were asked for."""
+
+    run: Run
+    progress: RunProgress
+    jobs: Sequence[Job] = ()
+
+
+def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[str, Json]) -> tuple[RunView, bool]:
+    """Accept a run whole, or refuse it whole; answers whether it is new. The same request again answers the same run.
+
+    `conditions` are the nodes' `when`s as they were sent. Every job is checked before anything is stored: one
+    InvalidInput names all faults. A crash on the way leaves a run in CREATED: the same request completes it,
+    or else the clock cancels it.
+    """
+    caller.require(Scope.SUBMIT)
+    check_dag(spec)
+    now = ports.now()
+    run_id = spec.dag_id or ports.new_id()
+    jobs = _jobs(ports, caller, spec, run_id, now)
+    graph = Graph.of(spec, conditions)
+    run = Run(
+        id=run_id,
+        tenant=caller.tenant,
+        owner=caller.user,
+        name=spec.name,
+        state=RunState.CREATED,
+        failure_policy=spec.failure_policy,
+        graph_ref=f"{caller.tenant}/dags/{run_id}/graph.json",
+        total=len(jobs),
+        created_at=now,
+        updated_at=now,
+        soft_sla=spec.soft_sla,
+        hard_sla=spec.hard_sla,
+        tags=spec.tags,
+        metadata=spec.metadata,
+        fingerprint=digest_of(_asked(spec, conditions)),
+    )
+    seen = ports.dags.get(run.tenant, run.id)
+    if seen is None:
+        ports.blobs.put(run.graph_ref, graph.dump())
+        seen = ports.dags.create_if_absent(run)
+    if seen is not None and (seen.fingerprint, seen.owner) != (run.fingerprint, run.owner):
+        raise Conflict(f"run '{run.id}' exists already and was asked for differently", dag_id=run.id)
+    run = seen or run
+    if run.state is RunState.CREATED:
+        run = _start(ports, run, graph, jobs)
+    return RunView(run, progress_of(run.total, {State.CREATED: run.total})), seen is None
+
+
+def get_run(ports: Ports, caller: Caller, dag_id: str) -> RunView:
+    """A run with its jobs, in the order of its nodes. Raises NotFound."""
+    caller.require(Scope.READ)
+    run = _visible(ports, caller, dag_id)
+    jobs = list(jobs_of(ports, run, Engine(ports).graph(run)))
+    states = Counter(job.state.value for job in jobs)
+    return RunView(run, progress_of(len(jobs), states), jobs)
+
+
+def run_progress(ports: Ports, caller: Caller, dag_id: str) -> RunView:
+    """A run with its figures as the change feed counted them: one read, whatever its size. Raises NotFound."""
+    caller.require(Scope.READ)
+    run = _visible(ports, caller, dag_id)
+    return RunView(run, _counted(ports, run))
+
+
+def graph_of(ports: Ports, caller: Caller, dag_id: str) -> tuple[RunView, Sequence[tuple[str, str]]]:
+    """A run with its jobs, and the edges of its graph, parent first. Raises NotFound."""
+    view = get_run(ports, caller, dag_id)
+    graph = Engine(ports).graph(view.run)
+    return view, [(parent, node) for node in graph.nodes() for parent in graph.vertex(node).depends_on]
+
+
+def list_runs(
+    ports: Ports, caller: Caller, states: frozenset[RunState], limit: int, cursor: str | None
+) -> tuple[Sequence[RunView], str | None]:
+    """The tenant's runs, newest first, with their figures."""
+    caller.require(Scope.READ)
+    page: RunPage = ports.dags.page(caller.tenant, states, limit, cursor)
+    shown = [run for run in page.runs if run.owner == caller.user or caller.sees_all_users()]
+    return [RunView(run, _counted(ports, run)) for run in shown], page.next_cursor
+
+
+def next_job(ports: Ports, caller: Caller, dag_id: str) -> Job | None:
+    """Seed 001's query: of the jobs that wait for nothing but a worker, the one of highest priority, then oldest."""
+    view = get_run(ports, caller, dag_id)
+    ready = [job for job in view.jobs if job.state in WAITING and not job.blocked]
+    return min(ready, key=lambda job: (-job.priority, job.created_at, job.id), default=None)
+
+
+def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = None) -> Run:
+    """Stop a run: waiting jobs at once, running ones cooperatively; then its clean-up nodes run.
+
+    Raises NotFound, WrongState when it has ended otherwise.
+    """
+    caller.require(Scope.SUBMIT)
+    run = _visible(ports, caller, dag_id)
+    if run.state is RunState.CANCELLED or run.stopping is RunState.CANCELLED:
+        return run
+    if run.state not in OPEN_RUNS:
+        raise WrongState(f"run '{dag_id}' has ended: {run.state}", dag_id=dag_id, state=str(run.state))
+    return Engine(ports).stop(run, RunState.CANCELLED, reason or f"cancelled by {caller.user}")
+
+
+def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
+    """Run again what failed, expired or was cancelled in an ended run, and what hung on it; nothing else.
+
+    Raises NotFound, WrongState for a run that goes on or that COMPLETED.
+    """
+    caller.require(Scope.SUBMIT)
+    run = _visible(ports, caller, dag_id)
+    if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
+        raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
+    now = ports.now()
+    engine = Engine(ports)
+    graph = engine.graph(run)
+    opened = replace(run, state=RunState.ACTIVE, stopping=None, reason=None, completed_at=None, updated_at=now)
+    again = [job for job in jobs_of(ports, run, graph) if _runs_again(job, graph)]
+    entries = [job for job in again if node_of_item(job.node or "") is not None]
+    nodes = [job for job in again if node_of_item(job.node or "") is None]
+    for chunk in _chunks(nodes):
+        ports.jobs.apply([guarded.block_again_if_ended(job, now) for job in chunk])
+    for chunk in _chunks(entries):
+        remember_lanes(ports, chunk)
+        outcomes = ports.jobs.apply([guarded.restart_if_ended(job, now) for job in chunk])
+        announce(ports, [each.job for each in outcomes if each.applied and each.job is not None])
+    if not ports.dags.put_if_unchanged(opened, run):
+        raise Conflict(f"run '{dag_id}' is being changed by someone else", dag_id=dag_id)
+    engine.evaluate(opened, [job.node for job in nodes if job.node is not None])
+    return opened
+
+
+def jobs_of(ports: Ports, run: Run, graph: Graph) -> Iterator[Job]:
+    """The stored jobs of a run, in the order of its nodes; those of a node's entries stand before it."""
+    for nodes in _chunks(list(graph.nodes())):
+        for job in _stored(ports, run, nodes):
+            entries = [item_node(job.node or "", number) for number in range(entries_of(job) or 0)]
+            for chunk in _chunks(entries):
+                yield from _stored(ports, run, chunk)
+            yield job
+
+
+def _stored(ports: Ports, run: Run, nodes: Sequence[str]) -> list[Job]:
+    found = ports.jobs.get([JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes])
+    return [job for job in found if job is not None]
+
+
+def _counted(ports: Ports, run: Run) -> RunProgress:
+    """The figures of nodes and entries together, as the change feed counted them."""
+    nodes = Counter(ports.figures.read(run.tenant, run_series(run.id)))
+    entries = Counter(ports.figures.read(run.tenant, run_series(run.id, items=True)))
+    return progress_of(run.total + sum(entries.values()), nodes + entries)
+
+
+def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
+    """Store what is not stored yet, then let the roots go. May be done again after a crash anywhere."""
+    for chunk in _chunks(jobs):
+        ports.jobs.create(chunk)
+    active = replace(run, state=RunState.ACTIVE, updated_at=ports.now())
+    if not ports.dags.put_if_unchanged(active, run):
+        return ports.dags.get(run.tenant, run.id) or run
+    Engine(ports).evaluate(active, graph.roots())
+    return active
+
+
+def _jobs(ports: Ports, caller: Caller, spec: DagSpec, run_id: str, now: Ms) -> list[Job]:
+    """Every node's job, or one InvalidInput with all that is wrong with them."""
+    jobs: list[Job] = []
+    faults: list[dict[str, Any]] = []
+    for index, node in enumerate(spec.nodes):
+        try:
+            jobs.append(_job(ports, caller, node, run_id, now))
+        except TidegateError as error:
+            told = error.details.get("errors") or [{"field": "", "rule": error.message}]
+            faults += [{**fault, "field": f"nodes.{index}.{fault['field']}".rstrip(".")} for fault in told]
+    if faults:
+        raise InvalidInput("; ".join(f"{f['field']}: {f['rule']}" for f in faults[:5]), errors=faults[:50])
+    return jobs
+
+
+def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> Job:
+    asked = JobSpec(**node.job)
+    check_horizon(asked, now)
+    try:
+        queue = queue_named(ports, caller.tenant, asked.queue)
+    except NotFound as error:
+        raise InvalidInput.field("queue", error.message) from error
+    job = new_job(asked, queue, job_id=node_job_id(run_id, node.id), owner=caller.user, now=now)
+    payload = asked.data
+    if node.for_each is not None:
+        job = replace(job, name=GATHER)
+        payload = {"job": {"name": asked.name, "data": asked.data}}
+    data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), payload)
+    return replace(
+        job,
+        data=data,
+        data_ref=data_ref,
+        dag_id=run_id,
+        node=node.id,
+        dependencies=node.depends_on if len(node.depends_on) <= INLINE_PARENTS else (),
+        blocked=True,
+        wake_at=None,
+    )
+
+
+def _runs_again(job: Job, graph: Graph) -> bool:
+    """Whether a resumed run needs the job once more: it did not succeed, or hung on one that did not."""
+    cleanup = job.node is not None and node_of_item(job.node) is None and graph.vertex(job.node).cleanup
+    return job.state in TERMINAL and (cleanup or job.state in RESTARTABLE or job.broken)
+
+
+def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
+    asked = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name not in {"nodes", "dag_id"}}
+    nodes = [
+        [
+            node.id,
+            dict(node.job),
+            node.depends_on,
+            node.join,
+            node.join_count,
+            conditions.get(node.id),
+            node.for_each,
+            node.cleanup,
+        ]
+        for node in spec.nodes
+    ]
+    return {**asked, "metadata": dict(spec.metadata), "nodes": nodes}
+
+
+def _visible(ports: Ports, caller: Caller, dag_id: str) -> Run:
+    run = ports.dags.get(caller.tenant, dag_id)
+    if run is None or (run.owner != caller.user and not caller.sees_all_users()):
+        raise NotFound(f"there is no run '{dag_id}'", dag_id=dag_id)
+    return run
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]

@@ -1,0 +1,158 @@
+"""Writing a job's log: lines are gathered while the handler runs and stored a chunk at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from tidegate.domain.job import Job
+from tidegate.domain.logs import (
+    CHUNK_BYTES,
+    MAX_BYTES,
+    MAX_LINES,
+    Level,
+    LogChunk,
+    LogLine,
+    LogPlace,
+    LogUsage,
+    line_of,
+    log_of,
+)
+from tidegate.ports import Ports
+
+from .log_chunks import chunk_blob_key
+
+_log = logging.getLogger("tidegate.worker")
+_AFTER_TROUBLE_SECONDS = 5.0
+_CLOSE_TRIES = 2
+_LOCK_SECONDS = 2.0
+
+
+class LogWriter:
+    """Gathers the lines of one attempt and writes them, a chunk at a time. Safe to use from any thread.
+
+    Nothing it does can fail its job: what cannot be stored after all is counted, and said in the worker's own log.
+    """
+
+    def __init__(
+        self, ports: Ports, job: Job, clock: Callable[[], float] = time.monotonic, *, resumed: bool = False
+    ) -> None:
+        """`resumed`: lines of this attempt were written before, by a process that is no more (one at a time)."""
+        self._ports = ports
+        self._job = job
+        self._clock = clock
+        self._lines: list[LogLine] = []
+        self._size = 0
+        self._dropped = 0
+        self._gathering = threading.Lock()
+        self._writing = threading.Lock()
+        self._pending: LogChunk | None = None
+        self._pending_lines: tuple[LogLine, ...] = ()
+        self._usage: LogUsage | None = LogUsage() if job.attempt == 1 and not resumed else None
+        self._number = 0
+        self._due = 0.0
+        self._troubled_until = 0.0
+
+    def add(self, level: Level, message: str) -> None:
+        """Keep a line. Writes by itself, on the caller's thread, when so much was said that it fills a chunk."""
+        line = line_of(self._ports.now(), level, message)
+        if self._size + line.size > CHUNK_BYTES and not self._made_room():
+            self._dropped += 1
+            return
+        with self._gathering:
+            if not self._lines:
+                self._due = max(self._troubled_until, self._clock() + (self._usage or LogUsage()).gather_seconds)
+            self._lines.append(line)
+            self._size += line.size
+
+    def _made_room(self) -> bool:
+        """Write now, unless the store was out of reach a moment ago: a handler is not to wait for it at every line."""
+        return self._clock() >= self._troubled_until and self.flush()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether lines have been gathered for long enough."""
+        return bool(self._lines or self._pending) and self._clock() >= self._due
+
+    def flush(self) -> bool:
+        """Write what was gathered; answers whether nothing is left. What could not be written is tried again later."""
+        if not self._writing.acquire(timeout=_LOCK_SECONDS):
+            return False  # whoever writes hangs: the attempt must end nevertheless
+        try:
+            if self._pending is not None:
+                self._write()
+            if self._next_chunk() is not None:
+                self._write()
+        except Exception as error:  # whatever it is, it is no reason for the job to fail or its lease to lapse
+            self._due = self._troubled_until = self._clock() + _AFTER_TROUBLE_SECONDS
+            _log.warning(
+                "log not written: %s", type(error).__name__, extra={"action": "log_delayed", "job_id": self._job.id}
+            )
+            return False
+        finally:
+            self._writing.release()
+        return True
+
+    def close(self) -> None:
+        """Write all that is left, with a last line that says how many were dropped, if any."""
+        if not self._lines and self._pending is None and not self._dropped:
+            return
+        if not any(self.flush() for _ in range(_CLOSE_TRIES)):
+            lost = len(self._lines) + len(self._pending_lines) + self._dropped
+            _log.warning("%d log lines lost", lost, extra={"action": "log_lost", "job_id": self._job.id})
+            return
+        if self._dropped:
+            self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        limits = (
+            f"a job's log has at most {MAX_LINES:,} lines and {MAX_BYTES:,} bytes, of which {CHUNK_BYTES:,} can wait"
+        )
+        text = f"{self._dropped:,} lines were dropped: {limits} to be stored"
+        self._pending_lines = (line_of(self._ports.now(), Level.WARNING, text),)
+        self._pending = self._chunk_of(self._pending_lines, self._usage or LogUsage())
+        self.flush()
+
+    def _next_chunk(self) -> LogChunk | None:
+        """What is to be written next: what was not written the last time, unchanged, else what was gathered since."""
+        if self._pending is None:
+            if self._usage is None:
+                last = self._ports.logs.last(log_of(self._job))
+                self._usage = LogUsage() if last is None else last.usage
+                self._number = last.place.number if last is not None and last.place.attempt == self._job.attempt else 0
+            with self._gathering:
+                lines, self._lines, self._size = self._lines, [], 0
+                self._pending_lines = self._within_limits(lines)
+                if self._pending_lines:
+                    self._pending = self._chunk_of(self._pending_lines, self._usage)
+        return self._pending
+
+    def _within_limits(self, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
+        usage, kept = self._usage or LogUsage(), 0
+        for line in lines:
+            if not usage.fits(line):
+                break
+            usage, kept = usage.plus(1, line.size, 0), kept + 1
+        self._dropped += len(lines) - kept
+        return tuple(lines[:kept])
+
+    def _chunk_of(self, lines: tuple[LogLine, ...], usage: LogUsage) -> LogChunk:
+        place = LogPlace(self._job.attempt, self._number + 1)
+        size = sum(line.size for line in lines)
+        if usage.fits_table(len(lines), size):
+            return LogChunk(place, lines, None, usage.plus(len(lines), size, 0))
+        return LogChunk(place, (), chunk_blob_key(log_of(self._job), place), usage.plus(len(lines), size, 1))
+
+    def _write(self) -> None:
+        """Store the pending chunk: its blob first, so that no chunk names a blob that is not there."""
+        chunk = self._pending
+        if chunk is None:
+            return
+        if chunk.blob is not None:
+            self._ports.blobs.put(chunk.blob, json.dumps(self._pending_lines).encode())
+        self._ports.logs.append(log_of(self._job), chunk, self._job.keep_until)
+        self._usage, self._number = chunk.usage, self._number + 1
+        self._pending, self._pending_lines = None, ()

@@ -1,0 +1,125 @@
+"""What the cloud home asks of AWS, counted: a change that raises a count must raise it in the committed table too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from benchmarks.cloud import bill
+from benchmarks.cloud.counts import committed, raised
+from benchmarks.cloud.flows import ONE, Flow, count_all
+from benchmarks.cloud.stage import Stage
+
+from support.aws import Cloud
+from tidegate.domain.ticket import Lane
+from tidegate.ports import JobKey
+
+
+@pytest.fixture(autouse=True)
+def own_executors() -> None:
+    """The flows' handlers are loaded once, and stay registered."""
+
+
+@pytest.fixture(scope="module")
+def flows(aws: Cloud) -> Mapping[str, Flow]:
+    """Every counted flow."""
+    return count_all(Stage(aws))
+
+
+@pytest.fixture
+def stage(aws: Cloud) -> Stage:
+    """A deployment whose API has answered once."""
+    made = Stage(aws)
+    made.post("/jobs", ONE)
+    return made
+
+
+def test_no_flow_asks_for_more_than_the_committed_table_says(flows: Mapping[str, Flow]) -> None:
+    assert raised(committed(), {name: flow.counts() for name, flow in flows.items()}) == []
+
+
+def test_a_raised_count_and_a_missing_flow_are_named() -> None:
+    before = {"submit": {"calls": 2.0, "writes": 2.0}, "run": {"calls": 3.0}}
+    assert raised(before, before) == []
+    assert raised(before, {"submit": {"calls": 1.0, "writes": 2.0}, "run": {"calls": 3.0}}) == []
+    assert raised(before, {"submit": {"calls": 2.0, "writes": 3.0}}) == [
+        "run: only in one of the tables",
+        "submit: writes 2 → 3",
+    ]
+
+
+def test_one_more_read_or_write_is_seen(stage: Stage) -> None:
+    with stage.counting() as counted:
+        job_id = stage.post("/jobs", ONE)["job_id"]
+        stage.app.ports.jobs.get([JobKey("main", job_id)])
+        stage.app.ports.lanes.touch(Lane("main", "another"), stage.cloud.clock.now())
+    assert counted.tally.requests == {"PutItem": 2, "SendMessageBatch": 1, "GetItem": 1}
+    assert (counted.tally.write_units, counted.tally.read_units, counted.tally.sqs_requests) == (3, 1, 1)
+
+
+def test_a_large_job_costs_more_units_in_the_table_but_not_in_its_index(stage: Stage) -> None:
+    with stage.counting() as counted:
+        stage.post("/jobs", {**ONE, "data": "x" * 3000})
+    units = {charge.of_index: charge.units for charge in counted.tally.charges}
+    assert units == {None: 4, "board": 1}
+
+
+def test_a_refused_creation_is_charged_and_leaves_no_change(stage: Stage) -> None:
+    named = {**ONE, "job_id": stage.cloud.clock.new_id()}
+    stage.post("/jobs", named)
+    with stage.counting() as counted:
+        assert stage.post("/jobs", named)["job_id"] == named["job_id"]
+    assert counted.tally.requests == {"PutItem": 1}
+    assert counted.tally.write_units == 1
+    assert counted.tally.changes == []
+
+
+def test_what_goes_through_functions_is_what_the_flow_says(stage: Stage) -> None:
+    stage.post("/jobs/batch", {"jobs": [ONE] * 19})
+    assert [stage.work(), stage.work(), stage.work()] == [10, 10, 0]
+    assert all(job["state"] == "COMPLETED" for job in stage.get("/jobs")["jobs"])
+
+
+def test_a_lane_is_bounded_by_the_partition_of_its_index(flows: Mapping[str, Flow]) -> None:
+    hottest = flows["submit a hundred"].tally.hottest()
+    assert (hottest.of_index, hottest.partition) == ("board", "tidegate-jobs/r#main#default")
+    assert hottest.units == 100
+
+
+def test_every_price_is_positive_and_every_allowance_has_a_price() -> None:
+    prices = bill.load()
+    assert all(price > 0 for price in prices.price.values())
+    assert set(prices.free) <= set(prices.price)
+
+
+def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
+    assert Path(bill.PRICES).name == "prices.toml"
+    assert bill.load().as_of
+
+
+def test_dollars_are_amounts_times_prices_after_what_is_free() -> None:
+    prices = bill.Prices({"sqs_request": 0.4e-6, "alarm_month": 0.1}, {"sqs_request": 1e6}, {}, "2026-01-01", "here")
+    used = bill.Usage({"sqs_request": 3e6, "alarm_month": 5})
+    assert used.dollars(prices) == pytest.approx(1.7)
+    assert used.dollars(prices, free=True) == pytest.approx(1.3)
+    assert used.plus(used).dollars(prices) == pytest.approx(3.4)
+
+
+def test_a_life_is_its_steps_together(flows: Mapping[str, Flow]) -> None:
+    prices = bill.load()
+    single = bill.lives(flows, prices)["single submit, worker batch 10"]
+    steps = [flows[name] for name in ("submit one", "run, worker batch of ten", "change feed, batch of 99")]
+    assert single.calls == pytest.approx(sum(step.calls for step in steps))
+    assert single.amount("write_unit") == pytest.approx(sum(step.writes for step in steps))
+    assert single.amount("http_request") == 1
+    assert single.amount("sqs_request") == pytest.approx(1.2)
+    assert single.amount("lambda_request") == pytest.approx(1 + 1 / 10 + 1 / 33)
+
+
+def test_the_targets_say_pass_and_miss(flows: Mapping[str, Flow]) -> None:
+    prices = bill.load()
+    table = bill.targets_table(flows, bill.lives(flows, prices), prices, bill.Usage({"alarm_month": 100}))
+    verdicts = {f"{row[0]} {row[1]}": row[4] for row in table.rows}
+    assert verdicts["10 write units a job, its own"] == "pass"
+    assert verdicts["15 $ of an idle month, list prices"] == "MISS"

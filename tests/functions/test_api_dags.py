@@ -1,0 +1,123 @@
+"""`/dags`: a run comes in whole, is looked at, stopped and resumed; faults are told all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway import Api
+
+from home import Home
+
+DIAMOND = [
+    {"id": "split", "name": "work", "data": {"n": 1}},
+    {"id": "left", "name": "work", "depends_on": ["split"]},
+    {"id": "right", "name": "work", "depends_on": ["split"], "priority": "high"},
+    {"id": "merge", "name": "work", "depends_on": ["left", "right"]},
+]
+
+
+def submit(api: Api, nodes: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
+    answer = api.post("/dags", {"name": "diamond", "nodes": nodes or DIAMOND, **fields})
+    assert answer.status == 201, answer.body
+    return dict(answer.body)
+
+
+def finish(home: Home) -> None:
+    runner = home.runner(work=lambda job: {"done": job.id})
+    while home.drain(runner) + home.changes():
+        continue
+
+
+def test_a_run_is_answered_with_its_figures(api: Api, home: Home) -> None:
+    made = submit(api, tags=["nightly"], metadata={"team": "docs"})
+    assert (made["success"], made["dag"]["state"], made["dag"]["tags"]) == (True, "ACTIVE", ["nightly"])
+    finish(home)
+    dag = api.get(f"/dags/{made['dag_id']}").body["dag"]
+    assert dag["state"] == "COMPLETED"
+    assert dag["progress"] == {"total_jobs": 4, "completed": 4, "active": 0, "failed": 0, "progress_pct": 100.0}
+    assert [(node["id"], node["state"], node["depends_on"]) for node in dag["nodes"]] == [
+        ("split", "COMPLETED", []),
+        ("left", "COMPLETED", ["split"]),
+        ("right", "COMPLETED", ["split"]),
+        ("merge", "COMPLETED", ["left", "right"]),
+    ]
+
+
+def test_jobs_know_their_run(api: Api) -> None:
+    made = submit(api)
+    jobs = api.get("/jobs", query=f"dag_id={made['dag_id']}").body["jobs"]
+    assert {job["node"] for job in jobs} == {"split", "left", "right", "merge"}
+    assert {job["dag_id"] for job in jobs} == {made["dag_id"]}
+
+
+def test_the_next_job_progress_and_list(api: Api) -> None:
+    made = submit(api)
+    assert api.get(f"/dags/{made['dag_id']}/next").body["job"]["node"] == "split"
+    assert api.get(f"/dags/{made['dag_id']}/progress").body["progress"]["progress_pct"] == 0.0
+    other = submit(api)
+    listed = api.get("/dags").body
+    assert [dag["id"] for dag in listed["dags"]] == [other["dag_id"], made["dag_id"]]
+    first = api.get("/dags", query="limit=1&state=ACTIVE").body
+    rest = api.get("/dags", query=f"limit=1&cursor={first['next_cursor']}").body
+    assert [dag["id"] for dag in rest["dags"]] == [made["dag_id"]]
+
+
+def test_the_picture(api: Api) -> None:
+    made = submit(api)
+    graph = api.get(f"/dags/{made['dag_id']}/graph").body["graph"]
+    assert graph["edges"] == [["split", "left"], ["split", "right"], ["left", "merge"], ["right", "merge"]]
+    text = api.get(f"/dags/{made['dag_id']}/graph", query="format=mermaid").body["graph"]
+    assert text.startswith("flowchart LR")
+    assert '"split" -> "left"' in api.get(f"/dags/{made['dag_id']}/graph", query="format=dot").body["graph"]
+
+
+def test_cancel_and_resume(api: Api, home: Home) -> None:
+    made = submit(api)
+    cancelled = api.post(f"/dags/{made['dag_id']}/cancel", {"reason": "enough"})
+    assert cancelled.status == 200
+    finish(home)
+    dag = api.get(f"/dags/{made['dag_id']}").body["dag"]
+    assert (dag["state"], dag["reason"]) == ("CANCELLED", "enough")
+    assert api.post(f"/dags/{made['dag_id']}/resume").status == 200
+    finish(home)
+    assert api.get(f"/dags/{made['dag_id']}").body["dag"]["state"] == "COMPLETED"
+    assert api.post(f"/dags/{made['dag_id']}/resume").status == 409
+
+
+def test_all_faults_of_all_nodes_are_told(api: Api) -> None:
+    nodes = [
+        {"id": "a", "name": "work", "priority": 11},
+        {"id": "b", "name": "work", "unknown": 1},
+        {"id": "c", "name": "work", "when": {"path": "a", "op": "exists"}},
+        {"name": "work"},
+    ]
+    answer = api.post("/dags", {"name": "d", "nodes": nodes})
+    assert answer.status == 422
+    fields = {error["field"] for error in answer.body["details"]["errors"]}
+    assert fields == {"nodes.0.priority", "nodes.1.unknown", "nodes.2.when.path", "nodes.3.id"}
+
+
+def test_a_cycle_is_refused_and_named(api: Api) -> None:
+    nodes = [{"id": "a", "name": "work", "depends_on": ["b"]}, {"id": "b", "name": "work", "depends_on": ["a"]}]
+    answer = api.post("/dags", {"name": "d", "nodes": nodes})
+    assert answer.status == 422
+    assert "a → b → a" in answer.body["message"] or "b → a → b" in answer.body["message"]
+    assert api.get("/dags").body["dags"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("", "GET"), ("/progress", "GET"), ("/next", "GET"), ("/graph", "GET"), ("/cancel", "POST"), ("/resume", "POST")],
+)
+def test_an_unknown_run_is_not_found(api: Api, path: str, method: str) -> None:
+    target = f"/dags/0197f2a4-0000-7000-8000-000000000000{path}"
+    assert (api.get(target) if method == "GET" else api.post(target)).status == 404
+
+
+def test_the_same_id_is_the_same_run(api: Api) -> None:
+    dag_id = "0197f2a4-0000-7000-8000-000000000000"
+    assert submit(api, dag_id=dag_id)["dag_id"] == dag_id
+    assert api.post("/dags", {"name": "diamond", "nodes": DIAMOND, "dag_id": dag_id}).status == 200
+    assert api.post("/dags", {"name": "other", "nodes": DIAMOND, "dag_id": dag_id}).status == 409
+    assert api.post("/dags", {"name": "d", "nodes": DIAMOND, "dag_id": "mine"}).status == 422

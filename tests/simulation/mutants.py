@@ -1,0 +1,279 @@
+"""Deliberate breakages of the protocol. Each must be caught, or the simulation proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tidegate.adapters.sqlite import jobs as sqlite_jobs
+from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
+from tidegate.domain import guarded
+from tidegate.domain.guarded import Guard, GuardedWrite, Spot
+from tidegate.domain.job import OPEN, ErrorType, Job, State
+from tidegate.domain.ticket import decode
+from tidegate.execution.runner import Done, Runner
+from tidegate.ports import JobKey
+from tidegate.service import bury, claim, record_changes, tick
+
+from . import crash_points, history
+from .watch import Broken
+
+Patch = pytest.MonkeyPatch
+ACTIVE = frozenset({State.ACTIVE})
+_SEEDS = 600
+"""Histories within which a mutant must be caught."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One breakage, and the rules of which at least one must be seen to break."""
+
+    name: str
+    mutate: Callable[[Patch], None]
+    caught_by: frozenset[Broken]
+    style: str | None = None
+    """Which histories to try; None: any."""
+    use_case: str | None = None
+    """The use case that shows it when somebody comes between its calls; None: histories show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What caught a mutant first."""
+
+    where: str
+    rule: Broken
+    text: str
+
+
+@contextmanager
+def mutated(mutant: Mutant) -> Iterator[None]:
+    """The project with the breakage."""
+    with pytest.MonkeyPatch.context() as patch:
+        mutant.mutate(patch)
+        yield
+
+
+def hunt(mutant: Mutant, seeds: int = _SEEDS) -> Killed | None:
+    """Go on until the mutant is caught, or give up."""
+    with mutated(mutant):
+        for where, broken in _findings(mutant, seeds):
+            for rule, text in broken:
+                if rule in mutant.caught_by:
+                    return Killed(where, rule, text)
+    return None
+
+
+def _findings(mutant: Mutant, seeds: int) -> Iterator[tuple[str, Iterable[tuple[Broken, str]]]]:
+    if mutant.use_case is None:
+        return ((f"seed {seed}", history.play(seed, style=mutant.style).broken) for seed in range(seeds))
+    points = crash_points.visits_of(mutant.use_case, crash_points.HOMES[0])
+    return ((f"{point.use_case}, {point.how} call {point.number}", point.broken) for point in points)
+
+
+def _guard(patch: Patch, name: str, guard: Callable[[GuardedWrite], Guard]) -> None:
+    """Let a guarded write have another guard."""
+    real = getattr(guarded, name)
+
+    def weaker(*args: Any, **kwargs: Any) -> GuardedWrite:
+        write: GuardedWrite = real(*args, **kwargs)
+        return replace(write, guard=guard(write))
+
+    patch.setattr(guarded, name, weaker)
+
+
+def _no_fencing(patch: Patch) -> None:
+    patch.setattr(guarded, "_held", lambda job: Guard(ACTIVE))
+
+
+def _no_claim_condition(patch: Patch) -> None:
+    _guard(patch, "claim_if_ready", lambda write: Guard(frozenset(State)))
+
+
+def _index_trusted(patch: Patch) -> None:
+    _guard(patch, "claim_if_ready", lambda write: replace(write.guard, states=OPEN))
+
+
+def _live_lease_ignored(patch: Patch) -> None:
+    patch.setattr(guarded, "_lapsed", lambda job, now: Guard(ACTIVE, attempt=job.attempt))
+    patch.setattr(Job, "lease_lapsed", lambda job, now: job.state is State.ACTIVE)
+
+
+def _started_early(patch: Patch) -> None:
+    _guard(patch, "claim_if_ready", lambda write: replace(write.guard, woken_by=None))
+
+
+def _no_heartbeat(patch: Patch) -> None:
+    real = guarded.extend_if_held
+
+    def forgetful(job: Job, *args: Any) -> GuardedWrite:
+        write = real(job, *args)
+        return replace(write, values={**write.values, "lease_until": job.lease_until})
+
+    patch.setattr(guarded, "extend_if_held", forgetful)
+
+
+def _no_reticketing(patch: Patch) -> None:
+    patch.setattr(tick, "reticket_lanes", lambda ports, now: (0, 0))
+
+
+def _lanes_forgotten(patch: Patch) -> None:
+    patch.setattr(SqliteLanes, "touch", lambda *args: None)
+
+
+def _never_woken(patch: Patch) -> None:
+    patch.setattr(tick, "wake_due", lambda ports, now, by: tick.Ticked())
+
+
+def _no_timers(patch: Patch) -> None:
+    patch.setattr(record_changes, "_last_of_each", lambda changes: ())
+
+
+def _timers_kept(patch: Patch) -> None:
+    patch.setattr(SqliteTimers, "clear", lambda *args: None)
+
+
+def _tickets_kept(patch: Patch) -> None:
+    patch.setattr(claim, "_nothing", lambda own, now, receives: claim.Later(claim.LOOK_AGAIN_SECONDS))
+
+
+def _acknowledged_first(patch: Patch) -> None:
+    real = Runner.serve
+
+    def hasty(self: Runner, delivery: Any, acknowledge: Any, **kwargs: Any) -> Any:
+        acknowledge(Done())
+        return real(self, delivery, lambda verdict: None, **kwargs)
+
+    patch.setattr(Runner, "serve", hasty)
+
+
+def _finished_before_settled(patch: Patch) -> None:
+    real = Runner._attempt
+
+    def hasty(self: Runner, job: Job, ticket: Any, acknowledge: Any, seconds_left: float) -> Any:
+        run = self._run
+
+        def run_and_finish(*args: Any) -> Any:
+            outcome = run(*args)
+            acknowledge(Done())
+            return outcome
+
+        with pytest.MonkeyPatch.context() as ahead:
+            ahead.setattr(self, "_run", run_and_finish)
+            return real(self, job, ticket, lambda verdict: None, seconds_left)
+
+    patch.setattr(Runner, "_attempt", hasty)
+
+
+def _swapped_wake_up_lost(patch: Patch) -> None:
+    real = Runner._verdict
+    patch.setattr(Runner, "_verdict", lambda self, settled, own: real(self, settled, own) if own else Done())
+
+
+def _no_idempotency(patch: Patch) -> None:
+    real = sqlite_jobs._create
+
+    def anew(connection: Any, job: Job, now: int) -> Job | None:
+        connection.execute("DELETE FROM jobs WHERE tenant = ? AND id = ?", (job.tenant, job.id))
+        return real(connection, job, now)
+
+    patch.setattr(sqlite_jobs, "_create", anew)
+
+
+def _no_bound(patch: Patch) -> None:
+    patch.setattr(Job, "is_last_attempt", property(lambda job: False))
+
+
+def _snooze_counts(patch: Patch) -> None:
+    real = guarded.snooze_if_held
+
+    def stingy(job: Job, *args: Any, **kwargs: Any) -> GuardedWrite:
+        write = real(job, *args, **kwargs)
+        return replace(write, values={**write.values, "attempts_allowed": job.attempts_allowed})
+
+    patch.setattr(guarded, "snooze_if_held", stingy)
+
+
+def _dead_letter_decides(patch: Patch) -> None:
+    def fatal(ports: Any, body: str, source: str) -> bury.Burial:
+        ticket = decode(body)
+        (job,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
+        if job is not None:
+            failure = guarded.failure_of(job, ErrorType.SYSTEM, "delivered too often", ports.now())
+            write = guarded.fail_if_held(job, failure, ports.now())
+            ports.jobs.apply([replace(write, guard=Guard(OPEN))])
+        return bury.Burial.SPENT
+
+    patch.setattr(bury, "bury", fatal)
+
+
+def _batches_counted_again(patch: Patch) -> None:
+    real, number = SqliteFigures.add_once, iter(range(10**9))
+    patch.setattr(
+        SqliteFigures, "add_once", lambda self, batch, additions: real(self, f"{batch} {next(number)}", additions)
+    )
+
+
+def _never_promoted(patch: Patch) -> None:
+    _guard(patch, "promote_if_due", lambda write: replace(write.guard, states=frozenset()))
+
+
+def _cancel_anything(patch: Patch) -> None:
+    _guard(patch, "cancel_if_waiting", lambda write: Guard(frozenset(State)))
+
+
+def _own_job_first(patch: Patch) -> None:
+    patch.setattr(claim, "_candidates", lambda ports, ticket: iter([ticket.job_id]))
+
+
+def _left_in_the_index(patch: Patch) -> None:
+    real = guarded.claim_if_ready
+    patch.setattr(guarded, "claim_if_ready", lambda *args: replace(real(*args), spot=None))
+
+
+def _retry_at_once(patch: Patch) -> None:
+    real = guarded.retry_if_held
+
+    def unplaced(*args: Any, **kwargs: Any) -> GuardedWrite:
+        return replace(real(*args, **kwargs), spot=Spot(guarded.Place.OFF))
+
+    patch.setattr(guarded, "retry_if_held", unplaced)
+
+
+def _caught(*rules: Broken) -> frozenset[Broken]:
+    return frozenset(rules)
+
+
+B = Broken
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("no fencing in settle", _no_fencing, _caught(B.ZOMBIE, B.DOUBLED)),
+    Mutant("no claim condition", _no_claim_condition, _caught(B.OVERWRITTEN, B.DOUBLED)),
+    Mutant("the index is trusted", _index_trusted, _caught(B.STOLEN, B.ZOMBIE)),
+    Mutant("claim ignores a live lease", _live_lease_ignored, _caught(B.STOLEN, B.ZOMBIE)),
+    Mutant("claim ignores the time", _started_early, _caught(B.EARLY)),
+    Mutant("heartbeats extend nothing", _no_heartbeat, _caught(B.STOLEN), "calm"),
+    Mutant("no re-ticketing by the clock", _no_reticketing, _caught(B.LOST)),
+    Mutant("lanes are forgotten", _lanes_forgotten, _caught(B.LOST)),
+    Mutant("due jobs are never woken", _never_woken, _caught(B.LOST)),
+    Mutant("due jobs are never promoted", _never_promoted, _caught(B.LATE), "priority"),
+    Mutant("lease timers are never set", _no_timers, _caught(B.LOST)),
+    Mutant("lease timers are never cleared", _timers_kept, _caught(B.LITTER)),
+    Mutant("tickets are never spent", _tickets_kept, _caught(B.LITTER)),
+    Mutant("acknowledge before work", _acknowledged_first, _caught(B.LATE), "calm"),
+    Mutant("acknowledge before settle", _finished_before_settled, _caught(B.LATE), "calm"),
+    Mutant("retry of a swapped ticket loses its wake-up", _swapped_wake_up_lost, _caught(B.LATE), "calm"),
+    Mutant("a retry stands nowhere in the index", _retry_at_once, _caught(B.MISPLACED)),
+    Mutant("a started job stays in the index", _left_in_the_index, _caught(B.MISPLACED)),
+    Mutant("no idempotency in create", _no_idempotency, _caught(B.OVERWRITTEN)),
+    Mutant("retry without a bound", _no_bound, _caught(B.UNBOUNDED)),
+    Mutant("a snooze uses up an attempt", _snooze_counts, _caught(B.UNBOUNDED)),
+    Mutant("a dead letter decides the state", _dead_letter_decides, _caught(B.ZOMBIE, B.OVERWRITTEN)),
+    Mutant("a change batch is counted again", _batches_counted_again, _caught(B.MISCOUNTED)),
+    Mutant("cancel overwrites whatever is there", _cancel_anything, _caught(B.OVERWRITTEN, B.ZOMBIE),
+           use_case="cancel a waiting job"),
+    Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""Every use case, stopped at every one of its calls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from . import crash_points
+from .crash_points import HOMES, Point
+from .use_cases import USE_CASES, UseCase
+
+
+@pytest.mark.parametrize(
+    ("what", "points", "at_least"),
+    [
+        ("crash points", crash_points.crash_points, 600),
+        ("failed calls", crash_points.failed_calls, 600),
+        ("visits between two calls", crash_points.visits, 2_400),
+    ],
+)
+def test_no_point_loses_or_doubles_a_job(
+    what: str, points: Callable[[], Iterator[Point]], at_least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Die there, fail there, or let somebody come between: the rest of the system makes it good."""
+    summary = crash_points.summed_up(points())
+    with capsys.disabled():
+        sys.stdout.write(f"\n{summary.told(what)}\n")
+    assert not summary.bad
+    assert summary.count >= at_least
+
+
+@pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)
+def test_every_use_case_calls_its_ports(case: UseCase) -> None:
+    """A use case without calls would have no crash points."""
+    assert all(crash_points.calls_of(case, home) for home in HOMES)

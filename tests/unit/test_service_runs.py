@@ -1,0 +1,378 @@
+"""Runs of DAGs: every node once and in order, joins, conditions, failures, cancellation, resumption."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from home import ADMIN, Home
+from tidegate.domain.caller import Caller
+from tidegate.domain.dag.conditions import parse_condition
+from tidegate.domain.dag.joins import End, Pass, decide
+from tidegate.domain.dag.run import Run, RunState, node_job_id
+from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
+from tidegate.domain.dag.validate import order_of
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, WrongState
+from tidegate.domain.job import State
+from tidegate.execution.context import JobContext, PermanentError
+from tidegate.service.runs import cancel_run, get_run, next_job, resume_run, run_progress, submit_dag
+
+IS_INVOICE = {"path": "$.a.result.label", "op": "==", "value": "invoice"}
+
+
+def node(node_id: str, *parents: str, name: str = "work", **fields: Any) -> NodeSpec:
+    job = {"name": name, "data": {"node": node_id}, "retry_limit": 0}
+    return NodeSpec(id=node_id, job=job, depends_on=parents, **fields)
+
+
+class Works:
+    """Executors that remember in which order nodes ran."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.order: list[str] = []
+        self.broken: set[str] = set()
+        self.results: dict[str, Any] = {}
+
+    def work(self, job: JobContext) -> Any:
+        self.order.append(job.data["node"])
+        if job.data["node"] in self.broken:
+            raise PermanentError("broken")
+        return self.results.get(job.data["node"])
+
+    def run(self, *nodes: NodeSpec, conditions: dict[str, Any] | None = None, **fields: Any) -> Run:
+        spec = DagSpec(name="d", nodes=nodes, **fields)
+        return submit_dag(self.home.ports, ADMIN, spec, conditions or {})[0].run
+
+    def quiet(self) -> None:
+        """Let workers and change feed do all there is to do."""
+        runner = self.home.runner(work=self.work)
+        while self.home.drain(runner) + self.home.changes():
+            continue
+
+    def states(self, run: Run) -> dict[str, str]:
+        return {job.node or "": job.state.value for job in get_run(self.home.ports, ADMIN, run.id).jobs}
+
+    def state(self, run: Run) -> RunState:
+        return get_run(self.home.ports, ADMIN, run.id).run.state
+
+
+@pytest.fixture
+def works(home: Home) -> Works:
+    return Works(home)
+
+
+def test_nodes_run_after_what_they_depend_on_each_once(works: Works) -> None:
+    run = works.run(node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
+    assert works.states(run) == dict.fromkeys("abcd", "CREATED")
+    works.quiet()
+    assert works.order[0] == "a"
+    assert works.order[-1] == "d"
+    assert sorted(works.order) == ["a", "b", "c", "d"]
+    assert works.state(run) is RunState.COMPLETED
+    view = run_progress(works.home.ports, ADMIN, run.id)
+    assert (view.progress.total_jobs, view.progress.completed, view.progress.progress_pct) == (4, 4, 100.0)
+
+
+def test_progress_is_that_of_the_documents_query(works: Works) -> None:
+    """Of 3 jobs one has ended: 33.3, to one decimal."""
+    run = works.run(node("a"), node("b", "a"), node("c", "b"))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    works.home.changes()
+    assert run_progress(works.home.ports, ADMIN, run.id).progress.progress_pct == 33.3
+
+
+def test_a_blocked_job_is_not_started_by_any_ticket(works: Works) -> None:
+    from tidegate.domain.ticket import ticket_for
+    from tidegate.service.claim import Claimed, claim_for
+
+    run = works.run(node("a"), node("b", "a"))
+    blocked = works.home.job(node_job_id(run.id, "b"))
+    claim = claim_for(works.home.ports, ticket_for(blocked), "w", 10, receives=1)
+    assert not isinstance(claim, Claimed) or claim.job.node == "a"
+    assert works.home.job(blocked.id).state is State.CREATED
+
+
+def test_a_branch_not_taken_is_skipped_and_the_join_goes_on(works: Works) -> None:
+    """classify → invoice or letter → merge."""
+    letter = {**IS_INVOICE, "value": "letter"}
+    conditions = {"invoice": IS_INVOICE, "letter": letter}
+    works.results["a"] = {"label": "invoice"}
+    run = works.run(
+        node("a"),
+        node("invoice", "a", when=parse_condition(IS_INVOICE)),
+        node("letter", "a", when=parse_condition(letter)),
+        node("deeper", "letter"),
+        node("merge", "invoice", "deeper"),
+        conditions=conditions,
+    )
+    works.quiet()
+    assert works.order == ["a", "invoice", "merge"]
+    assert works.states(run) == {
+        "a": "COMPLETED", "invoice": "COMPLETED", "letter": "SKIPPED", "deeper": "SKIPPED", "merge": "COMPLETED",
+    }  # fmt: skip
+    assert works.state(run) is RunState.COMPLETED
+    skipped = works.home.job(node_job_id(run.id, "letter"))
+    assert skipped.reason == "condition not met: a is COMPLETED"
+    assert works.home.job(node_job_id(run.id, "deeper")).reason == "upstream skipped: letter"
+
+
+def test_a_failed_parent_never_strands_its_children(works: Works) -> None:
+    works.broken = {"a"}
+    run = works.run(node("a"), node("b", "a"), node("c", "b"), node("x"), failure_policy=FailurePolicy.CONTINUE)
+    works.quiet()
+    assert works.states(run) == {"a": "FAILED", "b": "SKIPPED", "c": "SKIPPED", "x": "COMPLETED"}
+    assert works.state(run) is RunState.FAILED
+
+
+def test_fail_fast_stops_the_rest_and_runs_the_clean_up(works: Works) -> None:
+    works.broken = {"a"}
+    run = works.run(node("a"), node("b", "a"), node("x"), node("y", "x"), node("clean", "b", "y", cleanup=True))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    works.home.changes()
+    works.quiet()
+    assert works.order == ["a", "clean"] or works.order == ["a", "x", "clean"]
+    assert works.states(run)["clean"] == "COMPLETED"
+    assert works.state(run) is RunState.FAILED
+
+
+def test_cancelling_stops_waiting_jobs_and_runs_the_clean_up(works: Works) -> None:
+    run = works.run(node("a"), node("b", "a"), node("clean", "b", cleanup=True))
+    cancel_run(works.home.ports, ADMIN, run.id, "enough")
+    works.quiet()
+    assert works.order == ["clean"]
+    assert works.states(run) == {"a": "CANCELLED", "b": "CANCELLED", "clean": "COMPLETED"}
+    assert works.state(run) is RunState.CANCELLED
+    assert cancel_run(works.home.ports, ADMIN, run.id).state is RunState.CANCELLED
+
+
+def test_resuming_runs_only_what_failed_and_what_hung_on_it(works: Works) -> None:
+    works.broken = {"b"}
+    run = works.run(node("a"), node("b", "a"), node("c", "b"), node("d", "a"), failure_policy=FailurePolicy.CONTINUE)
+    works.quiet()
+    assert works.state(run) is RunState.FAILED
+    works.broken, works.order = set(), []
+    resume_run(works.home.ports, ADMIN, run.id)
+    works.quiet()
+    assert works.order == ["b", "c"]
+    assert works.state(run) is RunState.COMPLETED
+    with pytest.raises(WrongState):
+        resume_run(works.home.ports, ADMIN, run.id)
+
+
+@pytest.mark.parametrize("width", [250])
+def test_wide_fan_out_and_fan_in(works: Works, width: int) -> None:
+    middle = [node(f"m{n}", "start") for n in range(width)]
+    run = works.run(node("start"), *middle, node("end", *(each.id for each in middle)))
+    works.quiet()
+    assert Counter(works.order) == Counter(["start", "end", *(each.id for each in middle)])
+    assert works.order[-1] == "end"
+    assert works.state(run) is RunState.COMPLETED
+
+
+def test_a_change_told_again_or_lost_does_no_harm(works: Works) -> None:
+    """The feed repeats a batch; another is lost for good, and the clock goes on with the run."""
+    run = works.run(node("a"), node("b", "a"), node("c", "b"))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    feed = works.home.app.feed
+    assert feed is not None
+    records = feed.read(100)
+    works.home.changes(drop=False)
+    works.home.changes()
+    works.home.serve_one(runner)
+    feed.drop(feed.read(100))
+    assert records
+    works.home.settle(runner, seconds=1_500, step=5)
+    assert works.order == ["a", "b", "c"]
+    assert works.state(run) is RunState.COMPLETED
+
+
+def test_the_same_request_is_the_same_run_and_another_a_conflict(works: Works) -> None:
+    nodes = (node("a"), node("b", "a"))
+    dag_id = works.home.ports.new_id()
+    spec = DagSpec(name="d", nodes=nodes, dag_id=dag_id)
+    first, created = submit_dag(works.home.ports, ADMIN, spec, {})
+    again, created_again = submit_dag(works.home.ports, ADMIN, spec, {})
+    assert (created, created_again, again.run.id) == (True, False, first.run.id)
+    with pytest.raises(Conflict):
+        submit_dag(works.home.ports, ADMIN, DagSpec(name="other", nodes=nodes, dag_id=dag_id), {})
+    works.quiet()
+    assert sorted(works.order) == ["a", "b"]
+
+
+def test_nothing_is_stored_of_a_run_with_a_fault(works: Works) -> None:
+    bad = NodeSpec(id="b", job={"name": "x", "queue": "nowhere", "timeout": 60})
+    with pytest.raises(InvalidInput, match=r"nodes\.1\.queue: there is no queue 'nowhere'"):
+        works.run(node("a"), bad)
+    assert works.home.ports.dags.page("main", frozenset(), 10, None).runs == []
+    assert works.home.receive() is None
+
+
+def test_the_next_job_is_that_of_the_documents_query(works: Works) -> None:
+    run = works.run(
+        NodeSpec(id="low", job={"name": "work", "priority": 1}),
+        NodeSpec(id="high", job={"name": "work", "priority": 9}),
+        NodeSpec(id="later", job={"name": "work", "priority": 10}, depends_on=("low",)),
+    )
+    found = next_job(works.home.ports, ADMIN, run.id)
+    assert found is not None
+    assert found.node == "high"
+
+
+def test_another_tenants_run_does_not_exist(works: Works) -> None:
+    run = works.run(node("a"))
+    for caller in (Caller("other", "admin", ADMIN.scopes), Caller("main", "someone", frozenset({"read", "submit"}))):
+        for act in (get_run, cancel_run, resume_run, run_progress):
+            with pytest.raises(NotFound):
+                act(works.home.ports, caller, run.id)
+
+
+def test_a_node_runs_once_for_each_entry_of_an_upstream_result(works: Works) -> None:
+    """split → extract for each page → merge gets the results in order."""
+    seen: list[Any] = []
+
+    def merge(job: JobContext) -> None:
+        seen.append(job.upstream["extract"].result)
+
+    works.results["split"] = {"pages": ["one", "two", "three"]}
+    spec = (
+        node("split"),
+        node("extract", "split", name="page", for_each=("split", "result", "pages")),
+        node("merge", "extract", name="merge"),
+    )
+    run = works.run(*spec)
+    runner = works.home.runner(
+        work=works.work, page=lambda job: f"{job.data['index']}:{job.data['item']}:{job.data['node']}", merge=merge
+    )
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert seen == [["0:one:extract", "1:two:extract", "2:three:extract"]]
+    assert works.state(run) is RunState.COMPLETED
+    view = get_run(works.home.ports, ADMIN, run.id)
+    assert [job.node for job in view.jobs] == ["split", "extract[0]", "extract[1]", "extract[2]", "extract", "merge"]
+    assert run_progress(works.home.ports, ADMIN, run.id).progress.total_jobs == 6
+
+
+@pytest.mark.parametrize(
+    ("result", "states"),
+    [
+        ({"pages": []}, {"split": "COMPLETED", "extract": "COMPLETED", "merge": "COMPLETED"}),
+        ({"pages": "none"}, {"split": "COMPLETED", "extract": "FAILED", "merge": "SKIPPED"}),
+        ({}, {"split": "COMPLETED", "extract": "FAILED", "merge": "SKIPPED"}),
+    ],
+)
+def test_a_list_that_is_empty_or_none(works: Works, result: Any, states: dict[str, str]) -> None:
+    works.results["split"] = result
+    run = works.run(
+        node("split"),
+        node("extract", "split", for_each=("split", "result", "pages")),
+        node("merge", "extract"),
+        failure_policy=FailurePolicy.CONTINUE,
+    )
+    works.quiet()
+    assert works.states(run) == states
+
+
+def test_a_failing_entry_fails_the_run_and_is_run_again_alone(works: Works) -> None:
+    works.results["split"] = {"pages": [1, 2]}
+    failing = {1}
+    ran: list[int] = []
+
+    def page(job: JobContext) -> int:
+        ran.append(job.data["index"])
+        if job.data["index"] in failing:
+            raise PermanentError("torn")
+        return int(job.data["item"])
+
+    run = works.run(
+        node("split"),
+        node("extract", "split", name="page", for_each=("split", "result", "pages")),
+        failure_policy=FailurePolicy.CONTINUE,
+    )
+    runner = works.home.runner(work=works.work, page=page)
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert works.state(run) is RunState.FAILED
+    failing.clear()
+    ran.clear()
+    resume_run(works.home.ports, ADMIN, run.id)
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert ran == [1]
+    assert works.state(run) is RunState.COMPLETED
+    assert works.home.job(node_job_id(run.id, "extract")).result == [1, 2]
+
+
+def test_upstream_results_reach_the_handler(works: Works) -> None:
+    found: list[Any] = []
+    works.results["a"] = {"big": "x" * 200_000}
+    run = works.run(node("a"), node("b", "a", name="look"))
+    runner = works.home.runner(work=works.work, look=lambda job: found.append(job.upstream["a"]))
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    assert works.state(run) is RunState.COMPLETED
+    assert (found[0].state, found[0].result) == (State.COMPLETED, works.results["a"])
+
+
+def expected(nodes: tuple[NodeSpec, ...], broken: set[str]) -> dict[str, str]:
+    """The model: nodes in order, each decided from how its parents ended."""
+    ends: dict[str, End] = {}
+    states: dict[str, str] = {}
+    by_id = {each.id: each for each in nodes}
+    for node_id in order_of(nodes):
+        each = by_id[node_id]
+        decision = decide(each.join, each.join_count, {parent: ends[parent] for parent in each.depends_on})
+        if isinstance(decision, Pass):
+            states[node_id], ends[node_id] = "SKIPPED", End.BROKEN if decision.broken else End.PASSED
+        elif node_id in broken:
+            states[node_id], ends[node_id] = "FAILED", End.BROKEN
+        else:
+            states[node_id], ends[node_id] = "COMPLETED", End.DONE
+    return states
+
+
+@st.composite
+def random_dags(draw: Callable[..., Any]) -> tuple[tuple[NodeSpec, ...], set[str]]:
+    size = draw(st.integers(1, 9))
+    nodes = []
+    for n in range(size):
+        parents = draw(st.sets(st.integers(0, n - 1), max_size=4)) if n else set()
+        join = draw(st.sampled_from(Join)) if parents else Join.ALL_ACTIVE
+        count = draw(st.integers(1, len(parents))) if join is Join.N_OF else None
+        nodes.append(node(f"n{n}", *(f"n{p}" for p in sorted(parents)), join=join, join_count=count))
+    broken = {f"n{n}" for n in draw(st.sets(st.integers(0, size - 1), max_size=3))}
+    return tuple(nodes), broken
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(random_dags(), st.integers(0, 2**32))
+def test_random_dags_end_as_the_model_says(works: Works, dag: tuple[tuple[NodeSpec, ...], set[str]], seed: int) -> None:
+    """Whatever the order in which workers and change feed take turns."""
+    nodes, works.broken = dag
+    works.order = []
+    run = works.run(*nodes, failure_policy=FailurePolicy.CONTINUE)
+    runner, rng = works.home.runner(work=works.work), random.Random(seed)
+    for _ in range(30):
+        works.home.changes() if rng.random() < 0.4 else works.home.serve_one(runner)
+    works.quiet()
+    states = works.states(run)
+    model = expected(nodes, works.broken)
+    early = {each.id for each in nodes if each.join in {Join.ANY, Join.N_OF}}
+    if not early:
+        assert states == model
+    assert Counter(works.order).most_common(1)[0][1] <= 1 if works.order else True
+    assert all(State(state).name in {"COMPLETED", "FAILED", "SKIPPED"} for state in states.values())
+    position = {name: n for n, name in enumerate(works.order)}
+    for each in nodes:
+        if each.id in position and each.join in {Join.ALL_ACTIVE, Join.ALL_SUCCESS}:
+            assert all(position[parent] < position[each.id] for parent in each.depends_on if parent in position)
+    assert works.state(run) is (RunState.FAILED if "FAILED" in states.values() else RunState.COMPLETED)
