@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 EMULATOR := .venv-emulator
+LOCAL := .dynamodb-local
 STAGE ?= dev
 ONCE ?=
 SEEDS ?= 2000
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate openapi clean
+.PHONY: help install run test check format synth deploy e2e bench simulate faults openapi clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -34,11 +35,17 @@ $(EMULATOR)/.ready: tests/e2e/requirements.txt
 
 install: $(VENV)/.dev ## Make the virtual environment with all that development needs
 
+$(LOCAL)/.ready:
+	@mkdir -p $(LOCAL)
+	@cd $(LOCAL) && command -v java >/dev/null && npm pack --silent amplify-dynamodb-simulator@2.9.30 2>/dev/null >name \
+	  && tar xzf "$$(cat name)" && rm "$$(cat name)" && touch .ready \
+	  || echo "java or npm is not at hand: the contract is not run against DynamoDB Local"
+
 run: $(VENV)/.run ## Start the embedded scheduler and put real documents through it (ONCE=1 ends afterwards)
 	$(BIN)/python examples/documents/demo.py $(if $(ONCE),--once)
 
 test: $(VENV)/.dev ## The whole test suite, the deployed template on an emulator included
-	@$(MAKE) --no-print-directory -k $(EMULATOR)/.ready
+	@$(MAKE) --no-print-directory -k $(EMULATOR)/.ready $(LOCAL)/.ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 e2e: $(VENV)/.dev $(EMULATOR)/.ready ## Deploy the synthesised template to an AWS emulator and drive it
@@ -65,6 +72,9 @@ deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+faults: $(VENV)/.dev ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
+	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py
+
 bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
@@ -72,4 +82,4 @@ openapi: $(VENV)/.dev ## Write docs/openapi.json anew
 	$(BIN)/python -m tidegate_functions.api.openapi > docs/openapi.json
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(EMULATOR) .cache cdk.out build dist *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(LOCAL) .cache cdk.out build dist *.egg-info

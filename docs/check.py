@@ -1,4 +1,4 @@
-"""Checks the documents: links lead somewhere, anchors exist, Python and JSON examples parse.
+"""Checks the documents: links lead somewhere, anchors exist, named tests exist, Python and JSON examples parse.
 
 python docs/check.py
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -37,6 +38,9 @@ def _faults(document: Path) -> Iterator[str]:
         target = match[1] or match[2]
         if not target.startswith(("http://", "https://", "mailto:")) and not _exists(document, target):
             yield f"{name}: {target} leads nowhere"
+    for path, test in _TEST.findall(prose):
+        if not _has_test(path, test):
+            yield f"{name}: there is no {path}::{test}"
     for language, code in _FENCE.findall(text):
         error = _syntax_error(language, code)
         if error:
@@ -49,6 +53,11 @@ def _exists(document: Path, target: str) -> bool:
     if not found.exists():
         return False
     return not anchor or anchor in {_slug(heading) for heading in _HEADING.findall(found.read_text())}
+
+
+def _has_test(path: str, test: str) -> bool:
+    found = ROOT / path
+    return found.is_file() and (not test or f"def {test}(" in found.read_text())
 
 
 def _slug(heading: str) -> str:

@@ -94,6 +94,7 @@ def _api_spec(stores: Stores) -> FunctionSpec:
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
+        checks_schemas=True,
         environment={"TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools))},
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),

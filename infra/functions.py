@@ -28,6 +28,7 @@ class Common:
         stage: whose functions these are.
         key: the stage's KMS key, if it has one.
         layer: the dependencies.
+        schemas: what else a function needs that checks data against JSON Schemas.
         code: the program.
         environment: the variables that every function gets.
     """
@@ -35,6 +36,7 @@ class Common:
     stage: StageConfig
     key: kms.IKey | None
     layer: lambda_.ILayerVersion
+    schemas: lambda_.ILayerVersion
     code: lambda_.Code
     environment: Mapping[str, str]
 
@@ -52,6 +54,7 @@ class FunctionSpec:
         environment: its variables beside the common ones.
         suffix: tells functions made of the same folder apart.
         code: the asset, where it is not the common one.
+        checks_schemas: whether it checks data against JSON Schemas.
     """
 
     name: str
@@ -62,6 +65,7 @@ class FunctionSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ""
     code: lambda_.Code | None = None
+    checks_schemas: bool = False
 
     def full_name(self, stage: StageConfig) -> str:
         """The function's name in the account."""
@@ -82,7 +86,7 @@ def python_function(scope: Construct, common: Common, spec: FunctionSpec) -> lam
         architecture=lambda_.Architecture.ARM_64,
         handler=f"tidegate_functions.{spec.name}.handler.handler",
         code=spec.code or common.code,
-        layers=[common.layer],
+        layers=[common.layer, common.schemas] if spec.checks_schemas else [common.layer],
         memory_size=spec.memory,
         timeout=Duration.seconds(spec.timeout),
         environment={**common.environment, **spec.environment},

@@ -30,7 +30,7 @@ class Packaging:
     """Builds the assets of the stack from a checkout.
 
     Attributes:
-        root: the checkout, with `shared/tidegate`, `functions` and `infra/layer-requirements.txt`.
+        root: the checkout, with `shared/tidegate`, `functions` and the requirements in `infra`.
         cache: where built dependencies are kept between runs.
         install: False leaves the dependencies out, for tests that look at the template alone.
     """
@@ -41,15 +41,11 @@ class Packaging:
 
     def layer(self) -> lambda_.Code:
         """The dependencies that every function shares."""
-        requirements = self.root / "infra" / "layer-requirements.txt"
-        packages = self._packages(requirements)
+        return self._layer("layer")
 
-        def assemble(target: Path) -> None:
-            shutil.copy(requirements, target)
-            for folder in packages:
-                _copy(folder, target / "python")
-
-        return self._asset("layer", assemble)
+    def schema_layer(self) -> lambda_.Code:
+        """What a function needs besides to check data against JSON Schemas."""
+        return self._layer("schema")
 
     def shared_code(self) -> lambda_.Code:
         """The program itself, for every function but the workers."""
@@ -87,6 +83,17 @@ class Packaging:
                 raise PackagingError(f"{folder} is missing; the stack is built from a complete checkout")
         _copy(package, target / "tidegate", leave_out=LEFT_OUT)
         _copy(functions, target / "tidegate_functions")
+
+    def _layer(self, name: str) -> lambda_.Code:
+        requirements = self.root / "infra" / f"{name}-requirements.txt"
+        packages = self._packages(requirements)
+
+        def assemble(target: Path) -> None:
+            shutil.copy(requirements, target)
+            for folder in packages:
+                _copy(folder, target / "python")
+
+        return self._asset(name, assemble)
 
     def _asset(self, name: str, assemble: Callable[[Path], None]) -> lambda_.Code:
         return lambda_.Code.from_asset(

@@ -73,13 +73,11 @@ class TidegateStack(Stack):
         self._announce(stage, stores, api)
 
     def _common(self, stage: StageConfig, packaging: Packaging, stores: Stores, key: kms.IKey | None) -> Common:
-        layer = lambda_.LayerVersion(
-            self,
-            "Dependencies",
-            code=packaging.layer(),
-            description="What every function of Tidegate needs beside the Lambda runtime",
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
+        layer = self._layer(
+            "Dependencies", packaging.layer(), "What every function of Tidegate needs beside the Lambda runtime"
+        )
+        schemas = self._layer(
+            "Schemas", packaging.schema_layer(), "What Tidegate checks data against JSON Schemas with"
         )
         environment = {
             "TIDEGATE_STAGE": stage.name,
@@ -89,7 +87,17 @@ class TidegateStack(Stack):
             "LOG_LEVEL": stage.log_level,
             **stores.environment(),
         }
-        return Common(stage, key, layer, packaging.shared_code(), environment)
+        return Common(stage, key, layer, schemas, packaging.shared_code(), environment)
+
+    def _layer(self, name: str, code: lambda_.Code, description: str) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            name,
+            code=code,
+            description=description,
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
 
     def _observe(
         self,

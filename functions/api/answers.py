@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
-from tidegate.domain.events import EVENT_TYPES
+from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, State
 from tidegate.domain.logs import Level
@@ -213,15 +213,29 @@ class JobInEvent(BaseModel):
     tags: list[str] | None = None
 
 
+class RunInEvent(BaseModel):
+    """The run that an event is about; what it does not have is left out from `reason` on."""
+
+    id: str
+    name: str
+    owner: str
+    state: RunState
+    reason: str | None = None
+    soft_sla: Time | None = None
+    hard_sla: Time | None = None
+    tags: list[str] | None = None
+
+
 class Event(BaseModel):
     """The `data` of one server-sent event, and the `detail` of one on EventBridge. New fields may come."""
 
     version: Literal[1]
     id: str = Field(description="The same however often the event is delivered.")
-    type: Literal[EVENT_TYPES]  # type: ignore[valid-type]
+    type: Literal[EVENT_TYPES + RUN_EVENT_TYPES]  # type: ignore[valid-type]
     time: Time
     tenant: str
-    job: JobInEvent
+    job: JobInEvent | None = Field(None, description="In the events job.*.")
+    dag: RunInEvent | None = Field(None, description="In the events dag.*.")
 
 
 class Queue(Answer):
@@ -296,6 +310,8 @@ class Dag(Answer):
     completed_at: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    warned_at: Time | None = Field(description="When it was noticed that the soft deadline had passed.")
+    resumed: int = Field(description="How often it was resumed.")
     progress: DagProgress
     nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
 

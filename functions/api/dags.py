@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 from tidegate import runtime
 from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.picture import dot, mermaid
-from tidegate.domain.dag.run import RunState, node_job_id
+from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.errors import InvalidInput, TidegateError
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Json
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec
@@ -172,6 +173,8 @@ def run_view(view: RunView) -> dict[str, Any]:
         "completed_at": format_time(run.completed_at),
         "soft_sla": format_time(run.soft_sla),
         "hard_sla": format_time(run.hard_sla),
+        "warned_at": format_time(run.warned_at),
+        "resumed": run.resumed,
         "progress": _progress(view),
     }
     return {**shown, "nodes": [_node(job) for job in view.jobs]} if view.jobs else shown
@@ -243,7 +246,7 @@ def _placed(index: int, error: TidegateError) -> Iterable[dict[str, Any]]:
 
 
 def _dag_id(value: str | None) -> str | None:
-    if value is not None and node_job_id(value, "")[:13] != value[:13].lower():
+    if value is not None and not is_uuid7(value):
         raise InvalidInput.field("dag_id", "must be a UUIDv7")
     return value
 

@@ -19,7 +19,7 @@ from .requests import caller_of
 router = Router()  # type: ignore[no-untyped-call]
 
 
-@router.get("/events", tags=["events"], operation_id="stream_events", summary="Transitions of jobs, live")
+@router.get("/events", tags=["events"], operation_id="stream_events", summary="What becomes of jobs and runs, live")
 def stream_events(request: Request, query: Annotated[EventQuery, Query()]) -> Response[Any]:  # noqa: ARG001
     """Server-sent events from the embedded server, resumed by the header `Last-Event-ID`.
 

@@ -290,6 +290,7 @@ class EventQuery(BaseModel):
 
     job: Word | None = Field(None, description="Of this job alone, by its id.")
     queue: Word | None = Field(None, description="Of jobs of this queue alone.")
+    dag: Word | None = Field(None, description="Of this run and its jobs alone, by the run's id.")
     after: int | None = Field(
         None, ge=0, description="Events after this id; 0 for all that are kept. Else from now on."
     )

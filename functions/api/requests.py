@@ -23,8 +23,8 @@ def caller_of(request: Request) -> Caller:
     context = request.resolved_event.get("requestContext") or {}
     found = (context.get("authorizer") or {}).get("lambda") or {}
     try:
-        return Caller(found["tenant"], found["user"], frozenset(found["scopes"].split()))
-    except (KeyError, AttributeError):
+        return Caller.from_context(found)
+    except (LookupError, AttributeError):
         raise Unauthenticated from None
 
 

@@ -27,6 +27,7 @@ from . import (
     records,
     schedules,
     stats,
+    tokens,
     webhooks,
     wire,
 )
@@ -43,6 +44,7 @@ _ROUTERS = (
     stats.router,
     pipeline.router,
     maintenance.router,
+    tokens.router,
     aliases.router,
     health.router,
 )

@@ -20,5 +20,4 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         caller = authenticate(runtime.current().ports, headers.get("authorization"))
     except Unauthenticated:
         return {"isAuthorized": False}
-    context_of_caller = {"tenant": caller.tenant, "user": caller.user, "scopes": " ".join(sorted(caller.scopes))}
-    return {"isAuthorized": True, "context": context_of_caller}
+    return {"isAuthorized": True, "context": caller.as_context()}

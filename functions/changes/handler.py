@@ -31,8 +31,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     changes = changes_in(records)
     try:
         record_changes(app.ports, batch_name(records), changes)
-        release_after(app.ports, changes)
         announce_changes(app.ports, changes)
+        release_after(app.ports, changes)
         send_webhooks(app.ports, changes)
     except Unavailable as error:
         _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.definition import Definition
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
-from tidegate.domain.job import Job, Ms, State
+from tidegate.domain.job import Job, Json, Ms, State
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
@@ -340,6 +340,14 @@ class Addition(NamedTuple):
     """Fields that are set where they are absent, and left alone ever after."""
 
 
+class Watched(NamedTuple):
+    """A run that someone must look at now and then, and the deadline that lies ahead of it."""
+
+    tenant: str
+    dag_id: str
+    look_at: Ms | None = None
+
+
 class Dags(Protocol):
     """Runs of DAGs; their jobs are in the `JobStore`, their graphs in the `Blobs`."""
 
@@ -355,8 +363,24 @@ class Dags(Protocol):
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         """The tenant's runs, newest first; no states means all. Raises InvalidInput for a cursor it did not make."""
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        """Runs of all tenants that have not ended, oldest first."""
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        """Runs that are open, or were not let go since they ended, of all tenants; in a fixed order, after one."""
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """Watched runs whose next deadline is not after `by`."""
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
+
+
+class Supervisors(Protocol):
+    """Who watches over each run, beside the clock: in the cloud one execution of a state machine."""
+
+    def start(self, run: Run) -> bool:
+        """Begin to watch over an open run; asked again, it is the same supervisor. False where there are none."""
+
+    def tell(self, token: str, outcome: Mapping[str, Json]) -> bool:
+        """Give the supervisor that waits with this token what it waits for. False if none waits with it (any more)."""
 
 
 class Figures(Protocol):
@@ -410,8 +434,12 @@ class Token:
     user: str
     scopes: frozenset[str]
     created_at: Ms
+    created_by: str = ""
+    """The user who made it; empty where it was made in the home itself."""
     expires_at: Ms | None = None
     revoked_at: Ms | None = None
+    last_used_at: Ms | None = None
+    """To the hour: see `Tokens.note_use`."""
     note: str = ""
 
 
@@ -424,14 +452,17 @@ class Tokens(Protocol):
     def put(self, token: Token) -> None:
         """Store, replacing the one with the same id."""
 
+    def note_use(self, token_id: str, now: Ms) -> None:
+        """Set `last_used_at`, and nothing else. Guard: there is such a token."""
+
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
 
 
 class EventBus(Protocol):
-    """Where transitions of jobs are announced."""
+    """Where transitions of jobs and runs are announced."""
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """Announce each, at least once; the same event keeps its `id`. Order is kept where the home can (SQLite)."""
 
 
@@ -439,7 +470,7 @@ class Announced(NamedTuple):
     """An event and its position in the stream: positions only grow."""
 
     position: int
-    event: Event
+    event: AnyEvent
 
 
 class EventStream(Protocol):
@@ -486,6 +517,7 @@ class Ports:
     tokens: Tokens
     events: EventBus
     upkeep: Upkeep
+    supervisors: Supervisors
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random

@@ -1,4 +1,5 @@
-"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite."""
+"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite, and once more on AWS with
+Amazon's own DynamoDB Local where that is installed."""
 
 from __future__ import annotations
 
@@ -10,18 +11,29 @@ import pytest
 
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
+from support.dynamodb_local import dynamodb_local, jar
 from support.homes import KINDS, Home
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
 
+LOCAL = "dynamodb-local"
 
-@pytest.fixture(params=KINDS)
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The endpoint of DynamoDB Local."""
+    with dynamodb_local() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=[*KINDS, LOCAL] if jar() else KINDS)
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
     """An empty home."""
-    if request.param == "aws":
+    if request.param != "sqlite":
         made: Cloud = request.getfixturevalue("aws")
-        ports = made.reset()
-        yield Home("aws", ports, made.clock)
+        server = request.getfixturevalue("server") if request.param == LOCAL else ""
+        ports = made.reset(server)
+        yield Home("aws", ports, made.clock, server or None)
         return
     clock, database = Clock(), open_database(tmp_path)
     ports = open_ports(

@@ -106,6 +106,7 @@ CALLS: dict[str, tuple[str, Callable[[Ports], object]]] = {
     "add figures": ("dynamodb", lambda p: p.figures.add_once("b", [Addition("acme", "s", {"a": 1})])),
     "read figures": ("dynamodb", lambda p: p.figures.read("acme", "s")),
     "get token": ("dynamodb", lambda p: p.tokens.get("t")),
+    "note use": ("dynamodb", lambda p: p.tokens.note_use("t", START_MS)),
     "list tokens": ("dynamodb", lambda p: p.tokens.list("acme")),
     "put token": (
         "dynamodb",

@@ -13,7 +13,7 @@ from support.homes import Home
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.errors import InvalidInput
-from tidegate.ports import JobKey
+from tidegate.ports import JobKey, Watched
 from tidegate.runtime import App, Settings
 from tidegate.service.record_changes import Change
 from tidegate.service.release import release_after
@@ -55,16 +55,46 @@ def test_a_run_is_changed_by_who_saw_it_as_it_is(home: Home) -> None:
     assert home.ports.dags.get("acme", run.id) == stopping
 
 
-def test_open_runs_are_those_that_have_not_ended(home: Home) -> None:
+def test_a_run_is_watched_until_it_has_ended_and_was_let_go(home: Home) -> None:
     first, second = (make_run(home.clock.new_id(), tenant=tenant) for tenant in ("acme", "other"))
     for run in (first, second):
         home.ports.dags.create_if_absent(run)
-    assert home.ports.dags.open_runs(10) == [first, second]
+    both = [Watched(run.tenant, run.id) for run in (first, second)]
+    assert home.ports.dags.watched(None, 10) == both
+    assert home.ports.dags.watched(None, 1) == both[:1]
+    assert home.ports.dags.watched(both[0], 10) == both[1:]
     ended = replace(first, state=RunState.COMPLETED, completed_at=START_MS)
     assert home.ports.dags.put_if_unchanged(ended, first)
-    assert home.ports.dags.open_runs(10) == [second]
-    assert home.ports.dags.put_if_unchanged(first, ended)
-    assert {run.id for run in home.ports.dags.open_runs(10)} == {first.id, second.id}
+    assert home.ports.dags.watched(None, 10) == both
+    home.ports.dags.let_go(both[0], 0)
+    assert home.ports.dags.watched(None, 10) == both[1:]
+
+
+def test_a_run_that_was_resumed_is_not_let_go_by_who_saw_it_end_before(home: Home) -> None:
+    run = make_run(home.clock.new_id(), state=RunState.FAILED)
+    home.ports.dags.create_if_absent(run)
+    watched = Watched(run.tenant, run.id)
+    home.ports.dags.let_go(watched, 0)
+    resumed = replace(run, state=RunState.ACTIVE, resumed=1)
+    assert home.ports.dags.put_if_unchanged(resumed, run)
+    home.ports.dags.let_go(watched, 0)
+    assert home.ports.dags.watched(None, 10) == [watched]
+    home.ports.dags.let_go(watched, 1)
+    assert home.ports.dags.watched(None, 10) == []
+
+
+def test_runs_are_due_at_their_next_deadline(home: Home) -> None:
+    run = make_run(home.clock.new_id(), soft_sla=START_MS + 10, hard_sla=START_MS + 20)
+    for each in (run, make_run(home.clock.new_id())):
+        home.ports.dags.create_if_absent(each)
+    assert home.ports.dags.due(START_MS + 9, 10) == []
+    assert home.ports.dags.due(START_MS + 10, 10) == [Watched(run.tenant, run.id, START_MS + 10)]
+    warned = replace(run, warned_at=START_MS + 11)
+    assert home.ports.dags.put_if_unchanged(warned, run)
+    assert home.ports.dags.due(START_MS + 19, 10) == []
+    assert home.ports.dags.due(START_MS + 20, 10) == [Watched(run.tenant, run.id, START_MS + 20)]
+    assert home.ports.dags.put_if_unchanged(replace(warned, stopping=RunState.EXPIRED), warned)
+    assert home.ports.dags.due(START_MS + 99, 10) == []
 
 
 def test_runs_are_listed_newest_first_in_pages(home: Home) -> None:

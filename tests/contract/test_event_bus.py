@@ -180,9 +180,9 @@ def _stream_records(home: Home) -> list[dict[str, Any]]:
     """All records of the jobs table's stream, as Lambda gets them."""
     import boto3  # type: ignore[import-untyped]
 
-    client = boto3.client("dynamodbstreams")
-    (stream,) = [each for each in client.list_streams()["Streams"] if each["TableName"] == "tidegate-jobs"]
-    arn = stream["StreamArn"]
+    client = boto3.client("dynamodbstreams", endpoint_url=home.dynamodb)
+    tables = boto3.client("dynamodb", endpoint_url=home.dynamodb)
+    arn = tables.describe_table(TableName="tidegate-jobs")["Table"]["LatestStreamArn"]
     records: list[dict[str, Any]] = []
     for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
         asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}

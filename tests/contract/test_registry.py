@@ -138,7 +138,12 @@ TOKEN = Token(
 class TestTokens:
     @pytest.mark.parametrize(
         "token",
-        [TOKEN, replace(TOKEN, scopes=frozenset(), expires_at=0, revoked_at=START_MS, note="für CI")],
+        [
+            TOKEN,
+            replace(
+                TOKEN, scopes=frozenset(), expires_at=0, revoked_at=START_MS, last_used_at=1, created_by="a", note="für"
+            ),
+        ],
         ids=["plain", "full"],
     )
     def test_a_token_is_read_as_it_was_stored(self, ports: Ports, token: Token) -> None:
@@ -157,6 +162,17 @@ class TestTokens:
         ports.tokens.put(revoked)
         assert ports.tokens.get("t1") == revoked
         assert list(ports.tokens.list("acme")) == [revoked]
+
+    def test_a_noted_use_changes_nothing_else(self, ports: Ports) -> None:
+        ports.tokens.put(TOKEN)
+        ports.tokens.note_use("t1", START_MS + 5)
+        assert ports.tokens.get("t1") == replace(TOKEN, last_used_at=START_MS + 5)
+        ports.tokens.note_use("t1", START_MS + 6)
+        assert list(ports.tokens.list("acme")) == [replace(TOKEN, last_used_at=START_MS + 6)]
+
+    def test_the_use_of_an_unknown_token_makes_none(self, ports: Ports) -> None:
+        ports.tokens.note_use("t1", START_MS)
+        assert ports.tokens.get("t1") is None
 
     def test_a_tenants_tokens_are_listed_oldest_first(self, ports: Ports) -> None:
         mine = [replace(TOKEN, id=name, created_at=START_MS + age) for name, age in (("x", 3), ("y", 1), ("z", 2))]

@@ -121,3 +121,23 @@ def test_the_same_id_is_the_same_run(api: Api) -> None:
     assert api.post("/dags", {"name": "diamond", "nodes": DIAMOND, "dag_id": dag_id}).status == 200
     assert api.post("/dags", {"name": "other", "nodes": DIAMOND, "dag_id": dag_id}).status == 409
     assert api.post("/dags", {"name": "d", "nodes": DIAMOND, "dag_id": "mine"}).status == 422
+
+
+def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:
+    made = submit(api, soft_sla="2033-05-18T08:00:10Z", hard_sla="2033-05-18T08:00:20Z")
+    assert made["dag"]["soft_sla"] == "2033-05-18T08:00:10.000Z"
+    home.clock.advance(10)
+    home.tick()
+    late = api.get(f"/dags/{made['dag_id']}").body["dag"]
+    assert (late["state"], late["warned_at"], late["resumed"]) == ("ACTIVE", "2033-05-18T08:00:10.000Z", 0)
+    home.clock.advance(10)
+    home.tick()
+    expired = api.get(f"/dags/{made['dag_id']}").body["dag"]
+    assert (expired["state"], expired["reason"]) == ("EXPIRED", "its hard deadline passed")
+    assert api.post(f"/dags/{made['dag_id']}/resume").body["dag"]["resumed"] == 1
+
+
+def test_a_hard_deadline_before_the_soft_one_is_refused(api: Api) -> None:
+    sla = {"soft_sla": "2033-05-18T08:00:20Z", "hard_sla": "2033-05-18T08:00:10Z"}
+    answer = api.post("/dags", {"name": "d", "nodes": DIAMOND, **sla})
+    assert (answer.status, answer.body["details"]["errors"][0]["field"]) == (422, "hard_sla")

@@ -14,6 +14,7 @@ import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
 from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
+from tidegate_functions.api.security_answers import SECURITY_ANSWERS
 
 from home import Home
 from tidegate import runtime
@@ -29,7 +30,7 @@ from tidegate.service.definitions import put_definition
 from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit_one
 
-assert set(SCHEDULE_ANSWERS) <= set(ANSWERS)
+assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
@@ -174,13 +175,26 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-post-tokens": ("api", nothing, answered("create_token", 201)),
+    "api-get-tokens": ("api", token_stored, answered("list_tokens")),
+    "api-delete-token": ("api", token_stored, answered("revoke_token")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),
     "authorizer": (
         "authorizer",
         token_stored,
-        equals({"isAuthorized": True, "context": {"tenant": "main", "user": "ada", "scopes": "operate read submit"}}),
+        equals(
+            {
+                "isAuthorized": True,
+                "context": {
+                    "tenant": "main",
+                    "user": "ada",
+                    "scopes": "operate read submit",
+                    "via": "token:0123456789ab",
+                },
+            }
+        ),
     ),
     "worker": ("worker", submitted, job_completed),
     "clock": ("clock", nothing, ticked),

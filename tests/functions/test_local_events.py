@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tidegate_functions.api.answers import Event as EventAnswer
 
 from home import ADMIN, Home
 from tidegate import runtime
@@ -230,3 +231,25 @@ def test_an_event_of_a_cancelled_job_names_the_reason(app: Home, listener: Calla
     found = run(listener("after=0").listen(count(2)))
     last = json.loads(found.blocks()[-1]["data"])
     assert (last["version"], last["type"], last["job"]["reason"]) == (1, "job.cancelled", "not\nneeded")
+
+
+def test_events_of_a_run_and_its_jobs_are_heard_by_its_id(app: Home, listener: Callable[..., Listener]) -> None:
+    from tidegate.domain.dag.spec import DagSpec, NodeSpec
+    from tidegate.service.runs import submit_dag
+
+    spec = DagSpec(name="d", nodes=(NodeSpec(id="a", job={"name": "work"}),), tags=("nightly",))
+    (view, _) = submit_dag(app.ports, ADMIN, spec, {})
+    app.submit(job_id="other")
+    app.drain(app.runner(work=lambda context: "done"))
+    app.pump()
+    found = run(listener(f"after=0&dag={view.run.id}").listen(lambda each: "dag.completed" in each.text))
+    told = [(block["event"], json.loads(block["data"])) for block in found.blocks() if "event" in block]
+    assert [kind for kind, _ in told] == [
+        "dag.started", "job.created", "job.started", "job.completed", "dag.completed",
+    ]  # fmt: skip
+    assert told[-1][1]["dag"] == {
+        "id": view.run.id, "name": "d", "owner": "admin", "state": "COMPLETED", "tags": ["nightly"],
+    }  # fmt: skip
+    assert "job" not in told[-1][1]
+    for _, body in told:
+        EventAnswer.model_validate_json(json.dumps(body))

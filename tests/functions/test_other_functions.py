@@ -72,8 +72,8 @@ def asked(header: str | None) -> Any:
 
 
 def test_a_token_tells_who_its_bearer_is(app: runtime.App) -> None:
-    clear, _ = issued(app, tenant="acme")
-    context = {"tenant": "acme", "user": "ada", "scopes": "read submit"}
+    clear, token = issued(app, tenant="acme")
+    context = {"tenant": "acme", "user": "ada", "scopes": "read submit", "via": f"token:{token.id}"}
     assert asked(f"Bearer {clear}") == {"isAuthorized": True, "context": context}
     assert asked(f"bearer  {clear}") == {"isAuthorized": True, "context": context}
 
@@ -94,6 +94,39 @@ def test_an_expired_token_is_refused(app: runtime.App, home: Home) -> None:
     assert asked(f"Bearer {clear}")["isAuthorized"] is True
     home.clock.advance(60)
     assert asked(f"Bearer {clear}") == {"isAuthorized": False}
+
+
+def test_the_last_use_is_written_once_an_hour_and_by_valid_tokens_alone(
+    app: runtime.App, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear, token = issued(app)
+    written: list[int] = []
+    note_use = app.ports.tokens.note_use
+
+    def noted(_: object, token_id: str, now: int) -> None:
+        written.append(now)
+        note_use(token_id, now)
+
+    monkeypatch.setattr(type(app.ports.tokens), "note_use", noted)
+    asked(f"Bearer tg_{token.id}_{'A' * 43}")
+    assert written == []
+    start = home.clock.now()
+    for _ in range(9):
+        asked(f"Bearer {clear}")
+        home.clock.advance(900)
+    assert written == [start, start + 3_600_000, start + 7_200_000]
+    stored = app.ports.tokens.get(token.id)
+    assert stored == replace(token, last_used_at=written[-1])
+
+
+def test_a_use_that_cannot_be_noted_is_no_reason_to_refuse(app: runtime.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    clear, _ = issued(app)
+
+    def busy(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(type(app.ports.tokens), "note_use", busy)
+    assert asked(f"Bearer {clear}")["isAuthorized"] is True
 
 
 def test_a_store_out_of_reach_is_an_error_and_no_refusal(home: Home) -> None:

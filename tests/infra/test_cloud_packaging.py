@@ -148,12 +148,13 @@ def test_a_build_that_fails_says_what_it_needs_and_leaves_nothing(requirements: 
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_layer_is_pinned_to_what_the_tests_run_with() -> None:
+def test_the_layers_are_pinned_to_what_the_tests_run_with() -> None:
     from importlib.metadata import version
 
-    lines = (ROOT / "infra" / "layer-requirements.txt").read_text().splitlines()
+    texts = [(ROOT / "infra" / f"{name}-requirements.txt").read_text() for name in ("layer", "schema")]
+    lines = "".join(texts).splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    tested = ("aws-lambda-powertools", "croniter", "pydantic", "python-dateutil")
+    tested = ("aws-lambda-powertools", "croniter", "jsonschema-rs", "pydantic", "python-dateutil")
     assert {name: version(name) for name in tested} == {name: pins[name] for name in tested}
 
 

@@ -17,16 +17,17 @@ from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, Sqlite
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
-from tidegate.domain.events import Event
+from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
-from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, RunPage, Timer
+from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, RunPage, Timer, Watched
 
 from .faults import Kind
 from .watch import Seen
@@ -239,7 +240,7 @@ class Events:
         self._wire = wire
         self._real = SqliteEvents(wire.store.database)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         self._wire.call("events.publish", lambda: self._real.publish(events))
 
 
@@ -335,8 +336,14 @@ class Dags:
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         return self._wire.call("dags.page", lambda: self._real.page(tenant, states, limit, cursor))
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        return self._wire.call("dags.open", lambda: self._real.open_runs(limit))
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.watched", lambda: self._real.watched(after, limit))
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.due", lambda: self._real.due(by, limit))
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 
 
 class Feed:
@@ -375,6 +382,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         schedules=SqliteSchedules(wire.store.database),
         cron=ZonedCron(),
         upkeep=SqliteUpkeep(wire.store.database, process.now),
+        supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,

@@ -37,23 +37,36 @@ class Cloud:
     """moto and the clients to it, made once: a client costs more than all that a test does with it."""
 
     def __init__(self) -> None:
-        self.clients = Clients()
+        self._by_server = {"": Clients()}
+        self.clients = self._by_server[""]
         self.clock = Clock()
 
-    def reset(self) -> Ports:
-        """All ports on empty, freshly made resources, at the start of time."""
+    def reset(self, dynamodb: str = "") -> Ports:
+        """All ports on empty, freshly made resources, at the start of time.
+
+        With `dynamodb`, the endpoint of a server, the tables are there, and all else is moto's.
+        """
         for service in ("dynamodb", "dynamodbstreams", "sqs", "s3"):
             for backend in moto.backends.get_backend(service).values():
                 for regional in backend.values():
                     regional.reset()
         self.clock = Clock()
+        self.clients = self._by_server.get(dynamodb) or self._clients_of(dynamodb)
+        _drop_tables(self.clients.dynamodb)
         _make_tables(self.clients.dynamodb)
         self.clients.s3.create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": _ENVIRONMENT["AWS_DEFAULT_REGION"]}
         )
         return self.open(_make_queues(self.clients.sqs))
 
-    def open(self, pools: Mapping[str, Mapping[str, str]]) -> Ports:
+    def _clients_of(self, dynamodb: str) -> Clients:
+        made = self._by_server[dynamodb] = Clients()
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb)
+            assert made.dynamodb.meta.endpoint_url == dynamodb
+        return made
+
+    def open(self, pools: Mapping[str, Mapping[str, str]], clients: Clients | None = None) -> Ports:
         """All ports, as another process of the deployment would have them."""
         return open_ports(
             jobs_table=JOBS,
@@ -63,7 +76,7 @@ class Cloud:
             now=lambda: self.clock.now(),
             new_id=lambda: self.clock.new_id(),
             rng=random.Random(1),
-            clients=self.clients,
+            clients=clients or self.clients,
         )
 
 
@@ -79,6 +92,11 @@ def cloud() -> Iterator[Cloud]:
             made = Cloud()
             with guarded_moto(lambda: made.clock.now()):
                 yield made
+
+
+def _drop_tables(dynamodb: Any) -> None:
+    for name in dynamodb.list_tables()["TableNames"]:
+        dynamodb.delete_table(TableName=name)
 
 
 def _make_tables(dynamodb: Any) -> None:

@@ -18,3 +18,5 @@ class Home:
     kind: str
     ports: Ports
     clock: Clock
+    dynamodb: str | None = None
+    """The endpoint of the server that has the tables, where it is not moto."""

@@ -68,6 +68,9 @@ def show(session: Session, dag_id: Id) -> None:
         return
     done = f"{run.progress['completed']}/{run.progress['total_jobs']} completed, {run.progress['failed']} failed"
     say(f"{clean(run.name)}  {run.state}  {run.progress['progress_pct']} %  ({done})")
+    for deadline, at in (("soft deadline", run.soft_sla), ("hard deadline", run.hard_sla)):
+        if at is not None:
+            say(f"  {deadline} {at.isoformat()}{'  (passed)' if at == run.soft_sla and run.warned_at else ''}")
     for node in run.nodes:
         after = f"  ← {', '.join(node['depends_on'])}" if node["depends_on"] else ""
         why = f"  ({clean(node['reason'])})" if node.get("reason") else ""

@@ -1,100 +1,144 @@
-"""`tidegate token`: made, listed and revoked in the home itself, with its files or its AWS credentials."""
+"""`tidegate token`: over the server as its admin, or in the home itself, with its files or its AWS credentials."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import emit, say
-from .session import AsJson
+from tidegate.domain.errors import InvalidInput
+
+from .output import clean, emit, say, table
+from .session import Session, with_session
 
 if TYPE_CHECKING:
-    from tidegate.ports import Ports, Token
+    from tidegate.client import Token
+    from tidegate.ports import Ports
+    from tidegate.ports import Token as StoredToken
 
-token_app = typer.Typer(help="Bearer tokens of a home: of a data folder, or of a deployed stack.", no_args_is_help=True)
+token_app = typer.Typer(
+    help="Bearer tokens: of the server's tenant with an admin's token; or of a data folder or a deployed stack.",
+    no_args_is_help=True,
+)
 
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder; else TIDEGATE_DATA, else ./.tidegate.")]
-Stack = Annotated[str | None, typer.Option("--stack", help="Name of a deployed stack, with AWS credentials at hand.")]
-Tenant = Annotated[str, typer.Option(help="Tenant the token belongs to.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder to work in, without a server.")]
+Stack = Annotated[
+    str | None, typer.Option("--stack", help="Name of a deployed stack to work in, with AWS credentials at hand.")
+]
+Tenant = Annotated[
+    str | None, typer.Option(help="Tenant the token belongs to: with --data or --stack; 'main' if not given.")
+]
+_DAY = 86_400
 
 
 @token_app.command()
+@with_session
 def create(
+    session: Session,
     user: Annotated[str, typer.Argument(help="User the token is for.")],
     scope: Annotated[
         list[str] | None, typer.Option(help="submit, read, work, operate or admin; may be repeated.")
     ] = None,
-    tenant: Tenant = "main",
+    tenant: Tenant = None,
     expires_in_days: Annotated[float | None, typer.Option(help="Days until it expires; never if not given.")] = None,
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     data: Data = None,
     stack: Stack = None,
-    as_json: AsJson = False,
 ) -> None:
     """Make a token and print it: this once, for only its hash is kept."""
-    from tidegate.service.tokens import new_token
+    scopes = scope or ["submit", "read"]
+    seconds = None if expires_in_days is None else expires_in_days * _DAY
+    ports = _home(tenant, data, stack)
+    if ports is None:
+        with session.client() as client:
+            made = client.create_token(user, scopes, expires_in_seconds=seconds, note=note)
+        clear, shown = made.secret, made.token
+    else:
+        from tidegate.service.tokens import create_token
 
-    ports = _ports(data, stack)
-    clear, token = new_token(
-        ports.now(),
-        tenant=tenant,
-        user=user,
-        scopes=scope or ["submit", "read"],
-        expires_in_seconds=None if expires_in_days is None else expires_in_days * 86_400,
-        note=note,
-    )
-    ports.tokens.put(token)
-    emit({"token": clear, **_shown(token)}) if as_json else say(clear)
+        operator = _operator(tenant)
+        clear, token = create_token(ports, operator, user, scopes, expires_in_seconds=seconds, note=note)
+        shown = _shown(ports, token)
+    emit({"secret": clear, **shown.raw}) if session.as_json else say(clear)
 
 
 @token_app.command("list")
-def list_tokens(tenant: Tenant = "main", data: Data = None, stack: Stack = None, as_json: AsJson = False) -> None:
+@with_session
+def list_tokens(session: Session, tenant: Tenant = None, data: Data = None, stack: Stack = None) -> None:
     """List the tokens of a tenant; secrets are not kept, so none is shown."""
-    tokens = _ports(data, stack).tokens.list(tenant)
-    if as_json:
-        emit([_shown(token) for token in tokens])
-        return
-    for token in tokens:
-        state = "revoked" if token.revoked_at else "valid"
-        say(f"{token.id}  {state:8} {token.user:16} {' '.join(sorted(token.scopes)):24} {token.note}")
+    ports = _home(tenant, data, stack)
+    if ports is None:
+        with session.client() as client:
+            tokens = client.tokens()
+    else:
+        from tidegate.service.tokens import list_tokens
+
+        tokens = tuple(_shown(ports, token) for token in list_tokens(ports, _operator(tenant)))
+    if session.as_json:
+        emit([token.raw for token in tokens])
+    else:
+        table(("Token", "State", "User", "Scopes", "Last used", "Expires", "Note"), map(_row, tokens))
 
 
 @token_app.command()
+@with_session
 def revoke(
-    token_id: Annotated[str, typer.Argument(help="Id of the token, as listed.")],
-    tenant: Tenant = "main",
+    session: Session,
+    token_id: Annotated[str, typer.Argument(help="Id of the token, as listed; with or without its 'tg_'.")],
+    tenant: Tenant = None,
     data: Data = None,
     stack: Stack = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Make a token useless; in the cloud within the minute that the authorizer's answers are remembered."""
-    from tidegate.domain.caller import Caller
-    from tidegate.service.tokens import revoke_token
+    """Make a token useless; in the cloud within the time that the authorizer's answers are remembered."""
+    ports, token_id = _home(tenant, data, stack), token_id.removeprefix("tg_")
+    if ports is None:
+        with session.client() as client:
+            token = client.revoke_token(token_id)
+    else:
+        from tidegate.service.tokens import revoke_token
 
-    operator = Caller(tenant, "operator", frozenset({"admin"}))
-    token = revoke_token(_ports(data, stack), operator, token_id)
-    emit(_shown(token)) if as_json else say(f"✅ Revoked token {token.id}")
+        token = _shown(ports, revoke_token(ports, _operator(tenant), token_id))
+    emit(token.raw) if session.as_json else say(f"✅ Revoked token {clean(token.prefix)}")
 
 
-def _ports(data: Path | None, stack: str | None) -> Ports:
+def _home(tenant: str | None, data: Path | None, stack: str | None) -> Ports | None:
+    """The home to work in; None where the server is to be asked. Raises InvalidInput."""
     from tidegate import runtime
-    from tidegate.client.endpoint import data_folder
 
+    if data is not None and stack is not None:
+        raise InvalidInput.field("--data and --stack", "name different homes: give one of them")
     if stack is not None:
         return runtime.build(runtime.settings_of_stack(stack)).ports
-    return runtime.embedded(data_folder(data)).ports
+    if data is not None:
+        return runtime.embedded(data).ports
+    if tenant is not None:
+        raise InvalidInput.field("--tenant", "a server knows one tenant, its token's: give --data or --stack too")
+    return None
 
 
-def _shown(token: Token) -> dict[str, object]:
-    return {
-        "id": token.id,
-        "tenant": token.tenant,
-        "user": token.user,
-        "scopes": sorted(token.scopes),
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at,
-        "note": token.note,
-    }
+def _operator(tenant: str | None) -> Any:
+    from tidegate.domain.caller import Caller
+    from tidegate.service.tokens import DEFAULT_TENANT
+
+    return Caller(tenant or DEFAULT_TENANT, "operator", frozenset({"admin"}), "home")
+
+
+def _shown(ports: Ports, token: StoredToken) -> Token:
+    """A stored token as a server would show it."""
+    from tidegate_functions.api.wire import format_time
+
+    from tidegate.client import Token
+    from tidegate.service.tokens import described
+
+    view = described(token, ports.now())
+    return Token.from_wire(
+        {name: format_time(value) if name.endswith("_at") else value for name, value in view.items()}
+    )
+
+
+def _row(token: Token) -> tuple[str, ...]:
+    from .output import moment
+
+    last, expires = moment(token.last_used_at), moment(token.expires_at)
+    return token.prefix, token.state, token.user, " ".join(token.scopes), last, expires, token.note

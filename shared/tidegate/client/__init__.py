@@ -20,6 +20,7 @@ from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
+from .tokens import NewToken, Token
 
 __all__ = [
     "AsyncClient",
@@ -38,6 +39,7 @@ __all__ = [
     "LogLine",
     "Maintained",
     "NewJob",
+    "NewToken",
     "NextRun",
     "Node",
     "Page",
@@ -52,6 +54,7 @@ __all__ = [
     "ServerError",
     "StateChange",
     "Stats",
+    "Token",
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",

@@ -141,6 +141,8 @@ class DagRun:
     completed_at: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    warned_at: datetime | None = None
+    resumed: int = 0
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -1,4 +1,4 @@
-"""What is announced of a job: one event for each transition, in a versioned form that people may build upon."""
+"""What is announced of jobs and runs: one event for each transition, in a versioned form that people may build upon."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from .dag.run import Run, RunState
 from .job import COARSE, TERMINAL, Ms, State
 
 EVENT_VERSION = 1
@@ -36,6 +37,56 @@ class Event:
     """More of the job, never its data or result: see `DETAILS`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """One step in the life of one run: `type` is `dag.started`, `dag.late` and so on, see `RUN_EVENT_TYPES`."""
+
+    id: str
+    """The same however often the event is delivered."""
+    type: str
+    at: Ms
+    tenant: str
+    owner: str
+    dag_id: str
+    name: str
+    state: RunState
+    reason: str | None = None
+    soft_sla: Ms | None = None
+    hard_sla: Ms | None = None
+    tags: tuple[str, ...] = ()
+
+
+RUN_STARTED, RUN_LATE, RUN_RESUMED = "dag.started", "dag.late", "dag.resumed"
+_RUN_ENDED: Mapping[RunState, str] = {
+    RunState.COMPLETED: "dag.completed",
+    RunState.FAILED: "dag.failed",
+    RunState.CANCELLED: "dag.cancelled",
+    RunState.EXPIRED: "dag.expired",
+}
+RUN_EVENT_TYPES = (RUN_STARTED, RUN_LATE, RUN_RESUMED, *_RUN_ENDED.values())
+
+
+def run_event(run: Run, kind: str | None, at: Ms) -> RunEvent:
+    """The event that something became of a run; `kind` None: that it ended, as it stands."""
+    kind = kind or _RUN_ENDED[run.state]
+    return RunEvent(
+        id=f"{run.id}-{run.resumed}-{kind.removeprefix('dag.')}",
+        type=kind,
+        at=at,
+        tenant=run.tenant,
+        owner=run.owner,
+        dag_id=run.id,
+        name=run.name,
+        state=run.state,
+        reason=run.reason,
+        soft_sla=run.soft_sla,
+        hard_sla=run.hard_sla,
+        tags=run.tags,
+    )
+
+
+AnyEvent = Event | RunEvent
+
 DETAILS = ("priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags")
 """What `Event.details` may hold, each only where the job has it."""
 
@@ -61,14 +112,37 @@ def event_type(old: State | None, new: State | None) -> str:
     return RESTARTED if new is State.CREATED and old in TERMINAL else _ENTERED[new]
 
 
-def body_of(event: Event) -> dict[str, Any]:
+def body_of(event: AnyEvent) -> dict[str, Any]:
     """An event as people get it, in EventBridge's `detail` and in server-sent events alike."""
+    told = {"dag": _run_told(event)} if isinstance(event, RunEvent) else {"job": _job_told(event)}
+    return {
+        "version": EVENT_VERSION,
+        "id": event.id,
+        "type": event.type,
+        "time": _time(event.at),
+        "tenant": event.tenant,
+        **told,
+    }
+
+
+def _run_told(event: RunEvent) -> dict[str, Any]:
+    times = {name: getattr(event, name) for name in ("soft_sla", "hard_sla")}
+    known = {
+        "reason": event.reason,
+        **{name: None if at is None else _time(at) for name, at in times.items()},
+        "tags": list(event.tags) or None,
+    }
+    run = {"id": event.dag_id, "name": event.name, "owner": event.owner, "state": event.state}
+    return {**run, **{name: value for name, value in known.items() if value is not None}}
+
+
+def _job_told(event: Event) -> dict[str, Any]:
     details = {name: event.details[name] for name in DETAILS if event.details.get(name) is not None}
     if "started_at" in details:
         details["started_at"] = _time(details["started_at"])
     if "error_message" in details:
         details["error_message"] = details["error_message"][:MAX_MESSAGE]
-    job = {
+    return {
         "id": event.job_id,
         "name": event.name,
         "queue": event.queue,
@@ -78,14 +152,6 @@ def body_of(event: Event) -> dict[str, Any]:
         "status": None if event.state is None else COARSE[event.state],
         "attempt": event.attempt,
         **details,
-    }
-    return {
-        "version": EVENT_VERSION,
-        "id": event.id,
-        "type": event.type,
-        "time": _time(event.at),
-        "tenant": event.tenant,
-        "job": job,
     }
 
 

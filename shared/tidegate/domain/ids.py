@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 
+from .job import Ms
+
 _FRACTION_BITS = 12
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def is_uuid7(text: str) -> bool:
+    """Whether `text` is a UUIDv7 in its canonical, lower-case form."""
+    return _UUID7.fullmatch(text) is not None
+
+
+def time_in(uuid7: str) -> Ms:
+    """The time in a UUIDv7: when it was made, unless someone chose another time."""
+    return int(uuid7[:13].replace("-", ""), 16)
 
 
 class IdMaker:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tidegate.domain.caller import Caller
-from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests
+from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 from tidegate.ports import EventStream
 
@@ -62,7 +62,7 @@ class Gateway:
         """The answer; None when the request was to listen to events, and that is over."""
         in_pool = asyncio.get_running_loop().run_in_executor
         if self._streams is None or (scope["method"], scope["path"]) != ("GET", PATH):
-            return await in_pool(self._pool, _answer, scope, body)
+            return await in_pool(self._pool, answer_to, scope, body)
         wish = await in_pool(self._pool, _wish, scope, body)
         if not isinstance(wish, Wish):
             return wish
@@ -84,19 +84,21 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
             return _unknown_caller()
-        found = verdict["context"]
-        caller = Caller(found["tenant"], found["user"], frozenset(found["scopes"].split()))
+        caller = Caller.from_context(verdict["context"])
         return wish_of(caller, event["rawQueryString"], event["headers"].get("last-event-id"))
     except Forbidden as error:
         return _error(403, error.code, error.message)
     except InvalidInput as error:
         return _error(422, error.code, error.message, details=error.details)
+    except Unavailable as error:
+        return _busy(error)
     except Exception:
         _log.exception("request failed", extra={"action": "request_failed"})
         return _error(500, "INTERNAL", "Something went wrong.")
 
 
-def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
+def answer_to(scope: Scope, body: bytes) -> Mapping[str, Any]:
+    """The answer to a request: what API Gateway would make of the authorizer's verdict and the API's own words."""
     try:
         event = event_of(scope, body)
         verdict = invoke("authorizer", event)
@@ -104,6 +106,8 @@ def _answer(scope: Scope, body: bytes) -> Mapping[str, Any]:
             return _unknown_caller()
         event["requestContext"]["authorizer"] = {"lambda": verdict["context"]}
         answer: Mapping[str, Any] = invoke("api", event)
+    except Unavailable as error:
+        return _busy(error)
     except Exception:
         _log.exception("request failed", extra={"action": "request_failed"})
         return _error(500, "INTERNAL", "Something went wrong.")
@@ -190,6 +194,10 @@ async def _send(send: Send, answer: Mapping[str, Any]) -> None:
     pairs += [(b"set-cookie", cookie.encode("latin-1")) for cookie in answer.get("cookies") or []]
     await send({"type": "http.response.start", "status": answer["statusCode"], "headers": pairs})
     await send({"type": "http.response.body", "body": body})
+
+
+def _busy(error: Unavailable) -> Mapping[str, Any]:
+    return _error(503, error.code, error.message, {"retry-after": "1"})
 
 
 def _unknown_caller() -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`GET /events` of the embedded server: transitions of jobs as server-sent events, resumable, as they happen."""
+"""`GET /events` of the embedded server: what becomes of jobs and runs, as server-sent events, resumable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput, TidegateError, TooManyRequests
-from tidegate.domain.events import Event, body_of
+from tidegate.domain.events import AnyEvent, RunEvent, body_of
 from tidegate.ports import Announced, EventStream
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -32,7 +32,7 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-_FILTERS = frozenset({"job", "queue", "after"})
+_FILTERS = frozenset({"job", "queue", "dag", "after"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,25 @@ class Wish:
     caller: Caller
     job: str | None = None
     queue: str | None = None
+    dag: str | None = None
     after: int | None = None
 
-    def wants(self, event: Event) -> bool:
-        """Whether the listener may see the event and asked for it."""
+    def wants(self, event: AnyEvent) -> bool:
+        """Whether the listener may see the event and asked for it. An event of a run is of no job and no queue."""
+        job, queue, dag = _places(event)
         return (
             (event.owner == self.caller.user or self.caller.sees_all_users())
-            and (self.job is None or event.job_id == self.job)
-            and (self.queue is None or event.queue == self.queue)
+            and self.job in (None, job)
+            and self.queue in (None, queue)
+            and self.dag in (None, dag)
         )
+
+
+def _places(event: AnyEvent) -> tuple[str, str, str]:
+    """The job, the queue and the run that an event belongs to; empty where it belongs to none."""
+    if isinstance(event, RunEvent):
+        return "", "", event.dag_id
+    return event.job_id, event.queue, event.details.get("dag_id") or ""
 
 
 def wish_of(caller: Caller, query: str, last_event_id: str | None) -> Wish:
@@ -60,7 +70,8 @@ def wish_of(caller: Caller, query: str, last_event_id: str | None) -> Wish:
     if unknown := sorted(given.keys() - _FILTERS):
         raise InvalidInput.field(unknown[0], "is not a known query parameter")
     after = last_event_id if last_event_id else given.get("after")
-    return Wish(caller, given.get("job"), given.get("queue"), None if after is None else _position(after))
+    at = None if after is None else _position(after)
+    return Wish(caller, given.get("job"), given.get("queue"), given.get("dag"), at)
 
 
 class Streams:

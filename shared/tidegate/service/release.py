@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from zlib import crc32
 
 from tidegate.domain import guarded
 from tidegate.domain.dag.conditions import found_at, holds, nodes_in
@@ -37,6 +36,7 @@ from tidegate.ports import JobKey, Ports
 from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded, with_payloads
 from .record_changes import Change, run_series
+from .run_ends import settle
 
 _log = logging.getLogger("tidegate.dag")
 _CHUNK = 100
@@ -58,25 +58,6 @@ def release_after(ports: Ports, changes: Sequence[Change]) -> None:
             Engine(ports).go_on(run, nodes)
 
 
-def check_runs(ports: Ports, limit: int = 100) -> int:
-    """Look at open runs as they are, whatever the change feed told; answers how many were looked at.
-
-    Meant for once a minute: each run has its turn every tenth time, for a look costs a read of all its jobs.
-    """
-    now = ports.now()
-    turn = now // _MINUTE_MS
-    runs = [
-        run
-        for run in ports.dags.open_runs(limit)
-        if now - run.updated_at >= _MINUTE_MS and (turn + crc32(run.id.encode())) % _TURNS == 0
-    ]
-    for run in runs:
-        Engine(ports).check(run)
-    return len(runs)
-
-
-_MINUTE_MS = 60_000
-_TURNS = 10
 _ABANDONED_MS = 600_000
 
 
@@ -114,7 +95,7 @@ class Engine:
         if run.stopping is not None:
             self._stop_jobs(run, graph)
         self.evaluate(run, list(graph.nodes()))
-        self.close_if_done(run, recount=True)
+        self.close_if_done(run, whatever_is_counted=True)
 
     def evaluate(self, run: Run, nodes: Sequence[str]) -> None:
         """Release or skip each of the nodes that is still blocked and whose parents allow an answer."""
@@ -140,18 +121,27 @@ class Engine:
                 break
             run = self._ports.dags.get(run.tenant, run.id) or run
         self._stop_jobs(run, self.graph(run))
-        self.close_if_done(run)
+        self.close_if_done(run, whatever_is_counted=True)
         return run
 
-    def close_if_done(self, run: Run, *, recount: bool = False) -> None:
-        """End the run when all of its jobs have. The feed's figures say so; `recount` asks the table instead."""
-        states = self._recount(run) if recount else self._ports.figures.read(run.tenant, run_series(run.id))
-        if sum(states.get(state, 0) for state in TERMINAL) < run.total:
+    def close_if_done(self, run: Run, *, whatever_is_counted: bool = False) -> None:
+        """End the run when all of its jobs have.
+
+        The feed's figures tell when to look; the table decides, for figures of several jobs come in any order.
+        """
+        counted = self._ports.figures.read(run.tenant, run_series(run.id))
+        if not (whatever_is_counted or _all_ended(run, counted)):
+            return
+        states = self._recount(run)
+        if not _all_ended(run, states):
             return
         for _ in range(_TRIES):
+            if run.state not in OPEN_RUNS:
+                return
             now = self._ports.now()
             closed = replace(run, state=outcome_of(run, states), completed_at=now, updated_at=now)
-            if run.state not in OPEN_RUNS or self._ports.dags.put_if_unchanged(closed, run):
+            if self._ports.dags.put_if_unchanged(closed, run):
+                settle(self._ports, closed)
                 return
             run = self._ports.dags.get(run.tenant, run.id) or run
 
@@ -164,6 +154,7 @@ class Engine:
         closed = replace(run, state=RunState.CANCELLED, reason=reason, completed_at=now, updated_at=now)
         if self._ports.dags.put_if_unchanged(closed, run):
             self._stop_jobs(closed, graph)
+            settle(self._ports, closed)
 
     def _write_for(self, run: Run, graph: Graph, job: Job) -> GuardedWrite | None:
         now = self._ports.now()
@@ -309,6 +300,10 @@ class Engine:
         for job in self._jobs(run, list(self.graph(run).nodes())):
             states[job.state] += 1
         return states
+
+
+def _all_ended(run: Run, states: Mapping[str, int]) -> bool:
+    return sum(states.get(state, 0) for state in TERMINAL) >= run.total
 
 
 def _behind(graph: Graph, name: str) -> Sequence[str]:

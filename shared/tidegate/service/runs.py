@@ -24,6 +24,7 @@ from tidegate.domain.dag.run import (
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.dag.validate import check_dag
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, WrongState
+from tidegate.domain.events import RUN_RESUMED, RUN_STARTED
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, State
 from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
@@ -33,6 +34,8 @@ from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .record_changes import run_series
 from .release import Engine, entries_of
+from .run_ends import announce_run
+from .supervise import start_supervisor
 
 _CHUNK = 100
 _TRIES = 5
@@ -157,8 +160,8 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     now = ports.now()
     engine = Engine(ports)
     graph = engine.graph(run)
-    opened = replace(run, state=RunState.ACTIVE, stopping=None, reason=None, completed_at=None, updated_at=now)
-    again = [job for job in jobs_of(ports, run, graph) if _runs_again(job, graph)]
+    jobs = list(jobs_of(ports, run, graph))
+    again = [job for job in jobs if _runs_again(job, graph)]
     entries = [job for job in again if node_of_item(job.node or "") is not None]
     nodes = [job for job in again if node_of_item(job.node or "") is None]
     for chunk in _chunks(nodes):
@@ -167,10 +170,35 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
         remember_lanes(ports, chunk)
         outcomes = ports.jobs.apply([guarded.restart_if_ended(job, now) for job in chunk])
         announce(ports, [each.job for each in outcomes if each.applied and each.job is not None])
+    opened = _opened_again(run, now)
     if not ports.dags.put_if_unchanged(opened, run):
         raise Conflict(f"run '{dag_id}' is being changed by someone else", dag_id=dag_id)
-    engine.evaluate(opened, [job.node for job in nodes if job.node is not None])
+    announce_run(ports, opened, RUN_RESUMED)
+    start_supervisor(ports, opened)
+    # Those that wait already are of a resumption that was cut off before it could open the run.
+    waiting = [*nodes, *(job for job in jobs if job.blocked)]
+    engine.evaluate(opened, [job.node for job in waiting if job.node is not None])
     return opened
+
+
+def _opened_again(run: Run, now: Ms) -> Run:
+    """A run that goes on under a supervisor of its own. Deadlines that have passed no longer bind it."""
+    return replace(
+        run,
+        state=RunState.ACTIVE,
+        stopping=None,
+        reason=None,
+        completed_at=None,
+        updated_at=now,
+        resumed=run.resumed + 1,
+        token=None,
+        soft_sla=_ahead(run.soft_sla, now),
+        hard_sla=_ahead(run.hard_sla, now),
+    )
+
+
+def _ahead(deadline: Ms | None, now: Ms) -> Ms | None:
+    return deadline if deadline is not None and deadline > now else None
 
 
 def jobs_of(ports: Ports, run: Run, graph: Graph) -> Iterator[Job]:
@@ -200,9 +228,13 @@ def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
     for chunk in _chunks(jobs):
         ports.jobs.create(chunk)
     active = replace(run, state=RunState.ACTIVE, updated_at=ports.now())
+    announce_run(ports, active, RUN_STARTED)
     if not ports.dags.put_if_unchanged(active, run):
         return ports.dags.get(run.tenant, run.id) or run
-    Engine(ports).evaluate(active, graph.roots())
+    roots = graph.roots()
+    supervised = start_supervisor(ports, active)
+    # The first ones start at once; a supervisor has more time for the others than a request has.
+    Engine(ports).evaluate(active, roots[:_CHUNK] if supervised else roots)
     return active
 
 

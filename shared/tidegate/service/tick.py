@@ -15,8 +15,8 @@ from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import remember_lanes, send_tickets
 from .fire_schedules import fire_schedules
-from .release import check_runs
 from .retention import retire
+from .supervise import check_deadlines, check_runs
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -54,7 +54,8 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         check_runs(ports)
-        done = replace(done, reticketed=reticketed, expired=done.expired + expired)
+        return replace(done, reticketed=reticketed, expired=done.expired + expired)
+    check_deadlines(ports, now)
     return done
 
 

@@ -2,7 +2,10 @@
 
 item        pk                       sk
 run         {tenant}#dags            id (a UUIDv7, so in the order of creation)
-open entry  dags#open                {tenant}#{id}, while the run has not ended
+entry       dags#watched             {tenant}#{id}, until the run has ended and was let go
+
+An entry tells how often its run was resumed, and the next deadline if there is one: the clock finds with one query
+what it must look at.
 """
 
 from __future__ import annotations
@@ -10,18 +13,20 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Any
 
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, next_deadline
 from tidegate.domain.errors import InvalidInput
-from tidegate.ports import RunPage
+from tidegate.domain.job import Ms
+from tidegate.ports import RunPage, Watched
 
-from .attributes import Shape
+from .attributes import Item, Shape
 from .expressions import UNUSED, Placeholders, equal_or_absent
 from .keys import Key, is_key
 from .tables import Table, place
 
 _RUN: Shape[Run] = Shape(Run, sparse=False)
-_OPEN = "dags#open"
+_WATCHED = "dags#watched"
 
 
 class DynamoDags:
@@ -31,8 +36,8 @@ class DynamoDags:
         self._table = table
 
     def create_if_absent(self, run: Run) -> Run | None:
-        """See `Dags.create_if_absent`. The open entry comes first: one without its run is forgotten by the clock."""
-        self._table.put(place(_open_key(run)))
+        """See `Dags.create_if_absent`. The entry comes first, so that no run is stored that nobody watches."""
+        self._table.put(_entry(run), ConditionExpression=UNUSED)
         item = {**place(_key(run.tenant, run.id)), **_RUN.dump(run)}
         refused = self._table.put(item, ConditionExpression=UNUSED)
         if refused is None:
@@ -46,15 +51,19 @@ class DynamoDags:
         return None if item is None else _RUN.load(item)
 
     def put_if_unchanged(self, run: Run, seen: Run) -> bool:
-        """See `Dags.put_if_unchanged`. Every field is compared, so it needs no revision number."""
+        """See `Dags.put_if_unchanged`. Every field is compared, so it needs no revision number.
+
+        The entry of a run that is open again comes first; one whose deadline changed is told after, if it is there.
+        """
         item = {**place(_key(run.tenant, run.id)), **_RUN.dump(run)}
-        if run.state in OPEN_RUNS and seen.state not in OPEN_RUNS:
-            self._table.put(place(_open_key(run)))
+        opened = run.state in OPEN_RUNS and seen.state not in OPEN_RUNS
+        if opened:
+            self._table.put(_entry(run))
         condition = equal_or_absent({name: _RUN.attribute(name, getattr(seen, name)) for name in _RUN.names})
         refused = self._table.put(item, **condition)
         stored = refused is None or (refused.retried and refused.image is not None and _RUN.load(refused.image) == run)
-        if stored and run.state not in OPEN_RUNS:
-            self._table.delete(_open_key(run))
+        if stored and not opened and run.state in OPEN_RUNS and next_deadline(run) != next_deadline(seen):
+            self._table.put(_entry(run), **_entry_of(run.resumed))
         return stored
 
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
@@ -72,28 +81,57 @@ class DynamoDags:
         more = len(runs) > limit
         return RunPage(runs[:limit], _cursor(runs[limit - 1].id) if more else None)
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        """See `Dags.open_runs`. Entries whose run has ended, or was never stored, are forgotten here."""
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        """See `Dags.watched`. A crash between entry and run may have left an entry without one."""
         marks = Placeholders()
-        condition = f"{marks.name('pk')} = {marks.text(_OPEN)}"
-        entries = self._table.query(limit, KeyConditionExpression=condition, **marks.arguments())
-        runs = []
-        for entry in entries:
-            tenant, dag_id = entry["sk"]["S"].split("#")
-            run = self.get(tenant, dag_id)
-            if run is not None and run.state in OPEN_RUNS:
-                runs.append(run)
-            elif run is not None:
-                self._table.delete((_OPEN, entry["sk"]["S"]))
-        return sorted(runs, key=lambda run: run.id)
+        condition = f"{marks.name('pk')} = {marks.text(_WATCHED)}"
+        if after is not None:
+            condition += f" AND {marks.name('sk')} > {marks.text(f'{after.tenant}#{after.dag_id}')}"
+        return [
+            _watched(item) for item in self._table.query(limit, KeyConditionExpression=condition, **marks.arguments())
+        ]
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """See `Dags.due`."""
+        marks = Placeholders()
+        condition = f"{marks.name('pk')} = {marks.text(_WATCHED)}"
+        filtered = f"{marks.name('look_at')} <= {marks.number(by)}"
+        found = self._table.query(KeyConditionExpression=condition, FilterExpression=filtered, **marks.arguments())
+        return [_watched(item) for item in found[:limit]]
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        """See `Dags.let_go`."""
+        self._table.delete(_watched_key(watched.tenant, watched.dag_id), **_entry_of(resumed))
+
+
+def _entry(run: Run) -> Item:
+    look_at = next_deadline(run)
+    told: Item = {"resumed": {"N": str(run.resumed)}}
+    if look_at is not None:
+        told["look_at"] = {"N": str(look_at)}
+    return {**place(_watched_key(run.tenant, run.id)), **told}
+
+
+def _entry_of(resumed: int) -> dict[str, Any]:
+    """The condition that an entry is there, of a run that was not resumed more often than that."""
+    marks = Placeholders()
+    return {
+        "ConditionExpression": f"{marks.name('resumed')} <= {marks.number(resumed)}",
+        **marks.arguments(),
+    }
+
+
+def _watched(entry: Item) -> Watched:
+    tenant, dag_id = entry["sk"]["S"].split("#")
+    return Watched(tenant, dag_id, int(entry["look_at"]["N"]) if "look_at" in entry else None)
 
 
 def _key(tenant: str, dag_id: str) -> Key:
     return f"{tenant}#dags", dag_id
 
 
-def _open_key(run: Run) -> Key:
-    return _OPEN, f"{run.tenant}#{run.id}"
+def _watched_key(tenant: str, dag_id: str) -> Key:
+    return _WATCHED, f"{tenant}#{dag_id}"
 
 
 def _cursor(dag_id: str) -> str:

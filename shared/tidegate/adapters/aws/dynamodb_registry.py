@@ -112,6 +112,16 @@ class DynamoTokens:
         entry = place((f"{token.tenant}#tokens", token.id))
         self._table.transact([{"Put": {"Item": each}} for each in (item, entry)])
 
+    def note_use(self, token_id: str, now: Ms) -> None:
+        """See `Tokens.note_use`."""
+        marks = Placeholders()
+        self._table.update(
+            _token_key(token_id),
+            UpdateExpression=f"SET {marks.name('last_used_at')} = {marks.number(now)}",
+            ConditionExpression="attribute_exists(pk)",
+            **marks.arguments(),
+        )
+
     def list(self, tenant: str) -> Sequence[Token]:
         """See `Tokens.list`."""
         entries = _partition(self._table, f"{tenant}#tokens")

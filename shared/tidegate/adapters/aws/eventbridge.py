@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.domain.events import Event, body_of
+from tidegate.domain.events import AnyEvent, body_of
 from tidegate.ports import EventBus
 
 from .clients import Clients, request
@@ -35,12 +35,12 @@ class EventBridgeBus:
         self._name = name
         self._parallel = Parallel()
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """See `EventBus.publish`. An entry that failed in passing is sent again; Unavailable when it keeps failing."""
         entries = [self._entry(event) for event in events]
         self._parallel.map(self._put, list(chunks(entries, BATCH)))
 
-    def _entry(self, event: Event) -> Entry:
+    def _entry(self, event: AnyEvent) -> Entry:
         return {
             "EventBusName": self._name,
             "Source": SOURCE,
@@ -63,7 +63,7 @@ class EventBridgeBus:
 class NoBus:
     """`EventBus` of a stage that has none."""
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """Nothing is announced."""
 
 

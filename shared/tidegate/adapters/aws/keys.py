@@ -12,10 +12,10 @@ without `#`, so no part can run into another.
 from __future__ import annotations
 
 import hashlib
-import re
 from zlib import crc32
 
 from tidegate.domain.guarded import Place, Spot
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.ticket import Lane
 
@@ -25,15 +25,13 @@ SHARDS = 16
 """Partitions a tenant's jobs are spread over: one takes 1,000 write units a second, a job needs 3 to 5."""
 DUE_SHARDS = 4
 
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
 Key = tuple[str, str]
 """Partition and sort key of an item."""
 
 
 def is_key(text: str) -> bool:
     """Whether `text` has the shape of a sort key: a UUIDv7 in its canonical, lower-case form."""
-    return _UUID7.fullmatch(text) is not None
+    return is_uuid7(text)
 
 
 def key_for(job: Job) -> str:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
@@ -63,6 +64,7 @@ def open_ports(
         tokens=DynamoTokens(registry),
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
+        supervisors=ClockAlone(),
         now=now,
         new_id=new_id,
         rng=rng,

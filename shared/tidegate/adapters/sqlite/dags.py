@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, next_deadline
 from tidegate.domain.dag.spec import FailurePolicy
-from tidegate.ports import RunPage
+from tidegate.domain.job import Ms
+from tidegate.ports import RunPage, Watched
 
 from .codec import compact
 from .cursors import cursor_of, position_of
@@ -23,8 +24,11 @@ class SqliteDags:
 
     def create_if_absent(self, run: Run) -> Run | None:
         """See `Dags.create_if_absent`."""
-        sql = "INSERT INTO dags (tenant, id, state, run) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1"
-        if self._database.rows(sql, (run.tenant, run.id, run.state, _text(run))):
+        sql = (
+            "INSERT INTO dags (tenant, id, state, look_at, run, watched) VALUES (?, ?, ?, ?, ?, 1)"
+            " ON CONFLICT DO NOTHING RETURNING 1"
+        )
+        if self._database.rows(sql, (run.tenant, run.id, run.state, next_deadline(run), _text(run))):
             return None
         return self.get(run.tenant, run.id)
 
@@ -35,8 +39,12 @@ class SqliteDags:
 
     def put_if_unchanged(self, run: Run, seen: Run) -> bool:
         """See `Dags.put_if_unchanged`."""
-        sql = "UPDATE dags SET state = ?, run = ? WHERE tenant = ? AND id = ? AND run = ? RETURNING 1"
-        return bool(self._database.rows(sql, (run.state, _text(run), run.tenant, run.id, _text(seen))))
+        sql = (
+            "UPDATE dags SET state = ?, look_at = ?, run = ?, watched = MAX(watched, ?)"
+            " WHERE tenant = ? AND id = ? AND run = ? RETURNING 1"
+        )
+        values = (run.state, next_deadline(run), _text(run), run.state in OPEN_RUNS)
+        return bool(self._database.rows(sql, (*values, run.tenant, run.id, _text(seen))))
 
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
         """See `Dags.page`."""
@@ -48,11 +56,24 @@ class SqliteDags:
         shown = rows[:limit]
         return RunPage([_run(row[1]) for row in shown], cursor_of(shown[-1][0]) if len(rows) > limit else None)
 
-    def open_runs(self, limit: int) -> Sequence[Run]:
-        """See `Dags.open_runs`."""
-        states = ", ".join(f"'{state}'" for state in sorted(OPEN_RUNS))
-        rows = self._database.rows(f"SELECT run FROM dags WHERE state IN ({states}) ORDER BY seq LIMIT ?", (limit,))
-        return [_run(row[0]) for row in rows]
+    def watched(self, after: Watched | None, limit: int) -> Sequence[Watched]:
+        """See `Dags.watched`."""
+        sql = (
+            "SELECT tenant, id, look_at FROM dags WHERE watched = 1 AND (tenant, id) > (?, ?)"
+            " ORDER BY tenant, id LIMIT ?"
+        )
+        start = ("", "") if after is None else (after.tenant, after.dag_id)
+        return [Watched(*row) for row in self._database.rows(sql, (*start, limit))]
+
+    def due(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """See `Dags.due`."""
+        sql = "SELECT tenant, id, look_at FROM dags WHERE look_at <= ? ORDER BY look_at LIMIT ?"
+        return [Watched(*row) for row in self._database.rows(sql, (by, limit))]
+
+    def let_go(self, watched: Watched, resumed: int) -> None:
+        """See `Dags.let_go`."""
+        sql = "UPDATE dags SET watched = 0 WHERE tenant = ? AND id = ? AND json_extract(run, '$.resumed') <= ?"
+        self._database.rows(sql, (watched.tenant, watched.dag_id, resumed))
 
 
 def _text(run: Run) -> str:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 
-from tidegate.domain.events import Event
+from tidegate.domain.dag.run import RunState
+from tidegate.domain.events import AnyEvent, Event, RunEvent
 from tidegate.domain.job import State
 from tidegate.ports import Announced
 
@@ -24,13 +25,14 @@ class SqliteEvents:
         self._database = database
         self._kept = kept
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[AnyEvent]) -> None:
         """See `EventBus.publish`. An event that is known is left alone, so each is kept once."""
         if not events:
             return
-        rows = [(int(event.id), event.tenant, _text(event)) for event in events]
+        rows = [(event.id, event.tenant, _text(event)) for event in events]
+        sql = "INSERT INTO events (id, tenant, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         with self._database.transaction() as connection:
-            connection.executemany("INSERT INTO events VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+            connection.executemany(sql, rows)
             connection.execute(
                 "DELETE FROM events WHERE position <= (SELECT MAX(position) FROM events) - ?", (self._kept,)
             )
@@ -48,14 +50,13 @@ class SqliteEvents:
         return oldest or 0, newest or 0
 
 
-_FIELDS = tuple(each.name for each in fields(Event))
+def _text(event: AnyEvent) -> str:
+    return compact({each.name: getattr(event, each.name) for each in fields(event)})
 
 
-def _text(event: Event) -> str:
-    return compact({name: getattr(event, name) for name in _FIELDS})
-
-
-def _event(text: str) -> Event:
+def _event(text: str) -> AnyEvent:
     values = json.loads(text)
+    if "dag_id" in values:
+        return RunEvent(**{**values, "state": RunState(values["state"]), "tags": tuple(values["tags"])})
     states = {name: None if values[name] is None else State(values[name]) for name in ("old_state", "state")}
     return Event(**{**values, **states})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
@@ -65,6 +66,7 @@ def open_ports(
         tokens=SqliteTokens(database),
         events=SqliteEvents(database),
         upkeep=SqliteUpkeep(database, now),
+        supervisors=ClockAlone(),
         now=now,
         new_id=new_id,
         rng=rng,

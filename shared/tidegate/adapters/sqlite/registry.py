@@ -150,6 +150,11 @@ class SqliteTokens:
         sql = "INSERT INTO tokens VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET token = excluded.token"
         self._database.rows(sql, (token.id, token.tenant, token.created_at, text))
 
+    def note_use(self, token_id: str, now: Ms) -> None:
+        """See `Tokens.note_use`."""
+        sql = "UPDATE tokens SET token = json_set(token, '$.last_used_at', ?) WHERE id = ?"
+        self._database.rows(sql, (now, token_id))
+
     def list(self, tenant: str) -> Sequence[Token]:
         """See `Tokens.list`."""
         rows = self._database.rows("SELECT token FROM tokens WHERE tenant = ? ORDER BY created_at, id", (tenant,))

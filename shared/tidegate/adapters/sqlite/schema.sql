@@ -86,9 +86,11 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE TABLE IF NOT EXISTS dags (
     seq INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
+    watched INTEGER NOT NULL, look_at INTEGER,
     UNIQUE (tenant, id)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS dags_open ON dags (seq) WHERE state IN ('CREATED', 'ACTIVE');
+CREATE INDEX IF NOT EXISTS dags_watched ON dags (tenant, id) WHERE watched = 1;
+CREATE INDEX IF NOT EXISTS dags_due ON dags (look_at) WHERE look_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
@@ -108,7 +110,9 @@ CREATE TABLE IF NOT EXISTS logs (
     total_lines INTEGER NOT NULL, total_size INTEGER NOT NULL, overflows INTEGER NOT NULL,
     PRIMARY KEY (tenant, job_id, created_at, attempt, number)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, event TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, event TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS schedules (
     tenant TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, look_at INTEGER,
     definition TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (tenant, name)

@@ -57,6 +57,20 @@ class Run:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    resumed: int = 0
+    """How often it was resumed."""
+    warned_at: Ms | None = None
+    """When it was noticed, and announced, that the soft deadline had passed."""
+    token: str | None = None
+    """What its supervisor waits with for its end; None where the clock alone watches over it."""
+
+
+def next_deadline(run: Run) -> Ms | None:
+    """When someone must look at the clock for this run; None if no deadline lies ahead that could change anything."""
+    if run.state is not RunState.ACTIVE or run.stopping is not None:
+        return None
+    soft = run.soft_sla if run.warned_at is None else None
+    return min((time for time in (soft, run.hard_sla) if time is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,11 @@ def node_of_item(name: str) -> str | None:
 
 GATHER = "tidegate.gather"
 """The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+
+
+def supervisor_name(run: Run) -> str:
+    """What its supervisor is called: one name for each life of each run of each tenant, at most 60 characters."""
+    return f"{run.id}-{run.resumed}-{hashlib.sha256(run.tenant.encode()).hexdigest()[:12]}"
 
 
 def node_job_id(dag_id: str, node: str) -> str:

@@ -1,0 +1,59 @@
+"""What the routes of tokens answer, as models for the API's description."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from tidegate.domain.caller import Scope
+
+from .answers import ANSWERS, Answer, Time, Told
+
+
+class TokenView(Answer):
+    """A bearer token, without its secret."""
+
+    id: str
+    tenant: str
+    user: str
+    note: str
+    created_by: str = Field(description="The user who made it; empty where it was made in the home itself.")
+    prefix: str = Field(description="What its secret begins with.")
+    scopes: list[Scope]
+    state: Literal["valid", "revoked", "expired"]
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None = Field(description="To the hour.")
+
+
+class TokenCreated(Told):
+    """The new token."""
+
+    token_id: str
+    secret: str = Field(description="What its bearer sends; shown this once.")
+    token: TokenView
+
+
+class TokenList(Told):
+    """Every token of the tenant, oldest first."""
+
+    tokens: list[TokenView]
+
+
+class TokenRevoked(Told):
+    """The token as it is now."""
+
+    token_id: str
+    token: TokenView
+
+
+SECURITY_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
+    "create_token": {201: TokenCreated},
+    "list_tokens": {200: TokenList},
+    "revoke_token": {200: TokenRevoked},
+}
+"""By the `operation_id` of a route: the statuses of success and what each carries."""
+
+ANSWERS.update(SECURITY_ANSWERS)

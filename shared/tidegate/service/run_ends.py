@@ -1,0 +1,36 @@
+"""What is due once a run has ended: it is announced, whoever waits is told, and nobody watches over it any longer.
+
+All of it may be done again: an event keeps its id, a supervisor that was told is not there to be told once more, and
+the clock finds every ended run that was not let go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.domain.dag.run import Run
+from tidegate.domain.events import run_event
+from tidegate.ports import Ports, Watched
+
+
+def announce_run(ports: Ports, run: Run, kind: str | None = None) -> None:
+    """Announce a step of a run's life; that it ended, if no other `kind` is given."""
+    at = run.completed_at if kind is None else None
+    ports.events.publish([run_event(run, kind, ports.now() if at is None else at)])
+
+
+def settle(ports: Ports, run: Run) -> None:
+    """Tell the supervisor of an ended run, whose last step then closes it; without one, close it here."""
+    if run.token is None or not ports.supervisors.tell(run.token, outcome_of_run(run)):
+        close(ports, run)
+
+
+def close(ports: Ports, run: Run) -> None:
+    """Announce the end of an ended run, and let it go."""
+    announce_run(ports, run)
+    ports.dags.let_go(Watched(run.tenant, run.id), run.resumed)
+
+
+def outcome_of_run(run: Run) -> dict[str, Any]:
+    """How a run stands, for its supervisor."""
+    return {"dag_id": run.id, "state": run.state.value, "reason": run.reason}
