@@ -72,8 +72,8 @@ deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-faults: $(VENV)/.dev ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
-	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py
+faults: $(VENV)/.dev $(EMULATOR)/.ready ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
+	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py tests/e2e/test_cloud_under_faults.py
 
 bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -34,12 +34,16 @@ _ENVIRONMENT = {
     "TIDEGATE_POOLS": _POOLS,
     "TIDEGATE_HANDLERS": "benchmarks/cloud/handlers.py",
 }
+_OIDC = '{"issuer": "https://id.example.org", "audience": "tidegate", "tenant": "main"}'
 _LIMITS = {"worker": 1.4, "api": 1.6}
 _FUNCTIONS = {
     "api": f"from tidegate_functions.api.resolver import resolver; resolver(); {_USE.format(touch=_TOUCH)}",
     "worker": "from tidegate_functions.worker import handler as h; from tidegate import runtime; "
     f"h._runner(runtime.current()); {_USE.format(touch=_TOUCH)}",
     "authorizer": f"import tidegate_functions.authorizer.handler; {_USE.format(touch=_TABLE_ONLY)}",
+    "authorizer, and what checks an OIDC issuer's tokens": "import os; os.environ['TIDEGATE_OIDC'] = "
+    f"{_OIDC!r}; import tidegate_functions.authorizer.handler; {_USE.format(touch=_TABLE_ONLY)}; "
+    "import jwt; jwt.PyJWS()",
     "clock": f"import tidegate_functions.clock.handler; {_USE.format(touch=_TOUCH)}",
     "changes": f"import tidegate_functions.changes.handler; {_USE.format(touch=_TABLE_ONLY)}",
     "dead_letters": f"import tidegate_functions.dead_letters.handler; {_USE.format(touch=_TOUCH)}",

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
+from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer, HttpLambdaAuthorizer, HttpLambdaResponseType
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from infra import access, nag
 from infra.functions import Common, FunctionSpec, log_group_for, python_function
+from infra.stage import StageConfig
 from infra.stores import Stores
+from tidegate.domain.iam import PREFIX
 
 # API Gateway gives up on an HTTP API integration after 30 s; the function ends first, so that its own error is seen.
 API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
-CACHE = Duration.seconds(60)
 # What a request was and how it ended; never its body, query, headers or token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -41,16 +44,26 @@ class Api(Construct):
     """The HTTP API with its two functions.
 
     Attributes:
-        function: answers every route.
-        authorizer: turns a bearer token into tenant, user and scopes.
+        function: answers every route; `schemas` is the layer that checks data against JSON Schemas.
+        authorizer: turns a bearer token into tenant, user and scopes; `identity` are the layers that it needs for that.
         http: the API itself.
     """
 
-    def __init__(self, scope: Construct, name: str, *, common: Common, stores: Stores) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        common: Common,
+        stores: Stores,
+        schemas: lambda_.ILayerVersion,
+        identity: Sequence[lambda_.ILayerVersion] = (),
+    ) -> None:
         super().__init__(scope, name)
-        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores))
+        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage, schemas))
         nag.acknowledge_objects(self, stores.bucket)
-        self.authorizer = python_function(Construct(self, "Authorizer"), common, _authorizer_spec(stores))
+        spec = _authorizer_spec(stores, common.stage, identity)
+        self.authorizer = python_function(Construct(self, "Authorizer"), common, spec)
         self.http = apigatewayv2.HttpApi(
             self,
             "Http",
@@ -62,9 +75,11 @@ class Api(Construct):
                 self.authorizer,
                 response_types=[HttpLambdaResponseType.SIMPLE],
                 identity_source=["$request.header.Authorization"],
-                results_cache_ttl=CACHE,
+                results_cache_ttl=Duration.seconds(common.stage.authorizer_cache_seconds),
             ),
         )
+        if common.stage.iam_callers:
+            self._take_signed_requests()
         # The prefix keeps API Gateway's own resource policy on log groups short.
         access_logs = log_group_for(
             self, "AccessLogs", f"/aws/vendedlogs/tidegate-{common.stage.name}-api", common.stage, common.key
@@ -81,23 +96,38 @@ class Api(Construct):
             access_log_settings=_AccessLogs(access_logs),
         )
 
+    def _take_signed_requests(self) -> None:
+        """Every route once more under `/iam`, for callers of the account with `execute-api:Invoke` on it."""
+        self.http.add_routes(
+            path=f"{PREFIX}/{{proxy+}}",
+            methods=[apigatewayv2.HttpMethod.ANY],
+            integration=HttpLambdaIntegration("Signed", self.function),
+            authorizer=HttpIamAuthorizer(),
+        )
+
     @property
     def url(self) -> str:
         """Where the API answers, without a slash at the end."""
         return self.http.api_endpoint
 
 
-def _api_spec(stores: Stores) -> FunctionSpec:
+def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion) -> FunctionSpec:
     jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="api",
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
-        checks_schemas=True,
-        environment={"TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools))},
+        layers=[schemas],
+        environment={
+            "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
+            **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
+        },
         access=[
-            access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY),
+            # The check: a job takes a unique key only while the job that had it is out of the way.
+            access.items(
+                jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
+            ),
             access.board(jobs),
             access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),
@@ -107,13 +137,15 @@ def _api_spec(stores: Stores) -> FunctionSpec:
     )
 
 
-def _authorizer_spec(stores: Stores) -> FunctionSpec:
+def _authorizer_spec(stores: Stores, stage: StageConfig, identity: Sequence[lambda_.ILayerVersion]) -> FunctionSpec:
     return FunctionSpec(
         name="authorizer",
         purpose="turns bearer tokens into tenant, user and scopes",
         memory=512,
         timeout=AUTHORIZER_TIMEOUT,
+        environment={} if stage.oidc is None else {"TIDEGATE_OIDC": json.dumps(stage.oidc, separators=(",", ":"))},
         access=[access.items(stores.tables.registry, access.GET, access.UPDATE)],
+        layers=identity,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aws_cdk import Duration, RemovalPolicy
@@ -28,7 +28,6 @@ class Common:
         stage: whose functions these are.
         key: the stage's KMS key, if it has one.
         layer: the dependencies.
-        schemas: what else a function needs that checks data against JSON Schemas.
         code: the program.
         environment: the variables that every function gets.
     """
@@ -36,7 +35,6 @@ class Common:
     stage: StageConfig
     key: kms.IKey | None
     layer: lambda_.ILayerVersion
-    schemas: lambda_.ILayerVersion
     code: lambda_.Code
     environment: Mapping[str, str]
 
@@ -54,7 +52,7 @@ class FunctionSpec:
         environment: its variables beside the common ones.
         suffix: tells functions made of the same folder apart.
         code: the asset, where it is not the common one.
-        checks_schemas: whether it checks data against JSON Schemas.
+        layers: what it needs beside the common layer.
     """
 
     name: str
@@ -65,7 +63,7 @@ class FunctionSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ""
     code: lambda_.Code | None = None
-    checks_schemas: bool = False
+    layers: Sequence[lambda_.ILayerVersion] = ()
 
     def full_name(self, stage: StageConfig) -> str:
         """The function's name in the account."""
@@ -86,7 +84,7 @@ def python_function(scope: Construct, common: Common, spec: FunctionSpec) -> lam
         architecture=lambda_.Architecture.ARM_64,
         handler=f"tidegate_functions.{spec.name}.handler.handler",
         code=spec.code or common.code,
-        layers=[common.layer, common.schemas] if spec.checks_schemas else [common.layer],
+        layers=[common.layer, *spec.layers],
         memory_size=spec.memory,
         timeout=Duration.seconds(spec.timeout),
         environment={**common.environment, **spec.environment},
@@ -96,6 +94,18 @@ def python_function(scope: Construct, common: Common, spec: FunctionSpec) -> lam
     )
     nag.acknowledge(function, "AwsSolutions-L1", nag.RUNTIME)
     return function
+
+
+def dependencies(scope: Construct, name: str, code: lambda_.Code, description: str) -> lambda_.LayerVersion:
+    """Make a layer for the functions of this stack."""
+    return lambda_.LayerVersion(
+        scope,
+        name,
+        code=code,
+        description=description,
+        compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+        compatible_architectures=[lambda_.Architecture.ARM_64],
+    )
 
 
 def log_group_for(

@@ -30,7 +30,7 @@ class Packaging:
     """Builds the assets of the stack from a checkout.
 
     Attributes:
-        root: the checkout, with `shared/tidegate`, `functions` and the requirements in `infra`.
+        root: the checkout, with `shared/tidegate`, `functions` and `infra/*-requirements.txt`.
         cache: where built dependencies are kept between runs.
         install: False leaves the dependencies out, for tests that look at the template alone.
     """
@@ -39,13 +39,17 @@ class Packaging:
     cache: Path
     install: bool = True
 
-    def layer(self) -> lambda_.Code:
-        """The dependencies that every function shares."""
-        return self._layer("layer")
+    def layer(self, name: str = "layer") -> lambda_.Code:
+        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function."""
+        requirements = self.root / "infra" / f"{name}-requirements.txt"
+        packages = self._packages(requirements)
 
-    def schema_layer(self) -> lambda_.Code:
-        """What a function needs besides to check data against JSON Schemas."""
-        return self._layer("schema")
+        def assemble(target: Path) -> None:
+            shutil.copy(requirements, target)
+            for folder in packages:
+                _copy(folder, target / "python")
+
+        return self._asset(name, assemble)
 
     def shared_code(self) -> lambda_.Code:
         """The program itself, for every function but the workers."""
@@ -83,17 +87,6 @@ class Packaging:
                 raise PackagingError(f"{folder} is missing; the stack is built from a complete checkout")
         _copy(package, target / "tidegate", leave_out=LEFT_OUT)
         _copy(functions, target / "tidegate_functions")
-
-    def _layer(self, name: str) -> lambda_.Code:
-        requirements = self.root / "infra" / f"{name}-requirements.txt"
-        packages = self._packages(requirements)
-
-        def assemble(target: Path) -> None:
-            shutil.copy(requirements, target)
-            for folder in packages:
-                _copy(folder, target / "python")
-
-        return self._asset(name, assemble)
 
     def _asset(self, name: str, assemble: Callable[[Path], None]) -> lambda_.Code:
         return lambda_.Code.from_asset(

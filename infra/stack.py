@@ -19,7 +19,7 @@ from infra.dashboard import Dashboard
 from infra.dead_letters import DeadLetters
 from infra.encryption import customer_key
 from infra.event_bus import event_bus
-from infra.functions import NAMESPACE, SERVICE, Common
+from infra.functions import NAMESPACE, SERVICE, Common, dependencies
 from infra.packaging import Packaging
 from infra.pool import Pool
 from infra.stage import StageConfig
@@ -57,7 +57,14 @@ class TidegateStack(Stack):
             ).function
             for pool in stores.pools
         }
-        api = Api(self, "Api", common=common, stores=stores)
+        api = Api(
+            self,
+            "Api",
+            common=common,
+            stores=stores,
+            schemas=dependencies(self, "Schemas", packaging.layer("schema"), "Checks data against JSON Schemas"),
+            identity=self._identity(stage, packaging),
+        )
         clock = Clock(self, "Clock", common=common, stores=stores)
         changes = Changes(self, "Changes", common=common, stores=stores)
         dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)
@@ -73,12 +80,8 @@ class TidegateStack(Stack):
         self._announce(stage, stores, api)
 
     def _common(self, stage: StageConfig, packaging: Packaging, stores: Stores, key: kms.IKey | None) -> Common:
-        layer = self._layer(
-            "Dependencies", packaging.layer(), "What every function of Tidegate needs beside the Lambda runtime"
-        )
-        schemas = self._layer(
-            "Schemas", packaging.schema_layer(), "What Tidegate checks data against JSON Schemas with"
-        )
+        description = "What every function of Tidegate needs beside the Lambda runtime"
+        layer = dependencies(self, "Dependencies", packaging.layer(), description)
         environment = {
             "TIDEGATE_STAGE": stage.name,
             "POWERTOOLS_SERVICE_NAME": SERVICE,
@@ -87,17 +90,14 @@ class TidegateStack(Stack):
             "LOG_LEVEL": stage.log_level,
             **stores.environment(),
         }
-        return Common(stage, key, layer, schemas, packaging.shared_code(), environment)
+        return Common(stage, key, layer, packaging.shared_code(), environment)
 
-    def _layer(self, name: str, code: lambda_.Code, description: str) -> lambda_.LayerVersion:
-        return lambda_.LayerVersion(
-            self,
-            name,
-            code=code,
-            description=description,
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-        )
+    def _identity(self, stage: StageConfig, packaging: Packaging) -> list[lambda_.ILayerVersion]:
+        """What checks the signatures of another issuer's tokens, where there is one: 5 MB that others do not need."""
+        if stage.oidc is None:
+            return []
+        code = packaging.layer("identity")
+        return [dependencies(self, "Identity", code, "Checks the signatures of tokens of an OIDC issuer")]
 
     def _observe(
         self,

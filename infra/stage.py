@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.iam import iam_callers_from
+from tidegate.domain.identity import rules_from
 
 T = TypeVar("T", int, str)
 
@@ -68,6 +72,11 @@ class StageConfig:
         keep_data: tables, bucket and key outlive a deleted stack, and tables refuse to be deleted.
         api_rate: requests a second that the API lets through.
         api_burst: requests that it lets through at once.
+        authorizer_cache_seconds: how long API Gateway remembers what the authorizer answered, 0–3600: for so long a
+            revoked token may still be taken. 0 asks it for every request.
+        oidc: the issuer whose tokens are accepted beside Tidegate's own, as `TIDEGATE_OIDC` has it; None for no other.
+        iam_callers: roles and users of the account whose signed requests are taken under `/iam`, and for whom: objects
+            of `principal`, `tenant`, `user` and `scopes`. None of them, no such routes.
         events: announce every transition of every job on an EventBridge bus, $1 a million events: $3 a million jobs.
     """
 
@@ -80,6 +89,9 @@ class StageConfig:
     keep_data: bool
     api_rate: int
     api_burst: int
+    authorizer_cache_seconds: int
+    oidc: Mapping[str, Any] | None
+    iam_callers: Sequence[Mapping[str, Any]]
     events: bool
 
     @classmethod
@@ -109,10 +121,31 @@ class StageConfig:
             keep_data=fields.flag("keep_data", True),
             api_rate=fields.whole("api_rate", 1, 10_000, 500),
             api_burst=fields.whole("api_burst", 1, 5_000, 1_000),
+            authorizer_cache_seconds=fields.whole("authorizer_cache_seconds", 0, 3_600, 60),
+            oidc=_oidc(fields.take("oidc", None), fields.at("oidc")),
+            iam_callers=_iam_callers(fields.take("iam_callers", []), fields.at("iam_callers")),
             events=fields.flag("events", True),
         )
         fields.refuse_unknown()
         return stage
+
+
+def _oidc(value: object, field: str) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        rules_from(value)
+    except InvalidInput as error:
+        raise StageError(field, error.message) from error
+    return _mapping(value, field)
+
+
+def _iam_callers(value: object, field: str) -> Sequence[Mapping[str, Any]]:
+    try:
+        iam_callers_from(value)
+    except InvalidInput as error:
+        raise StageError(field, error.message) from error
+    return value if isinstance(value, list) else []
 
 
 def _pools(value: object, field: str, root: Path) -> tuple[PoolConfig, ...]:

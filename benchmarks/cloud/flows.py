@@ -56,6 +56,7 @@ def count_all(stage: Stage) -> dict[str, Flow]:
     found |= _names(stage)
     found |= _reading(stage)
     found |= _background(stage)
+    found |= _limited(stage)
     return found | _batched_submission(stage)
 
 
@@ -104,6 +105,24 @@ def _names(stage: Stage) -> dict[str, Flow]:
     named = {**ONE, "job_id": "order-1"}
     found = _flow(stage, "submit with an id of one's own", "job", 1, lambda: stage.post("/jobs", named))
     found |= _flow(stage, "submit it again", "job", 1, lambda: stage.post("/jobs", named))
+    while stage.work():
+        pass
+    return found
+
+
+def _limited(stage: Stage) -> dict[str, Flow]:
+    """A queue with every limit: what they cost where they are used."""
+    stage.limit("narrow", slots=20, key_slots=20, rate_limit=1000, max_queue_size=1000)
+    limited = {**ONE, "queue": "narrow", "concurrency_key": "a"}
+    stage.post("/jobs", ONE)
+    stage.post("/jobs", limited)
+    found = _flow(stage, "submit to a queue with a size", "job", 1, lambda: stage.post("/jobs", limited))
+    found |= _flow(
+        stage, "submit with a unique key", "job", 1, lambda: stage.post("/jobs", {**ONE, "unique_key": "invoice-1"})
+    )
+    stage.post("/jobs/batch", {"jobs": [limited] * 2 * BATCH})
+    stage.work()
+    found |= _flow(stage, "run within slots, key and rate", "job", BATCH, stage.work)
     while stage.work():
         pass
     return found

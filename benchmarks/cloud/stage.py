@@ -112,6 +112,10 @@ class Stage:
         """See `post`."""
         return self._call("GET", path, None, query)
 
+    def limit(self, queue: str, **settings: int) -> None:
+        """Make a queue with limits."""
+        self._call("PUT", f"/queues/{queue}", settings)
+
     def work(self) -> int:
         """One batch of tickets through the worker's function, as Lambda's event source mapping would hand it over.
 

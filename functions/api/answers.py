@@ -10,7 +10,7 @@ from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
-from tidegate.domain.job import COARSE, ErrorType, State
+from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
 
@@ -88,6 +88,10 @@ class Job(Answer):
     start_after: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    concurrency_key: str | None
+    unique_key: str | None
+    policy: UniquePolicy | None
+    timeout_retry_limit: int | None
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
     )
@@ -238,6 +242,19 @@ class Event(BaseModel):
     dag: RunInEvent | None = Field(None, description="In the events dag.*.")
 
 
+class QueueUse(Answer):
+    """What is in use of a queue's limits, beside them. Null: there is no such limit, so nobody counts."""
+
+    running: int | None = Field(description="Running jobs, of `slots`.")
+    slots: int | None
+    keys: dict[str, int] = Field(description="Running jobs by `concurrency_key`, up to 100 keys.")
+    key_slots: int | None
+    starts: int | None = Field(description="Starts in the present second or minute, of `rate_limit`.")
+    rate_limit: int | None
+    size: int | None = Field(description="Jobs accepted and not yet started, of `max_queue_size`; a second late.")
+    max_queue_size: int | None
+
+
 class Queue(Answer):
     """A queue's policy. Durations are seconds."""
 
@@ -259,6 +276,13 @@ class Queue(Answer):
     created_at: Time | None = Field(description="Null for the default queue as long as nobody has changed it.")
     updated_at: Time | None
     webhook: Webhook | None
+    slots: int | None
+    key_slots: int | None
+    rate_limit: int | None
+    rate_period: Literal["second", "minute"]
+    max_queue_size: int | None
+    timeout_retry_limit: int | None
+    use: QueueUse | None = Field(default=None, description="In the answer of GET /queues/{name} alone.")
 
 
 class QueueAnswer(Told):

@@ -62,6 +62,8 @@ def response(error: domain.TidegateError) -> Response[Any]:
     if isinstance(error, domain.Unavailable):
         _log.warning("unavailable: %s", error.message, extra={"action": "unavailable"})
     headers = dict(_HEADERS.get(type(error), {}))
+    if "retry_after" in error.details:
+        headers["Retry-After"] = str(error.details["retry_after"])
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.details["allowed"])
     return Response(status, JSON_TYPE, json.dumps(body_of(error), default=str), headers)

@@ -9,11 +9,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms
+from tidegate.domain.job import Ms, UniquePolicy
 from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.domain.uniqueness import policy_named
 from tidegate.service.letters import MAX_LETTERS
 from tidegate.service.maintenance import MAX_JOBS
 
@@ -40,6 +41,8 @@ def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
 _PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
 Priority = Annotated[int, _by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
 Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+_POLICY_RULE = f"must be one of {', '.join(UniquePolicy)}"
+Policy = Annotated[UniquePolicy, _by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
 Word = Annotated[str, Field(min_length=1)]
 
 
@@ -91,6 +94,10 @@ class JobRequest(Body):
     retry_jitter: bool | None = None
     definition: str | None = Field(None, description="`name` or `name@version`: fills in what is not given here.")
     webhook: Webhook | None = Field(None, description="Who is told of its changes, besides the queue's webhook.")
+    concurrency_key: str | None = Field(None, description="Of one key, at most the queue's `key_slots` run at once.")
+    unique_key: str | None = Field(None, description="What makes it the same as another job of the queue.")
+    policy: Policy | None = Field(None, description="What happens if it is; REJECT_DUPLICATE unless given.")
+    timeout_retry_limit: int | None = Field(None, description="Retries after attempts that took too long.")
 
     def spec(self, fallback_id: str | None = None) -> JobSpec:
         """What it asks for, in the domain's words; `fallback_id` serves when it names no `job_id`.
@@ -120,6 +127,10 @@ class JobRequest(Body):
             retry_delay_max=self.retry_delay_max,
             retry_jitter=self.retry_jitter,
             webhook=None if self.webhook is None else self.webhook.value(),
+            concurrency_key=self.concurrency_key,
+            unique_key=self.unique_key,
+            policy=self.policy,
+            timeout_retry_limit=self.timeout_retry_limit,
         )
 
     def given(self, fallback_id: str | None = None) -> dict[str, Any]:
@@ -181,6 +192,14 @@ class QueueSettings(Body):
     ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
     aging_seconds: float = _QUEUE.aging_seconds
     webhook: Webhook | None = Field(None, description="Who is told of the changes of its jobs.")
+    slots: int | None = Field(_QUEUE.slots, description="Most jobs that run at once.")
+    key_slots: int | None = Field(_QUEUE.key_slots, description="Most jobs of one `concurrency_key` that run at once.")
+    rate_limit: int | None = Field(_QUEUE.rate_limit, description="Most starts in one `rate_period`.")
+    rate_period: Literal["second", "minute"] = "second"
+    max_queue_size: int | None = Field(_QUEUE.max_queue_size, description="Most jobs accepted and not yet started.")
+    timeout_retry_limit: int | None = Field(
+        _QUEUE.timeout_retry_limit, description="Retries after attempts that took too long; null: as retry_limit."
+    )
 
     def given(self) -> dict[str, Any]:
         """The settings that the request names."""

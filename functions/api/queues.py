@@ -10,11 +10,11 @@ from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
 from tidegate.domain.queue import Queue
-from tidegate.service import policies
+from tidegate.service import policies, usage
 
 from .models import QueueSettings, ReasonRequest
 from .requests import answer, caller_of
-from .views import queue_view
+from .views import queue_view, use_view
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -30,9 +30,10 @@ def list_queues(request: Request) -> Response[Any]:
 
 @router.get("/queues/<name>", tags=["queues"], operation_id="get_queue", summary="One queue")
 def get_queue(request: Request, name: str) -> Response[Any]:
-    """The policy that jobs submitted now would inherit."""
-    caller = caller_of(request)
-    return _told("Queue retrieved successfully", policies.get_queue(runtime.current().ports, caller, name))
+    """The policy that jobs submitted now would inherit, and how much of its limits is in use."""
+    queue, use = usage.use_of(runtime.current().ports, caller_of(request), name)
+    view = {**queue_view(queue), "use": use_view(queue, use)}
+    return answer({"success": True, "message": "Queue retrieved successfully", "queue": view})
 
 
 @router.put("/queues/<name>", tags=["queues"], operation_id="put_queue", summary="Make a queue, or set it anew")

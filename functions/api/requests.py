@@ -9,8 +9,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.request import Request
 from pydantic import BaseModel
 
+from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput, Unauthenticated
+from tidegate.domain.iam import caller_behind
 from tidegate.domain.job import Json
 
 from .wire import JSON_TYPE, dump
@@ -19,9 +21,15 @@ _METADATA = "metadata."
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks, as the authorizer found out; nothing else in a request is believed. Raises Unauthenticated."""
+    """Who asks, as the authorizer or IAM found out; nothing else in a request is believed.
+
+    Raises Unauthenticated, or Forbidden for a principal of the AWS account that nobody has named.
+    """
     context = request.resolved_event.get("requestContext") or {}
-    found = (context.get("authorizer") or {}).get("lambda") or {}
+    authorizer = context.get("authorizer") or {}
+    if "iam" in authorizer:
+        return caller_behind((authorizer["iam"] or {}).get("userArn"), runtime.current().settings.iam_callers)
+    found = authorizer.get("lambda") or {}
     try:
         return Caller.from_context(found)
     except (LookupError, AttributeError):

@@ -9,6 +9,7 @@ from typing import Any
 from tidegate.domain.job import COARSE, Failure, Job, Progress
 from tidegate.domain.queue import Queue
 from tidegate.service.stats import Stats
+from tidegate.service.usage import Usage
 
 from .wire import dump, fits, format_time
 
@@ -45,6 +46,10 @@ def job_view(job: Job) -> dict[str, Any]:
         "start_after": format_time(job.start_after),
         "soft_sla": format_time(job.soft_sla),
         "hard_sla": format_time(job.hard_sla),
+        "concurrency_key": job.concurrency_key,
+        "unique_key": job.unique_key,
+        "policy": None if job.policy is None else job.policy.value,
+        "timeout_retry_limit": job.timeout_retry_limit,
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view
@@ -71,6 +76,20 @@ def queue_view(queue: Queue) -> dict[str, Any]:
     view = {each.name: getattr(queue, each.name) for each in fields(queue) if each.name != "tenant"}
     times = {name: format_time(view[name] or None) for name in ("created_at", "updated_at")}
     return {**view, "ordering": queue.ordering.value, **times}
+
+
+def use_view(queue: Queue, use: Usage) -> dict[str, Any]:
+    """What is in use of a queue's limits, beside the limits."""
+    return {
+        "running": use.running,
+        "slots": queue.slots,
+        "keys": dict(use.keys),
+        "key_slots": queue.key_slots,
+        "starts": use.starts,
+        "rate_limit": queue.rate_limit,
+        "size": use.size,
+        "max_queue_size": queue.max_queue_size,
+    }
 
 
 def stats_view(stats: Stats) -> dict[str, Any]:

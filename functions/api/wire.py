@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from tidegate.domain.errors import InvalidInput, MalformedJson, PayloadTooLarge
+from tidegate.domain.iam import PREFIX
 from tidegate.domain.job import Json, Ms
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 
@@ -27,7 +28,7 @@ TIME_RULE = "must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:0
 
 
 def readable(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The event with its body as text and declared as JSON, whatever content type it came with.
+    """The event with its body as text and declared as JSON, whatever content type it came with; its path a route's.
 
     Raises PayloadTooLarge over `MAX_PAYLOAD_BYTES`, MalformedJson for a body that is not UTF-8 text.
     """
@@ -40,7 +41,15 @@ def readable(event: Mapping[str, Any]) -> dict[str, Any]:
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadTooLarge(f"the body may have at most {MAX_PAYLOAD_BYTES} bytes", size=len(raw))
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    return {**event, "headers": {**headers, "content-type": JSON_TYPE}, "body": text, "isBase64Encoded": False}
+    whole = {"headers": {**headers, "content-type": JSON_TYPE}, "body": text, "isBase64Encoded": False}
+    return {**event, **whole, "rawPath": _path_of(event)}
+
+
+def _path_of(event: Mapping[str, Any]) -> str:
+    """The path without the prefix that API Gateway knows signed requests by."""
+    path = str(event.get("rawPath") or "/")
+    authorizer = (event.get("requestContext") or {}).get("authorizer") or {}
+    return path.removeprefix(PREFIX) or "/" if "iam" in authorizer else path
 
 
 def load(text: str) -> Json:

@@ -13,11 +13,13 @@ from tidegate.service.tokens import authenticate
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Answer whether the caller is known, and for whom the request is made.
 
-    Raises Unavailable when the tokens cannot be read: a refusal would be remembered, an error is not.
+    Raises Unavailable when the tokens, or the issuer's keys, cannot be read: a refusal would be remembered, an
+    error is not.
     """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:
-        caller = authenticate(runtime.current().ports, headers.get("authorization"))
+        app = runtime.current()
+        caller = authenticate(app.ports, headers.get("authorization"), app.issuer)
     except Unauthenticated:
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": caller.as_context()}

@@ -63,6 +63,8 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         was_delayed=old is not None and _is_delayed(old),
         is_delayed=new is not None and _is_delayed(new),
         blobs=() if new is not None else _blobs(image),
+        unique_key=_text_or_none(image, "unique_key"),
+        counted=bool(image.get("counted", {}).get("BOOL")),
     )
 
 

@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.caching_definitions import CachedDefinitions
 from tidegate.adapters.outbound import Outbound
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms
+from tidegate.domain.iam import IamCaller, iam_callers_from
+from tidegate.domain.identity import IdentityRules, rules_from
+from tidegate.domain.job import Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
-from tidegate.ports import EventStream, Feed, Ports
+from tidegate.ports import EventStream, Feed, Issuer, Ports
 
+T = TypeVar("T")
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
@@ -46,6 +50,10 @@ class Settings:
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
+    oidc: IdentityRules | None = None
+    """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
+    iam_callers: tuple[IamCaller, ...] = ()
+    """Roles and users of the AWS account whose signed requests are taken."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -68,6 +76,8 @@ class App:
     """The embedded home's change feed; in the cloud DynamoDB Streams calls `functions/changes` itself."""
     stream: EventStream | None = None
     """The embedded home's newest events; in the cloud they are on the event bus alone."""
+    issuer: Issuer | None = None
+    """Whose tokens are accepted beside Tidegate's own."""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -77,7 +87,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         if synchronous not in {"NORMAL", "FULL"}:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
         pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
-        return Settings(data=Path(data), synchronous=synchronous, pools=pools, slots=_slots(environ))
+        return Settings(
+            data=Path(data), synchronous=synchronous, pools=pools, oidc=_oidc(environ), slots=_slots(environ)
+        )
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
         jobs_table=_needed(environ, "TIDEGATE_JOBS_TABLE"),
@@ -85,6 +97,8 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
+        oidc=_oidc(environ),
+        iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
     )
 
@@ -125,7 +139,7 @@ def build(settings: Settings) -> App:
     """The App that the settings describe."""
     if settings.data is not None:
         home = embedded(settings.data, synchronous=settings.synchronous)
-        return replace(home, settings=settings)
+        return replace(home, settings=settings, issuer=_issuer(settings))
     from tidegate.adapters.aws.ports import open_ports
 
     ports = open_ports(
@@ -138,7 +152,7 @@ def build(settings: Settings) -> App:
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
     )
-    return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings)
+    return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -200,6 +214,16 @@ def back_up(settings: Settings, target: str) -> list[str]:
     return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
+def request_signer(url: str) -> Callable[[str, str, bytes], Mapping[str, str]]:
+    """What signs requests (method, URL, body) to a deployed API with the AWS credentials at hand: their headers.
+
+    Raises Unavailable when there are none.
+    """
+    from tidegate.adapters.aws.signing import RequestSigner
+
+    return RequestSigner(url)
+
+
 _current: list[App] = []
 
 
@@ -253,6 +277,31 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidInput.field(name, "must be set (or TIDEGATE_DATA for the embedded home)")
     return value
+
+
+def _oidc(environ: Mapping[str, str]) -> IdentityRules | None:
+    return _json(environ, "TIDEGATE_OIDC", rules_from)
+
+
+def _json(environ: Mapping[str, str], name: str, read: Callable[[Json], T]) -> T | None:
+    """What `read` makes of the JSON in a variable; None where it is not set."""
+    text = environ.get(name, "")
+    try:
+        return read(json.loads(text)) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput.field(name, "must be JSON") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}", **error.details) from error
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    """The configured issuer; nothing of it is imported where there is none."""
+    if settings.oidc is None:
+        return None
+    from tidegate.adapters.https import read
+    from tidegate.adapters.oidc import OidcIssuer
+
+    return OidcIssuer(settings.oidc, now_ms, read)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.limited import home_of
+from home import Home as Whole
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.dynamodb_local import dynamodb_local, jar
@@ -65,3 +67,9 @@ def clock(home: Home) -> Clock:
 def aws_ports(aws: Cloud) -> Ports:
     """The ports of an empty home on AWS, for what only AWS can do."""
     return aws.reset()
+
+
+@pytest.fixture
+def either(home: Home) -> Whole:
+    """An empty home with the services on top."""
+    return home_of(home)

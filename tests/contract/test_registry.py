@@ -35,6 +35,12 @@ CHANGED: Mapping[str, Any] = {
     "created_at": START_MS,
     "updated_at": START_MS + 1,
     "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
+    "slots": 1,
+    "key_slots": 500,
+    "rate_limit": 10,
+    "rate_period": "minute",
+    "max_queue_size": 1000,
+    "timeout_retry_limit": 0,
 }
 OTHER = replace(PLAIN, **CHANGED)
 

@@ -108,6 +108,11 @@ class Cloud:
         answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
         return json.loads(answer["Payload"].read() or b"null")
 
+    def fail(self, share: float) -> Mapping[str, int]:
+        """Let this share of the functions' calls to AWS fail from now on; answers which have failed so far."""
+        answer: Mapping[str, int] = httpx.post(f"http://127.0.0.1:{self.host_port}/faults", json=share).json()
+        return answer
+
     def stop(self) -> None:
         """End what was started."""
         for process in reversed(self._processes):

@@ -1,7 +1,8 @@
 """Runs the Lambda handlers for the emulator: one HTTP POST is one invocation.
 
 `python lambda_host.py PORT` asks the emulator for a function's environment and handler when it is first invoked,
-so that what runs is what the template says, on the checkout's own code.
+so that what runs is what the template says, on the checkout's own code. `POST /faults` with a share sets how many
+of the functions' calls to AWS fail, and answers which have failed so far.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+from faults import Faults
 
+_faults = Faults(seed=1)
 _loading = threading.Lock()
 
 
@@ -57,19 +60,26 @@ class Invocation(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        context = Context(self.headers)
-        try:
-            with _loading:
-                handler = load(context.function_name)
-            status, answer = 200, handler(event, context)
-        except Exception as error:
-            traceback.print_exc()
-            status, answer = 500, {"errorType": type(error).__name__, "errorMessage": str(error)}
+        status, answer = self._set_faults(event) if self.path == "/faults" else self._invoke(event)
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _invoke(self, event: Any) -> tuple[int, Any]:
+        context = Context(self.headers)
+        try:
+            with _loading:
+                handler = load(context.function_name)
+            return 200, handler(event, context)
+        except Exception as error:
+            traceback.print_exc()
+            return 500, {"errorType": type(error).__name__, "errorMessage": str(error)}
+
+    def _set_faults(self, share: float) -> tuple[int, Any]:
+        _faults.share = share
+        return 200, _faults.struck
 
     def log_message(self, *_: Any) -> None:
         return

@@ -15,6 +15,7 @@ from tidegate_functions.api.resolver import build
 from home import Home
 from tidegate import __version__, runtime
 from tidegate.domain import errors as domain
+from tidegate.domain.iam import iam_callers_from
 
 
 def all_errors(kind: type[domain.TidegateError]) -> set[type[domain.TidegateError]]:
@@ -152,3 +153,24 @@ def test_requests_on_many_threads_never_mix(api: Api) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(talk, number) for number in range(64)]:
             done.result()
+
+
+IAM: dict[str, Any] = {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/etl/nightly"}}
+
+
+def test_a_signed_request_of_nobody_known_is_forbidden(api: Api) -> None:
+    assert api.call("GET", "/iam/jobs", authorizer=IAM).status == 403
+    assert api.call("GET", "/iam/jobs", authorizer={"iam": None}).status == 403
+
+
+def test_the_path_of_signed_requests_leads_nowhere_for_others(api: Api) -> None:
+    assert api.get("/iam/jobs").status == 404
+
+
+def test_a_signed_request_is_its_callers(api: Api, home: Home) -> None:
+    known = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "acme", "user": "etl", "scopes": ["read"]}
+    settings = replace(home.app.settings, iam_callers=iam_callers_from([known]))
+    with runtime.use(replace(home.app, settings=settings)):
+        assert api.call("GET", "/iam/jobs", authorizer=IAM).status == 200
+        assert api.call("POST", "/iam/jobs", '{"name": "work"}', authorizer=IAM).status == 403
+        assert api.call("GET", "/iam", authorizer=IAM).status == 404

@@ -39,11 +39,27 @@ DEFAULT = {
     "created_at": None,
     "updated_at": None,
     "webhook": None,
+    "slots": None,
+    "key_slots": None,
+    "rate_limit": None,
+    "rate_period": "second",
+    "max_queue_size": None,
+    "timeout_retry_limit": None,
+}
+UNUSED: dict[str, Any] = {
+    "running": None,
+    "slots": None,
+    "keys": {},
+    "key_slots": None,
+    "starts": None,
+    "rate_limit": None,
+    "size": None,
+    "max_queue_size": None,
 }
 
 
 def test_the_default_queue_always_exists(api: Api) -> None:
-    assert api.get("/queues/default").body["queue"] == DEFAULT
+    assert api.get("/queues/default").body["queue"] == {**DEFAULT, "use": UNUSED}
     assert api.get("/queues").body["queues"] == [DEFAULT]
 
 
@@ -53,7 +69,7 @@ def test_a_queue_is_made_read_and_listed(operator: Api) -> None:
     queue = made.body["queue"]
     assert (queue["retry_limit"], queue["retry_delay"], queue["ordering"], queue["timeout"]) == (5, 10, "aging", 300)
     assert queue["created_at"] == "2033-05-18T08:00:00.000Z"
-    assert operator.get("/queues/reports").body["queue"] == queue
+    assert operator.get("/queues/reports").body["queue"] == {**queue, "use": UNUSED}
     assert [each["name"] for each in operator.get("/queues").body["queues"]] == ["default", "reports"]
 
 

@@ -56,6 +56,10 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "start_after": None,
         "soft_sla": None,
         "hard_sla": None,
+        "concurrency_key": None,
+        "unique_key": None,
+        "policy": None,
+        "timeout_retry_limit": None,
     }
 
 
@@ -165,7 +169,7 @@ HALF_SURROGATE = json.loads('"\\ud800"')
         ({"soft_sla": "2033-06-05T00:00:00Z", "hard_sla": "2033-06-04T00:00:00Z"}, "hard_sla", "not be before"),
         ({"tags": [HALF_SURROGATE]}, "body", "surrogate"),
         ({"data": {"deep": [HALF_SURROGATE]}}, "body", "surrogate"),
-        ({"unique_key": "x"}, "unique_key", "is not a known field"),
+        ({"unique": "x"}, "unique", "is not a known field"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_rule_and_nothing_is_stored(

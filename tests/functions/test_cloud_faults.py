@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ ENDED = {state.value for state in TERMINAL}
 STEP_SECONDS = 31
 """Beyond the visibility time-out of the tickets."""
 ROUNDS = 25
-EVERY = int(os.environ.get("TIDEGATE_FAULTS_EVERY", "17"))
+EVERY = int(os.environ.get("TIDEGATE_FAULTS_EVERY", "43"))
 """Of so many calls one is tried; 1 tries them all (`make faults`)."""
 
 
@@ -61,6 +61,11 @@ class Fault:
     kind: str = ""
     calls: list[str] = field(default_factory=list)
     pending: bool = False
+
+    def strike(self, number: int, kind: str) -> None:
+        """From now on this call will fail; none before it, and none after it."""
+        self.number, self.kind, self.pending = number, kind, False
+        self.calls.clear()
 
     def attach(self, clients: Clients) -> None:
         """Watch all calls made with `clients`."""
@@ -89,10 +94,9 @@ class Fault:
 class Deployment:
     """A deployed stage of which one call will fail."""
 
-    def __init__(self, cloud: Cloud, fault: Fault) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         cloud.reset()
-        self.cloud, self.fault = cloud, fault
-        self.ended = Counter[str]()
+        self.cloud, self.fault, self.ended = cloud, Fault(), Counter[str]()
         sqs = cloud.clients.sqs
         self.urls = {
             pool: {
@@ -100,12 +104,20 @@ class Deployment:
             }
             for pool in ("default", "gpu")
         }
-        clients = Clients()
-        fault.attach(clients)
-        self.ports: Ports = cloud.open(self.urls, clients)
-        self.app = App(self.ports, Settings(jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls))
+        self._clients = Clients()
+        self.fault.attach(self._clients)
+        self._outside = cloud.open(self.urls)
+        self.begin()
+
+    def begin(self, number: int = 0, kind: str = "") -> None:
+        """Everything is empty again, processes are new, and this call will fail."""
+        self.cloud.reset()
+        self.fault.strike(number, kind)
+        self.ended.clear()
         self._records: list[dict[str, Any]] = []
         self._iterator = ""
+        self.ports: Ports = self.cloud.open(self.urls, self._clients)
+        self.app = App(self.ports, Settings(jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls))
 
     def submit(self, key: str, **body: Any) -> str:
         """Accepted, however often it takes."""
@@ -148,7 +160,7 @@ class Deployment:
 
     def jobs(self) -> Sequence[Job]:
         """All of them."""
-        return self.cloud.open(self.urls).jobs.page(JobQuery(tenant="main", limit=50)).jobs
+        return self._outside.jobs.page(JobQuery(tenant="main", limit=50)).jobs
 
     def _received(self) -> list[dict[str, Any]]:
         for band in Band:
@@ -215,18 +227,21 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.adapters.aws.tables.time.sleep", lambda _seconds: None)
 
 
-@contextmanager
-def deployment(aws: Cloud, fault: Fault) -> Iterator[Deployment]:
-    """A fresh stage, whose functions serve three handlers."""
+@pytest.fixture
+def stage(aws: Cloud) -> Deployment:
+    """A stage whose functions serve three handlers."""
     for name, handler in (("work", _work), ("stumble", _stumble), ("fail", _fail)):
         executor(name)(handler)
-    made = Deployment(aws, fault)
-    with runtime.use(made.app):
-        yield made
+    return Deployment(aws)
 
 
 def live_through(stage: Deployment) -> dict[str, str]:
     """A few jobs, from submission until they ended and all is told; answers their ids."""
+    with runtime.use(stage.app):
+        return _live_through(stage)
+
+
+def _live_through(stage: Deployment) -> dict[str, str]:
     large = {"text": LARGE}
     ids = {
         "plain": stage.submit("a", name="work"),
@@ -258,28 +273,26 @@ def check(stage: Deployment, ids: dict[str, str]) -> None:
     assert counted == Counter(states.values())
 
 
-def test_without_a_fault_all_goes_well(aws: Cloud) -> None:
-    with deployment(aws, Fault()) as stage:
-        check(stage, live_through(stage))
-        assert {"PutItem", "UpdateItem", "Query", "SendMessageBatch", "PutObject"} <= set(stage.fault.calls)
+def test_without_a_fault_all_goes_well(stage: Deployment) -> None:
+    check(stage, live_through(stage))
+    assert {"PutItem", "UpdateItem", "Query", "SendMessageBatch", "PutObject"} <= set(stage.fault.calls)
 
 
 @pytest.mark.parametrize("kind", ["refused", "unreported"])
-def test_whichever_call_to_aws_fails_nothing_is_lost(aws: Cloud, kind: str) -> None:
-    with deployment(aws, Fault()) as stage:
-        live_through(stage)
-        calls = len(stage.fault.calls)
-    broken = [told for number in range(1, calls + 1, EVERY) if (told := what_breaks(aws, Fault(number, kind)))]
+def test_whichever_call_to_aws_fails_nothing_is_lost(stage: Deployment, kind: str) -> None:
+    live_through(stage)
+    calls = len(stage.fault.calls)
+    broken = [told for number in range(1, calls + 1, EVERY) if (told := what_breaks(stage, number, kind))]
     assert broken == [], f"{len(broken)} of {len(range(0, calls, EVERY))} calls did harm"
 
 
-def what_breaks(aws: Cloud, fault: Fault) -> str:
+def what_breaks(stage: Deployment, number: int, kind: str) -> str:
     """What the fault did to the books, if anything."""
-    with deployment(aws, fault) as stage:
-        ids = live_through(stage)
-        assert len(fault.calls) >= fault.number
-        try:
-            check(stage, ids)
-        except AssertionError as error:
-            return f"call {fault.number}, {fault.calls[fault.number - 1]}, {fault.kind}: {error}"
+    stage.begin(number, kind)
+    ids = live_through(stage)
+    assert len(stage.fault.calls) >= number
+    try:
+        check(stage, ids)
+    except AssertionError as error:
+        return f"call {number}, {stage.fault.calls[number - 1]}, {kind}: {error}"
     return ""

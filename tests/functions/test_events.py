@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tidegate_functions.api.security_answers import SECURITY_ANSWERS
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
+from tidegate.domain.iam import iam_callers_from
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import JobTemplate
@@ -32,6 +34,7 @@ from tidegate.service.submit import submit_one
 
 assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
+ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "ada", "scopes": ["read"]}
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
 Check = Callable[[Any, Home], None]
@@ -175,6 +178,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-iam-get-job": ("api", submitted, answered("get_job")),
     "api-post-tokens": ("api", nothing, answered("create_token", 201)),
     "api-get-tokens": ("api", token_stored, answered("list_tokens")),
     "api-delete-token": ("api", token_stored, answered("revoke_token")),
@@ -226,7 +230,8 @@ def test_sample(home: Home, name: str) -> None:
     prepare(home)
     event = sample(name)
     untouched = copy.deepcopy(event)
-    with runtime.use(home.app):
+    settings = replace(home.app.settings, iam_callers=iam_callers_from([ETL]))
+    with runtime.use(replace(home.app, settings=settings)):
         result = import_module(f"tidegate_functions.{function}.handler").handler(event, Context(function))
     check(result, home)
     assert event == untouched, "a handler leaves its event alone"

@@ -156,6 +156,7 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "expired": 0,
         "retired": 0,
         "fired": 0,
+        "freed": 0,
         "lag_seconds": 61.0,
     }
     found = home.receive()

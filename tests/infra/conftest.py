@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 # The package `infra` and the helper beside this file are found whatever pytest is started with.
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 
-from synthesised import CONTEXT, Synthesised, synthesise  # noqa: E402
+from synthesised import CONTEXT, ETL, OIDC, Synthesised, synthesise  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
 
 @pytest.fixture(scope="session")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
-    """The same stage with a KMS key of its own, and data that outlives the stack."""
-    return synthesise(tmp_path_factory.mktemp("sealed"), customer_key=True, keep_data=True)
+    """The same stage with a KMS key of its own, data that outlives the stack, other proofs of who asks."""
+    folder = tmp_path_factory.mktemp("sealed")
+    return synthesise(
+        folder, customer_key=True, keep_data=True, oidc=OIDC, iam_callers=[ETL], authorizer_cache_seconds=0
+    )
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ Permission = tuple[tuple[str, ...], tuple[str, ...]]
 BATCH_GET = "dynamodb:BatchGetItem"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 GET, PUT, UPDATE, DELETE = (f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))
+CHECK = "dynamodb:ConditionCheckItem"
 INSERT_MANY, WRITE_MANY = "dynamodb:PartiQLInsert", "dynamodb:BatchWriteItem"
 GET_MANY, SCAN = "dynamodb:BatchGetItem", "dynamodb:Scan"
 OBJECTS = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
@@ -57,7 +58,7 @@ def worker(pool: str) -> list[Permission]:
 
 ALLOWED: dict[str, list[Permission]] = {
     "api": [
-        ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
+        ((*READ, PUT, UPDATE, DELETE, CHECK, INSERT_MANY), (JOBS,)),
         INDEX,
         ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,
@@ -124,6 +125,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     source = "".join(path.read_text() for path in (ROOT / "shared/tidegate/adapters/aws").glob("*.py"))
     asked = {f"{service}:{ACTIONS.get(name) or camel(name)}" for service, name in REQUEST.findall(source)}
     asked -= {"dynamodb:TransactWriteItems"}
+    asked |= {CHECK} if '"ConditionCheck"' in source else set()
     granted = {action for function in ALLOWED for actions, _ in permissions(template, function) for action in actions}
     platform = {*LOGS, *TRACE, *STREAM}
     assert asked == granted - platform

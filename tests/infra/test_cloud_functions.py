@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthesised import Synthesised
+from synthesised import ETL, OIDC, Synthesised
 
+from tidegate.domain.iam import iam_callers_from
+from tidegate.domain.identity import rules_from
 from tidegate.runtime import settings_from, worker_settings_from
 
 COMMON = {
@@ -111,6 +113,33 @@ def test_the_authorizer_answers_simply_and_is_asked_once_a_minute_per_token(temp
     assert authorizer["EnableSimpleResponses"] is True
     assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
     assert authorizer["AuthorizerResultTtlInSeconds"] == 60
+
+
+def test_only_an_authorizer_that_takes_other_tokens_carries_what_checks_them(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    assert "TIDEGATE_OIDC" not in template.environment("authorizer")
+    for name, function in sealed.functions().items():
+        own = ["<Identity>"] if name == "authorizer" else []
+        assert function["Layers"] == ["<Dependencies>", *own]
+        assert ("TIDEGATE_OIDC" in function["Environment"]["Variables"]) == (name == "authorizer")
+    assert settings_from(sealed.environment("authorizer")).oidc == rules_from(OIDC)
+
+
+def test_signed_requests_are_taken_under_their_own_path_where_the_stage_names_callers(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    routes = {route["RouteKey"]: route for route in sealed.of_type("AWS::ApiGatewayV2::Route").values()}
+    assert routes.keys() == {"$default", "ANY /iam/{proxy+}"}
+    assert routes["ANY /iam/{proxy+}"]["AuthorizationType"] == "AWS_IAM"
+    assert routes["$default"]["AuthorizationType"] == "CUSTOM"
+    assert settings_from(sealed.environment("api")).iam_callers == iam_callers_from([ETL])
+    assert "TIDEGATE_IAM" not in template.environment("api")
+
+
+def test_how_long_a_revoked_token_is_taken_is_the_stages_choice(sealed: Synthesised) -> None:
+    (authorizer,) = sealed.of_type("AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 0
 
 
 def test_the_api_is_throttled_and_ends_before_the_gateway_gives_up(template: Synthesised) -> None:

@@ -151,10 +151,11 @@ def test_a_build_that_fails_says_what_it_needs_and_leaves_nothing(requirements: 
 def test_the_layers_are_pinned_to_what_the_tests_run_with() -> None:
     from importlib.metadata import version
 
-    texts = [(ROOT / "infra" / f"{name}-requirements.txt").read_text() for name in ("layer", "schema")]
-    lines = "".join(texts).splitlines()
-    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    tested = ("aws-lambda-powertools", "croniter", "jsonschema-rs", "pydantic", "python-dateutil")
+    pins: dict[str, str] = {}
+    for name in ("layer", "identity", "schema"):
+        lines = (ROOT / "infra" / f"{name}-requirements.txt").read_text().splitlines()
+        pins |= dict(line.split("==") for line in lines if not line.startswith("#"))
+    tested = ("aws-lambda-powertools", "croniter", "cryptography", "jsonschema-rs", "pydantic", "PyJWT")
     assert {name: version(name) for name in tested} == {name: pins[name] for name in tested}
 
 

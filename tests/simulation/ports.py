@@ -12,9 +12,11 @@ from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
+from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
+from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
 from tidegate.adapters.unsupervised import ClockAlone
@@ -23,11 +25,26 @@ from tidegate.domain.errors import NotFound
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
+from tidegate.domain.limits import Semaphore
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
-from tidegate.ports import Addition, Delivery, Depth, JobKey, JobPage, JobQuery, Ports, Ready, RunPage, Timer, Watched
+from tidegate.ports import (
+    Addition,
+    Delivery,
+    Depth,
+    Grant,
+    Holding,
+    JobKey,
+    JobPage,
+    JobQuery,
+    Ports,
+    Ready,
+    RunPage,
+    Timer,
+    Watched,
+)
 
 from .faults import Kind
 from .watch import Seen
@@ -54,6 +71,9 @@ class Jobs:
 
     def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
         return self._wire.call("jobs.head", lambda: self._head(lane, limit))
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        return self._wire.call("jobs.parked", lambda: self._store.jobs.parked(lane, key, limit))
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         return self._wire.call("jobs.due", lambda: self._due(by, limit))
@@ -278,6 +298,35 @@ class Lanes:
         self._wire.call("lanes.drop", lambda: self._real.drop_if_untouched(lane, seen))
 
 
+class Slots:
+    """`Slots`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._real = SqliteSlots(wire.store.database)
+
+    def acquire_if_free(self, semaphore: Semaphore, holder: str, limit: int) -> Grant:
+        return self._wire.call("slots.acquire", lambda: self._real.acquire_if_free(semaphore, holder, limit))
+
+    def release(self, semaphore: Semaphore, holder: str) -> Holding | None:
+        return self._wire.call("slots.release", lambda: self._real.release(semaphore, holder))
+
+    def get(self, semaphore: Semaphore) -> Holding:
+        return self._wire.call("slots.get", lambda: self._real.get(semaphore))
+
+    def expect(self, semaphore: Semaphore, job_id: str) -> None:
+        self._wire.call("slots.expect", lambda: self._real.expect(semaphore, job_id))
+
+    def of_lane(self, lane: Lane, limit: int) -> Sequence[Holding]:
+        return self._wire.call("slots.of_lane", lambda: self._real.of_lane(lane, limit))
+
+    def all(self, after: Semaphore | None, limit: int) -> Sequence[Holding]:
+        return self._wire.call("slots.all", lambda: self._real.all(after, limit))
+
+    def tidy(self, seen: Holding) -> None:
+        self._wire.call("slots.tidy", lambda: self._real.tidy(seen))
+
+
 class Timers:
     """`Timers`."""
 
@@ -374,6 +423,10 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         definitions=SqliteDefinitions(wire.store.database),
         webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),
+        slots=Slots(wire),
+        rates=SqliteRates(wire.store.database),
+        backlogs=SqliteBacklogs(wire.store.database),
+        unique_keys=SqliteUniqueKeys(wire.store.database),
         timers=Timers(wire),
         figures=Figures(wire),
         logs=Logs(wire),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tidegate.domain.job import ErrorType, Failure, Job, Progress, State
+from tidegate.domain.job import ErrorType, Failure, Job, Progress, State, UniquePolicy
 from tidegate.domain.priority import Ordering, rank_of
 
 from .clock import START_MS
@@ -76,5 +76,12 @@ FULL: Mapping[str, Any] = {
     "broken": True,
     "definition": "extract@3",
     "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
+    "concurrency_key": "customer #7",
+    "unique_key": "invoice/7",
+    "policy": UniquePolicy.ALLOW_ALL,
+    "timeout_retry_limit": 0,
+    "timeouts": 1,
+    "slot": "qk.1.ff.x",
+    "counted": True,
 }
 """A value for every field that has a default, none of them the default."""

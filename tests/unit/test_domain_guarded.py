@@ -58,6 +58,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "request_cancel_if_active": guarded.request_cancel_if_active(held, "why", now),
         "expire_if_waiting": guarded.expire_if_waiting(waiting, now),
         "promote_if_due": guarded.promote_if_due(waiting, now),
+        "park_if_waiting": guarded.park_if_waiting(waiting, now),
         "mark_ticketed_if_waiting": guarded.mark_ticketed_if_waiting(waiting, now),
         "move_if_waiting": guarded.move_if_waiting(waiting, 10, 1, now),
         "restart_if_ended": guarded.restart_if_ended(ended, now),

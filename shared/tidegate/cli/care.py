@@ -55,7 +55,7 @@ def doctor(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find drift: lost tickets, unknown lanes, lapsed leases, orphaned timers, counters unlike a recount.
+    """Find drift: lost tickets, unknown lanes, lapsed leases, orphaned timers, leaked slots, counters unlike a recount.
 
     Reads every job once (in the cloud: a scan of the table). Ends with 1 when something is left to be put right.
     """

@@ -48,6 +48,14 @@ def submit(
     webhook: Annotated[
         str | None, typer.Option(help="An https address that is told how the job ended.", metavar="URL")
     ] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="Of one key, only as many jobs run at once as the queue's key_slots.")
+    ] = None,
+    unique_key: Annotated[str | None, typer.Option(help="What makes it the same as another job of the queue.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="If it is: REJECT_DUPLICATE (default), ALLOW_DUPLICATE, REPLACE, REJECT_ALL or ALLOW_ALL."),
+    ] = None,
     batch: Annotated[
         str | None,
         typer.Option(help="Submit each line of a JSON-lines file (- for stdin); options are defaults.", metavar="FILE"),
@@ -70,6 +78,9 @@ def submit(
         "retry_limit": retry_limit,
         "definition": definition,
         "webhook": None if webhook is None else {"url": webhook},
+        "concurrency_key": concurrency_key,
+        "unique_key": unique_key,
+        "policy": policy,
     }
     given = {key: value for key, value in fields.items() if value is not None}
     if batch is None:

@@ -37,6 +37,10 @@ class JobFields(TypedDict, total=False):
     retry_backoff: bool | None
     retry_delay_max: float | None
     retry_jitter: bool | None
+    concurrency_key: str | None
+    unique_key: str | None
+    policy: str | None
+    timeout_retry_limit: int | None
     job_id: str | None
     definition: str | None
     webhook: Mapping[str, Any] | None

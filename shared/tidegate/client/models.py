@@ -56,6 +56,10 @@ class Job:
     start_after: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    concurrency_key: str | None = None
+    unique_key: str | None = None
+    policy: str | None = None
+    timeout_retry_limit: int | None = None
     omitted: tuple[str, ...] = ()
     """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
     failures: tuple[Attempt, ...] = ()
@@ -115,6 +119,14 @@ class Queue:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     webhook: Mapping[str, Any] | None = None
+    slots: int | None = None
+    key_slots: int | None = None
+    rate_limit: int | None = None
+    rate_period: str = "second"
+    max_queue_size: int | None = None
+    timeout_retry_limit: int | None = None
+    use: Mapping[str, Any] | None = None
+    """What is in use of its limits: `running`, `keys`, `starts`, `size`. A queue in a list has none."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from importlib.metadata import version
 from typing import Any
 
@@ -25,11 +26,28 @@ def settings_of(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.token is not None:
         headers["Authorization"] = f"Bearer {endpoint.token}"
     return {
-        "base_url": endpoint.url,
+        "base_url": endpoint.base,
         "headers": headers,
+        "auth": Signed(endpoint.url) if endpoint.signs else None,
         "timeout": TIMEOUT,
         "trust_env": not endpoint.is_local,
     }
+
+
+class Signed(httpx.Auth):
+    """Signs each request with the AWS credentials at hand; what does it is imported when it is needed."""
+
+    requires_request_body = True
+
+    def __init__(self, url: str) -> None:
+        from tidegate.runtime import request_signer
+
+        self._sign = request_signer(url)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request once, signed."""
+        request.headers.update(self._sign(request.method, str(request.url), request.content))
+        yield request
 
 
 def request_of(call: Call[Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from .job import RESTARTABLE, WAITING, ErrorType, Failure, Job, Json, Ms, Progress, State
 from .ticket import Lane
+from .uniqueness import takes_key
 
 MAX_FAILURES_KEPT = 20
 MAX_ERROR_LENGTH = 2_000
@@ -29,6 +30,8 @@ class Place(StrEnum):
 
     READY = "ready"
     """In its lane, by rank: may start now."""
+    PARKED = "parked"
+    """Beside its lane, by rank: all slots of its concurrency key are taken."""
     DUE = "due"
     """Among all delayed jobs, by the time the clock must look at it."""
     SHELF = "shelf"
@@ -45,6 +48,8 @@ class Spot:
     lane: Lane | None = None
     state: State | None = None
     order: int = 0
+    key: str | None = None
+    """The concurrency key of a parked job."""
 
 
 OFF = Spot(Place.OFF)
@@ -116,6 +121,8 @@ class GuardedWrite:
     spot: Spot | None = None
     next_attempt: bool = False
     """Also raise `attempt` by one: the write is a claim."""
+    takes_key: bool = False
+    """Also become the job of its unique key. Guard: no other job stands in the way (`stands_in_way`)."""
 
     def telling(self, progress: Progress | None) -> GuardedWrite:
         """The same write, which also says how far the attempt came; nothing is added for None."""
@@ -128,6 +135,8 @@ class Lease:
 
     worker_id: str
     until: Ms
+    slot: str | None = None
+    """Under which name the claim holds slots of the queue."""
 
 
 _NO_ERROR: Mapping[str, Any] = {"error_type": None, "error_message": None}
@@ -154,8 +163,11 @@ def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWri
 
 
 def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
-    """Start the next attempt of a job whose holder let the lease run out; the lost attempt is put on record."""
-    values = {**_started(lease, now), "failures": _with_failure(job, _lost(job, now))}
+    """Start the next attempt of a job whose holder let the lease run out; the lost attempt is put on record.
+
+    The slots of the lost attempt go over to the next one.
+    """
+    values = {**_started(lease, now), "slot": lease.slot or job.slot, "failures": _with_failure(job, _lost(job, now))}
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
 
 
@@ -217,6 +229,7 @@ def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed:
         "failures": _with_failure(job, failure),
         "error_type": failure.error_type,
         "error_message": failure.error_message,
+        **_timed_out(job, failure),
     }
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
     return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
@@ -269,6 +282,14 @@ def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, Guard(WAITING, woken_by=now, seen_at=job.updated_at), values, _ready(job))
 
 
+def park_if_waiting(job: Job, now: Ms) -> GuardedWrite:
+    """Put a job whose time has come beside its lane: others may start before it until its key has a free slot."""
+    values = {"wake_at": None, "updated_at": now}
+    guard = Guard(WAITING, attempt=job.attempt, woken_by=now, blocked=False, seen_at=job.updated_at)
+    spot = Spot(Place.PARKED, Lane(job.tenant, job.queue), order=job.rank, key=job.concurrency_key)
+    return GuardedWrite(job.tenant, job.id, guard, values, spot)
+
+
 def mark_ticketed_if_waiting(job: Job, now: Ms) -> GuardedWrite:
     """A ticket for a delayed job's time is under way: the clock need not look again before that one must be lost."""
     guard = Guard(WAITING, attempt=job.attempt, seen_at=job.updated_at)
@@ -299,8 +320,10 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
         "cancel_requested": False,
         "reason": None,
         "progress": None,
+        "timeouts": 0,
     }
-    return GuardedWrite(job.tenant, job.id, Guard(RESTARTABLE, attempt=job.attempt), values, _ready(job))
+    guard = Guard(RESTARTABLE, attempt=job.attempt)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job), takes_key=takes_key(job))
 
 
 def unblock(job: Job, now: Ms) -> GuardedWrite:
@@ -354,6 +377,7 @@ def _started(lease: Lease, now: Ms) -> dict[str, Any]:
         "updated_at": now,
         "wake_at": None,
         "progress": None,
+        "slot": lease.slot,
     }
 
 
@@ -378,6 +402,10 @@ def _failed(job: Job, failure: Failure, now: Ms) -> tuple[dict[str, Any], Spot]:
     values["error_type"] = failure.error_type
     values["error_message"] = failure.error_message
     return values, spot
+
+
+def _timed_out(job: Job, failure: Failure) -> dict[str, Any]:
+    return {"timeouts": job.timeouts + 1} if failure.error_type is ErrorType.TIMEOUT else {}
 
 
 def failure_of(job: Job, error_type: ErrorType, message: str, now: Ms) -> Failure:

@@ -95,6 +95,21 @@ def retries_used(attempt: int, attempts_allowed: int, retry_limit: int) -> int:
     return max(0, retry_limit - (attempts_allowed - attempt)) if attempt else 0
 
 
+class UniquePolicy(StrEnum):
+    """What becomes of a submission when another job of its queue has the same `unique_key`."""
+
+    ALLOW_ALL = "ALLOW_ALL"
+    """It is stored: the key is kept on the job and otherwise ignored."""
+    REJECT_ALL = "REJECT_ALL"
+    """Refused as long as any job with the key exists, ended or not."""
+    REPLACE = "REPLACE"
+    """It takes the place of the open one: that is cancelled, or asked to stop if it runs."""
+    ALLOW_DUPLICATE = "ALLOW_DUPLICATE"
+    """Asking again is fine and makes no second job: the open one is the answer."""
+    REJECT_DUPLICATE = "REJECT_DUPLICATE"
+    """Refused as long as an open job has the key. The default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt, as kept in a job's history."""
@@ -185,6 +200,19 @@ class Job:
     """`name@version` of the definition it was made from."""
     webhook: Json = None
     """Who is told of its changes: `url` and `events`."""
+    concurrency_key: str | None = None
+    """At most `key_slots` jobs of the queue with the same key run at once."""
+    unique_key: str | None = None
+    policy: UniquePolicy | None = None
+    """What `unique_key` means."""
+    timeout_retry_limit: int | None = None
+    """Retries after attempts that took too long; None: as many as after other failures."""
+    timeouts: int = 0
+    """Attempts that took too long, since the last explicit retry."""
+    slot: str | None = None
+    """Under which name the last claim took slots of its queue; None if it needed none."""
+    counted: bool = False
+    """Whether it counts against its queue's `max_queue_size` until it starts."""
 
     @property
     def retry_count(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .errors import InvalidInput
 from .job import Json, Ms
+from .limits import MAX_QUEUE_SIZE, MAX_RATE, MAX_SLOTS, PERIODS
 from .priority import Ordering
 from .webhook import check_webhook
 
@@ -29,7 +30,7 @@ def check_name(field: str, value: str) -> str:
 class Queue:
     """Policy of one queue of one tenant. Durations are seconds.
 
-    Changes apply to jobs submitted afterwards, except `paused`, which applies at once.
+    Changes apply to jobs submitted afterwards, except `paused` and the limits, which apply at once.
     """
 
     tenant: str
@@ -52,6 +53,28 @@ class Queue:
     updated_at: Ms = 0
     webhook: Json = None
     """Who is told of the changes of its jobs: `url` and `events`. Applies at once, to all of its jobs."""
+    slots: int | None = None
+    """Most jobs of the queue that run at once. None, here and below: no limit."""
+    key_slots: int | None = None
+    """Most jobs of the same `concurrency_key` that run at once."""
+    rate_limit: int | None = None
+    """Most starts in one `rate_period`."""
+    rate_period: str = "second"
+    """`second` or `minute`: windows that begin with each second or minute of UTC."""
+    max_queue_size: int | None = None
+    """Most jobs accepted and not yet started; more are refused."""
+    timeout_retry_limit: int | None = None
+    """Retries after attempts that took too long; None: as `retry_limit`."""
+
+    @property
+    def limits_starts(self) -> bool:
+        """Whether a claim has more to ask for than the job."""
+        return self.limits_running or self.rate_limit is not None
+
+    @property
+    def limits_running(self) -> bool:
+        """Whether a running job may hold slots."""
+        return self.slots is not None or self.key_slots is not None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -62,6 +85,8 @@ class Queue:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:
                 raise InvalidInput.field(field, f"must be from {low:g} to {high:g}")
+        if self.rate_period not in PERIODS:
+            raise InvalidInput.field("rate_period", f"must be one of {', '.join(PERIODS)}")
 
 
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
@@ -72,4 +97,9 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("expire_in_seconds", 1, 366 * DAY),
     ("keep_seconds", 0, 3660 * DAY),
     ("aging_seconds", 0.001, DAY),
+    ("slots", 1, MAX_SLOTS),
+    ("key_slots", 1, MAX_SLOTS),
+    ("rate_limit", 1, MAX_RATE),
+    ("max_queue_size", 1, MAX_QUEUE_SIZE),
+    ("timeout_retry_limit", 0, 1000),
 )

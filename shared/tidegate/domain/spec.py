@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .errors import InvalidInput, PayloadTooLarge
-from .job import Job, Json, Ms, State
+from .job import Job, Json, Ms, State, UniquePolicy
+from .limits import check_key
 from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
+from .uniqueness import DEFAULT_POLICY
 from .webhook import check_webhook
 
 MAX_PAYLOAD_BYTES = 6_000_000
@@ -51,16 +53,21 @@ class JobSpec:
     retry_backoff: bool | None = None
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+    concurrency_key: str | None = None
+    unique_key: str | None = None
+    policy: UniquePolicy | None = None
+    timeout_retry_limit: int | None = None
+    webhook: Json = None
+    """Who is told of its changes besides the queue's webhook: `url` and `events`."""
     definition: str | None = None
     """`name@version` of the definition that filled in what was not given."""
     asked: str | None = None
     """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
-    webhook: Json = None
-    """Who is told of its changes besides the queue's webhook: `url` and `events`."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_name("queue", self.queue)
+        _check_keys(self)
         if self.job_id is not None:
             check_job_id("job_id", self.job_id)
         if not 0 <= self.priority <= 10:
@@ -82,6 +89,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("retry_limit", 0, 1000),
     ("retry_delay", 0, 30 * DAY),
     ("retry_delay_max", 0, 30 * DAY),
+    ("timeout_retry_limit", 0, 1000),
 )
 
 
@@ -182,11 +190,24 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         attempts_allowed=1 + retry_limit,
         definition=spec.definition,
         webhook=spec.webhook,
+        concurrency_key=spec.concurrency_key,
+        unique_key=spec.unique_key,
+        policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
+        timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
+        counted=queue.max_queue_size is not None,
     )
 
 
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
+
+
+def _check_keys(spec: JobSpec) -> None:
+    for name in ("concurrency_key", "unique_key"):
+        if (key := getattr(spec, name)) is not None:
+            check_key(name, key)
+    if spec.policy is not None and spec.unique_key is None:
+        raise InvalidInput.field("policy", "needs a unique_key")
 
 
 def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
+from tidegate.domain.limits import Semaphore
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
+from .limits import Full, Gate, confirmed, leave, seconds_until_room
 from .policies import queue_named
 
 _HEAD = 10
 """Candidates read at once: more than the workers that usually race for one lane."""
 _ROUNDS = 5
+_KEY_ROUNDS = 20
+"""Where jobs are put aside for their keys: so many times `_HEAD` of them in one claim."""
 PAUSED_SECONDS = 30.0
 CLEAN_UP_TRIES = 2
 """Attempts beyond those allowed that may be made to clean up after a cancelled job whose worker vanished."""
@@ -64,15 +70,18 @@ def claim_for(
     the names of jobs that the bearer can clean up after: one that was cancelled, and whose worker vanished, is
     claimed once more for that, with `cancel_requested` set.
     """
-    if queue_named(ports, ticket.tenant, ticket.queue).paused:
+    queue = queue_named(ports, ticket.tenant, ticket.queue)
+    if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
-    lease = Lease(worker_id, now + round(lease_seconds * 1000))
+    bearer = _Bearer(ticket, Lease(worker_id, now + round(lease_seconds * 1000)), receives, cleans_up)
+    if queue.limits_starts:
+        return _claim_within_limits(ports, queue, bearer, now)
     lost_own: Outcome | None = None
     for job_id in _candidates(ports, ticket):
-        outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, lease, now))
+        outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, bearer.lease, now))
         if not outcome.applied and outcome.job is not None:
-            outcome = _recover(ports, outcome.job, lease, now, cleans_up)
+            outcome = _recover(ports, outcome.job, bearer, now)
         if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
             return Claimed(outcome.job)
         if job_id == ticket.job_id:
@@ -80,10 +89,69 @@ def claim_for(
     return _nothing(lost_own.job if lost_own else None, now, receives)
 
 
-def _candidates(ports: Ports, ticket: Ticket) -> Iterator[str]:
+class _Bearer(NamedTuple):
+    """Who claims: see `claim_for`."""
+
+    ticket: Ticket
+    lease: Lease
+    receives: int
+    cleans_up: Collection[str]
+
+
+def _claim_within_limits(ports: Ports, queue: Queue, bearer: _Bearer, now: Ms) -> Claim:
+    """The same where the queue limits what may start: candidates pass its gate one by one, until it is full."""
+    gate = Gate(ports, queue)
+    found, own = _through(ports, gate, queue, bearer, now)
+    if isinstance(found, Full):
+        claim = _held_up(ports, queue, bearer, found)
+    else:
+        claim = _nothing(own, now, bearer.receives) if found is None else Claimed(found)
+    gate.close()
+    return claim
+
+
+def _through(ports: Ports, gate: Gate, queue: Queue, bearer: _Bearer, now: Ms) -> tuple[Job | Full | None, Job | None]:
+    """What got through the gate, or why nothing did; and the ticket's own job if it was tried in vain."""
+    own: Job | None = None
+    for job_id in _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS):
+        outcome = gate.start(job_id, bearer.lease, now)
+        if isinstance(outcome, Full):
+            return outcome, own
+        if not outcome.applied and outcome.job is not None:
+            outcome = _recover(ports, outcome.job, bearer, now)
+        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+            return outcome.job, own
+        if job_id == bearer.ticket.job_id:
+            own = outcome.job
+    return None, own
+
+
+def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
+    """What a ticket of a full queue is good for: its own job may run and need another holder, or must get in line."""
+    ticket = bearer.ticket
+    (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
+    now = ports.now()
+    if own is not None and own.lease_lapsed(now):
+        outcome = _recover(ports, own, bearer, now)
+        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+            return Claimed(outcome.job)
+        own = outcome.job
+    if own is None or own.state in TERMINAL:
+        return Spent()
+    if own.state is State.ACTIVE or (own.wake_at is not None and own.wake_at > now):
+        return _nothing(own, now, bearer.receives)
+    if own.wake_at is not None:
+        _try(ports, guarded.promote_if_due(own, now))
+    if full.holding is not None and full.holding.waiting is None:
+        ports.slots.expect(Semaphore(ticket.lane), own.id)
+    seconds = seconds_until_room(ports, queue, full, bearer.receives, now)
+    return Spent() if seconds is None else Later(seconds)
+
+
+def _candidates(ports: Ports, ticket: Ticket, rounds: int = _ROUNDS) -> Iterator[str]:
     """Job ids in the order to be tried: the lane's best, the ticket's own where its rank puts it."""
     tried: set[str] = set()
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         head = ports.jobs.head(ticket.lane, _HEAD)
         fresh = [ready for ready in head if ready.job_id not in tried]
         if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
@@ -111,20 +179,32 @@ def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
     return ticket.rank if own is None else own.rank
 
 
-def _recover(ports: Ports, job: Job, lease: Lease, now: Ms, cleans_up: Collection[str]) -> Outcome:
+def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
     """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):
         return Outcome(False, job)
     if job.cancel_requested:
-        clean_up = job.name in cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
-        return _try(
-            ports, guarded.reclaim_if_lapsed(job, lease, now) if clean_up else guarded.cancel_if_lapsed(job, now)
-        )
+        clean_up = job.name in bearer.cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        if clean_up:
+            return _reclaimed(ports, job, bearer, now)
+        return _ended(ports, _try(ports, guarded.cancel_if_lapsed(job, now)))
     if job.is_last_attempt:
-        return _try(ports, guarded.fail_if_lapsed(job, now))
-    return _try(ports, guarded.reclaim_if_lapsed(job, lease, now))
+        return _ended(ports, _try(ports, guarded.fail_if_lapsed(job, now)))
+    return _reclaimed(ports, job, bearer, now)
+
+
+def _reclaimed(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
+    """The next attempt, in the slots of the lost one."""
+    outcome = _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
+    return outcome if job.slot is None else confirmed(ports, queue_named(ports, job.tenant, job.queue), outcome)
+
+
+def _ended(ports: Ports, outcome: Outcome) -> Outcome:
+    if outcome.applied and outcome.job is not None:
+        leave(ports, outcome.job)
+    return outcome
 
 
 def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:

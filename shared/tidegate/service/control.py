@@ -11,6 +11,8 @@ from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.priority import rank_of
+from tidegate.domain.ticket import Lane
+from tidegate.domain.uniqueness import stands_in_way, takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
 from .announce import announce, remember_lanes
@@ -59,9 +61,10 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
 
 
 def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -> Job:
-    """Start an ended job over with a fresh set of attempts. Raises NotFound, WrongState.
+    """Start an ended job over with a fresh set of attempts.
 
     `counted`: with the retries that it has left instead, as long as there are some.
+    Raises NotFound, WrongState, Conflict when its unique key belongs to another job meanwhile.
     """
     caller.require(Scope.SUBMIT)
 
@@ -69,6 +72,7 @@ def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
             raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+        _check_key(ports, job)
         remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now(), counted=counted)
 
@@ -111,6 +115,16 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
             ports.blobs.delete(ref)
     erase_log()
     return job
+
+
+def _check_key(ports: Ports, job: Job) -> None:
+    """Say which job has the unique key that `job` would need again; the store itself refuses it in any case."""
+    if not takes_key(job):
+        return
+    holder = ports.unique_keys.holder(Lane(job.tenant, job.queue), job.unique_key or "")
+    (other,) = ports.jobs.get([JobKey(job.tenant, holder or job.id)])
+    if other is not None and stands_in_way(job, other):
+        raise Conflict(f"another job has the unique key '{job.unique_key}' now", unique_key=job.unique_key)
 
 
 def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:

@@ -15,9 +15,10 @@ from enum import StrEnum
 from tidegate.domain import guarded
 from tidegate.domain.job import WAITING, Job, Ms, State
 from tidegate.domain.ticket import Lane, ticket_for
-from tidegate.ports import Addition, JobKey, Ports, Timer
+from tidegate.ports import BACKLOG, Addition, JobKey, Ports, Timer, backlog_series
 
 from .announce import send_tickets
+from .examine_limits import free_slots_of, leaked_slots, that_could_start
 from .record_changes import NAME, QUEUE, RETRIES, STATES, TOTALS
 
 GRACE_MS = 180_000
@@ -34,13 +35,15 @@ class Drift(StrEnum):
     UNKNOWN_LANE = "unknown_lane"
     """A ready job stands in a lane that the clock does not look into."""
     LOST_TICKET = "lost_ticket"
-    """More jobs of a pool are ready than it has tickets."""
+    """More jobs of a pool could start than it has tickets."""
     OVERDUE = "overdue"
     """A delayed job's time came, and nobody put it among the ready ones or expired it."""
     LAPSED_LEASE = "lapsed_lease"
     """A running job's lease ran out, and no timer makes the clock look at it."""
     ORPHANED_TIMER = "orphaned_timer"
     """A timer was due, its attempt has ended, and it is still there."""
+    LEAKED_SLOT = "leaked_slot"
+    """A slot of a queue is held by no running attempt."""
     COUNTER = "counter"
     """A counter is not what a recount gives."""
 
@@ -91,6 +94,7 @@ def examine(ports: Ports, *, repair: bool = False) -> Examination:
         _overdue(ports, seen, now, repair=repair),
         _lapsed(ports, seen, timers, now, repair=repair),
         _orphaned(ports, seen, timers, now, repair=repair),
+        _leaked(ports, now, repair=repair),
     )
     return Examination(seen.jobs, [each for each in checks if each is not None], _differences(ports, seen.counts))
 
@@ -144,6 +148,8 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
     if job.state is State.CREATED and job.wake_at is not None:
         counts[job.tenant, TOTALS]["scheduled"] += 1
+    if job.state is State.CREATED and job.counted:
+        counts[job.tenant, backlog_series(Lane(job.tenant, job.queue))]["size"] += 1
 
 
 def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
@@ -156,10 +162,10 @@ def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None
 
 
 def _lost_tickets(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
-    """Any ticket starts any job of its lane, so a pool needs as many as it has ready jobs. Depths are approximate."""
+    """Any ticket starts any job of its lane, so a pool needs as many as could start there. Depths are approximate."""
     lacking: list[Job] = []
     for pool in sorted(ports.pools):
-        jobs = [job for job in seen.ready if job.pool == pool]
+        jobs = that_could_start(ports, [job for job in seen.ready if job.pool == pool])
         if jobs:
             depths = ports.tickets.depth(pool).values()
             tickets = sum(depth.visible + depth.in_flight + depth.delayed for depth in depths)
@@ -198,6 +204,13 @@ def _orphaned(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, re
     return _finding(Drift.ORPHANED_TIMER, [timer.job_id for timer in orphans], repaired=repair)
 
 
+def _leaked(ports: Ports, now: Ms, *, repair: bool) -> Finding | None:
+    leaked = leaked_slots(ports, now - GRACE_MS)
+    if repair:
+        free_slots_of(ports, leaked)
+    return _finding(Drift.LEAKED_SLOT, [holder.job_id for _, holder in leaked], repaired=repair)
+
+
 def _differences(ports: Ports, recount: Mapping[tuple[str, str], Counter[str]]) -> Counts:
     """What each counter lacks to be what a recount gives; only fields that tell of jobs as they are now count."""
     found: dict[tuple[str, str], Mapping[str, int]] = {}
@@ -215,6 +228,8 @@ def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]
     for first in (QUEUE, NAME):
         for series, totals in ports.figures.between(tenant, first, first + "~").items():
             yield series, {field: n for field, n in totals.items() if first == QUEUE or RETRIES.fullmatch(field)}
+    for series, totals in ports.figures.between(tenant, BACKLOG, BACKLOG + "~").items():
+        yield series, {field: totals.get(field, 0) for field in ("size", "pending")}
     yield STATES, ports.figures.read(tenant, STATES)
     yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
 

@@ -22,6 +22,7 @@ from tidegate.ports import JobQuery, Ports
 
 from .announce import announce, remember_lanes
 from .archive import archive
+from .limits import leave
 
 MAX_JOBS = 500
 """Jobs that one call acts on."""
@@ -123,6 +124,8 @@ def reset_stuck(ports: Ports, caller: Caller, older_than: float, *, confirm: boo
     why = f"reset by {caller.user}: it ran longer than {older_than:g} seconds"
     outcomes = ports.jobs.apply([guarded.reset_if_held(job, why, now) for job in jobs])
     reset = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
+    for job in reset:
+        leave(ports, job)
     announce(ports, reset)
     return jobs, len(reset)
 

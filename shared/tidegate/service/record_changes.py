@@ -16,7 +16,8 @@ from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.job import Json, Ms, State
-from tidegate.ports import Addition, JobKey, Ports, Timer
+from tidegate.domain.ticket import Lane
+from tidegate.ports import Addition, JobKey, Ports, Timer, backlog_series
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
@@ -64,6 +65,9 @@ class Change:
     """Whether it waited, or waits, for a time of its own."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
+    counted: bool = False
+    """Whether it counts against its queue's `max_queue_size` until it starts."""
+    unique_key: str | None = None
 
 
 Totals = defaultdict[tuple[str, str], Counter[str]]
@@ -124,6 +128,9 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
     for change in erased:
         for key in change.blobs:
             ports.blobs.delete(key)
+        if change.unique_key is not None:
+            lane = Lane(change.tenant, change.queue)
+            ports.unique_keys.drop_if_held(lane, change.unique_key, change.job_id)
     if erased:
         ports.upkeep.forget([JobKey(change.tenant, change.job_id) for change in erased])
 
@@ -135,6 +142,8 @@ def _count(totals: Totals, change: Change) -> None:
         _count_retries(totals, change)
     if change.old_state is change.state:
         return
+    if change.counted:
+        totals[change.tenant, backlog_series(Lane(change.tenant, change.queue))].update(_backlog(change))
     counted = [STATES, QUEUE + change.queue]
     if change.dag_id is not None and change.node is not None:
         counted.append(run_series(change.dag_id, items=node_of_item(change.node) is not None))
@@ -145,6 +154,13 @@ def _count(totals: Totals, change: Change) -> None:
             series[change.state] += 1
     if change.state is not None:
         _count_entry(totals, change, change.state)
+
+
+def _backlog(change: Change) -> Mapping[str, int]:
+    """What a job that was counted when it was submitted changes: it is seen stored, starts or ends, or begins anew."""
+    if change.old_state is None:
+        return {"pending": -1}
+    return {"size": (change.state is State.CREATED) - (change.old_state is State.CREATED)}
 
 
 def _count_retries(totals: Totals, change: Change) -> None:

@@ -255,6 +255,8 @@ def _jobs(ports: Ports, caller: Caller, spec: DagSpec, run_id: str, now: Ms) -> 
 
 def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> Job:
     asked = JobSpec(**node.job)
+    if asked.unique_key is not None:
+        raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
     check_horizon(asked, now)
     try:
         queue = queue_named(ports, caller.tenant, asked.queue)
@@ -275,6 +277,7 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
         dependencies=node.depends_on if len(node.depends_on) <= INLINE_PARENTS else (),
         blocked=True,
         wake_at=None,
+        counted=False,
     )
 
 

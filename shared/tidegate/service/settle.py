@@ -11,6 +11,7 @@ from tidegate.domain.job import ErrorType, Failure, Job, Json, Ms, Progress, Sta
 from tidegate.domain.retry import next_attempt_at
 from tidegate.ports import Ports
 
+from .limits import leave
 from .payloads import blob_key, offloaded
 
 
@@ -42,7 +43,7 @@ def complete(ports: Ports, job: Job, result: Json, *, progress: Progress | None 
     """
     inline, ref = offloaded(ports.blobs, "result", lambda: blob_key(job, f"result-{job.attempt}"), result)
     write = guarded.complete_if_held(job, inline, ref, ports.now())
-    return Settled(_applied(ports, write.telling(progress)))
+    return _settled(ports, write.telling(progress))
 
 
 def fail(
@@ -64,9 +65,9 @@ def fail(
     """
     now = ports.now()
     failure = guarded.failure_of(job, error_type, message, now)
-    if permanent or job.is_last_attempt:
+    if permanent or job.is_last_attempt or (error_type is ErrorType.TIMEOUT and _timed_out_enough(job)):
         write = guarded.fail_if_held(job, failure, now)
-        return Settled(_applied(ports, write.telling(progress)))
+        return _settled(ports, write.telling(progress))
     wake_at = next_attempt_at(now, job, ports.rng)
     write = guarded.retry_if_held(job, failure, wake_at, now, ticketed=wake_at - now <= reach)
     return _unless_cancelled(ports, job, write.telling(progress), failure, stop_if_asked)
@@ -90,13 +91,13 @@ def snooze(
 
 def skip(ports: Ports, job: Job, reason: str, *, progress: Progress | None = None) -> Settled:
     """End the attempt: there was nothing to do. Raises LeaseLost."""
-    return Settled(_applied(ports, guarded.skip_if_held(job, reason, ports.now()).telling(progress)))
+    return _settled(ports, guarded.skip_if_held(job, reason, ports.now()).telling(progress))
 
 
 def stop(ports: Ports, job: Job, failure: Failure | None = None, *, progress: Progress | None = None) -> Settled:
     """End the attempt because a stop was asked for; `failure` is what went wrong meanwhile. Raises LeaseLost."""
     write = guarded.cancel_if_held(job, ports.now(), failure)
-    return Settled(_applied(ports, write.telling(progress)))
+    return _settled(ports, write.telling(progress))
 
 
 def _unless_cancelled(
@@ -104,11 +105,22 @@ def _unless_cancelled(
 ) -> Settled:
     """A job that was to stop does not wait for another attempt."""
     try:
-        return Settled(_applied(ports, write))
+        return _settled(ports, write)
     except StopAsked:
         if not stop_if_asked:
             raise
     return stop(ports, job, failure, progress=write.values.get("progress"))
+
+
+def _timed_out_enough(job: Job) -> bool:
+    return job.timeout_retry_limit is not None and job.timeouts >= job.timeout_retry_limit
+
+
+def _settled(ports: Ports, write: GuardedWrite) -> Settled:
+    """Apply a write that ends the attempt, then give back the slots that it held."""
+    job = _applied(ports, write)
+    leave(ports, job)
+    return Settled(job)
 
 
 def _applied(ports: Ports, write: GuardedWrite) -> Job:

@@ -16,9 +16,11 @@ from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
+from .admission import admitted, withdraw_unstored
 from .announce import announce, remember_lanes
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .unique import answer_to_duplicate, replace_blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,15 @@ def submit(
         raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
-    made = [_made(ports, caller, spec, queues, now, internal) for spec in specs]
-    jobs = [job for job in made if isinstance(job, Job)]
+    made: Sequence[Job | TidegateError] = [_made(ports, caller, spec, queues, now, internal) for spec in specs]
     with ports.together():
+        made = admitted(ports, made, queues, now)
+        jobs = [job for job in made if isinstance(job, Job)]
         remember_lanes(ports, jobs)
-        existing = iter(ports.jobs.create(jobs) if jobs else [])
-        results = [_result(ports, job, next(existing)) if isinstance(job, Job) else job for job in made]
+        stored = replace_blocked(ports, caller, jobs, ports.jobs.create(jobs)) if jobs else []
+        withdraw_unstored(ports, jobs, stored)
+        existing = iter(stored)
+        results = [_result(ports, caller, job, next(existing)) if isinstance(job, Job) else job for job in made]
         announce(ports, [each.job for each in results if isinstance(each, Submitted) and each.created])
     return results
 
@@ -95,11 +100,14 @@ def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateErr
         return InvalidInput.field("queue", error.message)
 
 
-def _result(ports: Ports, job: Job, existing: Job | None) -> Submitted | TidegateError:
+def _result(ports: Ports, caller: Caller, job: Job, existing: Job | None) -> Submitted | TidegateError:
     if existing is None:
         return Submitted(job, created=True)
     if job.data_ref is not None:
         ports.blobs.delete(job.data_ref)
+    if existing.id != job.id:
+        answer = answer_to_duplicate(caller, job, existing)
+        return Submitted(answer, created=False) if isinstance(answer, Job) else answer
     if existing.fingerprint == job.fingerprint and existing.owner == job.owner:
         return Submitted(existing, created=False)
     return Conflict(f"job '{job.id}' exists already and was asked for differently", job_id=job.id)

@@ -15,8 +15,11 @@ from tidegate.ports import JobKey, Ports, Timer
 
 from .announce import remember_lanes, send_tickets
 from .fire_schedules import fire_schedules
+from .limits import free_slots
+from .policies import queue_named
 from .retention import retire
 from .supervise import check_deadlines, check_runs
+from .sweep_slots import sweep_slots
 
 _PAGE = 200
 _LANE_HEAD = 25
@@ -35,6 +38,8 @@ class Ticked:
     reticketed: int = 0
     recovered: int = 0
     expired: int = 0
+    freed: int = 0
+    """Slots that were held for nothing."""
     retired: int = 0
     fired: int = 0
     """Jobs made by schedules."""
@@ -53,8 +58,10 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
+        swept = sweep_slots(ports, now)
         check_runs(ports)
-        return replace(done, reticketed=reticketed, expired=done.expired + expired)
+        expired += done.expired + swept.expired
+        return replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
     check_deadlines(ports, now)
     return done
 
@@ -106,6 +113,8 @@ def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
                 ports.lanes.drop_if_untouched(lane, touched)
             continue
         tickets, over = _overdue(ports, lane, [ready.job_id for ready in head], now)
+        if tickets:
+            tickets = tickets[: free_slots(ports, queue_named(ports, lane.tenant, lane.queue))]
         send_tickets(ports, tickets)
         sent, expired = sent + len(tickets), expired + over
     return sent, expired

@@ -16,9 +16,10 @@ from typing import Any
 
 from tidegate.domain.caller import SCOPES, Caller, Scope, check_user
 from tidegate.domain.errors import InvalidInput, NotFound, Unauthenticated, Unavailable
+from tidegate.domain.identity import caller_from
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import DAY, check_name
-from tidegate.ports import Ports, Token
+from tidegate.ports import Issuer, Ports, Token
 
 DEFAULT_TENANT = "main"
 MAX_NOTE = 200
@@ -27,6 +28,7 @@ LONGEST_LIFE_SECONDS = 3660 * DAY
 NOTE_USE_EVERY_MS = 3_600_000
 """A token's use is written at most so often: one write unit an hour, not one a request."""
 _TOKEN = re.compile(r"tg_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
+_JWT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 
 
 def new_token(
@@ -109,14 +111,23 @@ def revoke_token(ports: Ports, caller: Caller, token_id: str) -> Token:
     return revoked
 
 
-def authenticate(ports: Ports, header: str | None) -> Caller:
-    """Who sent this `Authorization` header. Raises Unauthenticated, the same for every reason."""
+def authenticate(ports: Ports, header: str | None, issuer: Issuer | None = None) -> Caller:
+    """Who sent this `Authorization` header: the bearer of a token of ours, or of the issuer's if there is one.
+
+    Raises Unauthenticated, the same for every reason; Unavailable when that cannot be told now.
+    """
     scheme, _, text = (header or "").partition(" ")
-    found = _TOKEN.fullmatch(text.strip()) if scheme.lower() == "bearer" else None
-    if found is None:
-        raise Unauthenticated
-    token = ports.tokens.get(found[1])
-    hashed = _hashed(found[2])
+    bearer = text.strip() if scheme.lower() == "bearer" else ""
+    if found := _TOKEN.fullmatch(bearer):
+        return _bearer_of(ports, *found.groups())
+    if issuer is not None and _JWT.fullmatch(bearer):
+        return caller_from(issuer.claims(bearer), issuer.rules, ports.now())
+    raise Unauthenticated
+
+
+def _bearer_of(ports: Ports, token_id: str, secret: str) -> Caller:
+    token = ports.tokens.get(token_id)
+    hashed = _hashed(secret)
     now = ports.now()
     if token is None or not hmac.compare_digest(token.secret_hash, hashed) or not is_valid(token, now):
         raise Unauthenticated

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
-from tidegate.domain.job import ErrorType, Failure, Progress, State
+from tidegate.domain.job import ErrorType, Failure, Progress, State, UniquePolicy
 from tidegate.domain.priority import Ordering
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ _BY_ANNOTATION: Mapping[str, _Codec] = {
     "bool": _Codec("BOOL", bool, bool),
     "Json": _Codec("S", _dump_json, json.loads),
     "State": _Codec("S", str, State),
+    "UniquePolicy": _Codec("S", str, UniquePolicy),
     "ErrorType": _Codec("S", str, ErrorType),
     "Ordering": _Codec("S", str, Ordering),
     "RunState": _Codec("S", str, RunState),

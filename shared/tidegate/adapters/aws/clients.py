@@ -13,11 +13,13 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from tidegate.domain.errors import Unavailable
 
+from .parallel import THREADS, Parallel
+
 CONNECT_SECONDS = 2
 READ_SECONDS = 5
 """No answer takes longer, long polls of SQS included (`sqs_tickets.SLICE_SECONDS`)."""
-CONNECTIONS = 16
-"""Connections a client keeps, and threads that use them at once."""
+CONNECTIONS = THREADS
+"""Connections that a client keeps: one for each thread that may use it at once."""
 
 _CONFIG = Config(
     connect_timeout=CONNECT_SECONDS,
@@ -54,6 +56,7 @@ class Clients:
     """
 
     def __init__(self) -> None:
+        self.parallel = Parallel()
         self._lock = threading.Lock()
         self._made: dict[str, Any] = {}
 

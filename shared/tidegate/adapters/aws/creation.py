@@ -6,16 +6,17 @@ or late from the network, puts the job as it was made over the job as a worker h
 - one job whose id is its key: a conditional PutItem
 - several of them: PartiQL INSERTs, 25 in one request, each refused alone when its key is taken
 - an id that is no key: job and pointer in one transaction, so that neither is ever without the other
+- a job that takes a unique key: job, pointer if need be, and the key's record in one transaction
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Job, Ms
+from tidegate.domain.uniqueness import takes_key
 from tidegate.ports import JobKey
 
 from .attributes import Item
@@ -24,6 +25,7 @@ from .keys import is_key, job_key, key_for, pointer_key
 from .parallel import Parallel
 from .records import item_of, job_of, live_job
 from .tables import WRITE_LIMIT, Table, chunks
+from .unique_keys import Action, KeyTaking, blocker
 
 _ROUNDS = 5
 """How often a creation looks again when the job that stood in its way has gone in the meantime."""
@@ -36,6 +38,7 @@ class Creation:
         self._table = table
         self._parallel = parallel
         self._now = now
+        self._keys = KeyTaking(table, now)
 
     def create(self, jobs: Sequence[Job]) -> list[Job | None]:
         """See `JobStore.create`. An id named twice belongs to the first."""
@@ -47,11 +50,15 @@ class Creation:
         return answers
 
     def _create_distinct(self, jobs: Sequence[Job]) -> list[Job | None]:
-        keyed = [job for job in jobs if is_key(job.id)]
+        unique = [job for job in jobs if takes_key(job)]
+        plain = [job for job in jobs if not takes_key(job)]
+        keyed = [job for job in plain if is_key(job.id)]
         tasks: list[Callable[[], Mapping[JobKey, Job | None]]] = [
             partial(self._create_keyed, chunk) for chunk in chunks(keyed, WRITE_LIMIT)
         ]
-        tasks += [partial(self._create_named, job) for job in jobs if not is_key(job.id)]
+        tasks += [partial(self._create_named, job) for job in plain if not is_key(job.id)]
+        if unique:
+            tasks.append(partial(self._create_unique, unique))
         answers: dict[JobKey, Job | None] = {}
         for part in self._parallel.map(lambda task: task(), tasks):
             answers |= part
@@ -91,7 +98,36 @@ class Creation:
                 return {_identity(job): existing}
         raise Unavailable("the id is being created and erased by others at the same time")
 
-    def _naming(self, job: Job, pointed: str | None) -> list[Mapping[str, Mapping[str, Any]]]:
+    def _create_unique(self, jobs: Sequence[Job]) -> Mapping[JobKey, Job | None]:
+        """Store jobs that take a unique key, one after the other: of two with the same key the first gets it."""
+        return {_identity(job): self._create_one_unique(job) for job in jobs}
+
+    def _create_one_unique(self, job: Job) -> Job | None:
+        for _ in range(_ROUNDS):
+            pointed, same = self._same_id(job)
+            if same is not None:
+                return same
+            owner = self._keys.owner(job)
+            if (other := blocker(job, owner)) is not None:
+                return other
+            puts: list[Action] = (
+                [{"Put": {"Item": item_of(job, job.id), **creation(self._now())}}]
+                if is_key(job.id)
+                else self._naming(job, pointed)
+            )
+            if self._table.transact([*puts, *self._keys.actions(job, key_for(job), owner)]) is None:
+                return None
+        raise Unavailable("the unique key is being taken by others at the same time")
+
+    def _same_id(self, job: Job) -> tuple[str | None, Job | None]:
+        """Where the job's id leads to, and the job there."""
+        if is_key(job.id):
+            return job.id, self._live(job.tenant, job.id)
+        pointer = self._table.get(pointer_key(job.tenant, job.id))
+        pointed = pointer["key"]["S"] if pointer else None
+        return pointed, self._live(job.tenant, pointed) if pointed else None
+
+    def _naming(self, job: Job, pointed: str | None) -> list[Action]:
         """Job and pointer, if the pointer is still as seen: absent, or left behind by a job whose time has passed."""
         key = key_for(job)
         pk, sk = pointer_key(job.tenant, job.id)

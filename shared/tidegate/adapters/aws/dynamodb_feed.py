@@ -22,7 +22,6 @@ from tidegate.ports import Addition, Timer
 from .attributes import Item
 from .expressions import UNUSED, Placeholders
 from .keys import Key
-from .parallel import Parallel
 from .records import TTL
 from .tables import TRANSACTION_LIMIT, Table, chunks, place
 
@@ -39,7 +38,7 @@ class DynamoTimers:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._parallel = Parallel()
+        self._parallel = table.parallel
 
     def set(self, timers: Sequence[Timer]) -> None:
         """See `Timers.set`."""

@@ -14,11 +14,11 @@ from .addresses import Addresses
 from .attributes import Item
 from .creation import Creation
 from .expressions import ended, equal_or_absent, update_for, was_made_by
-from .keys import DUE_SHARDS, due_board, job_key, lane_board, pointer_key
+from .keys import DUE_SHARDS, due_board, job_key, lane_board, parked_board, pointer_key
 from .listing import Listing
-from .parallel import Parallel
 from .records import job_of, live_job
 from .tables import Refused, Table, place
+from .unique_keys import KeyTaking, blocker
 
 INDEX = "board"
 
@@ -29,10 +29,11 @@ class DynamoJobs:
     def __init__(self, table: Table, now: Callable[[], Ms]) -> None:
         self._table = table
         self._now = now
-        self._parallel = Parallel()
+        self._parallel = table.parallel
         self._addresses = Addresses(table)
         self._creation = Creation(table, self._parallel, now)
         self._listing = Listing(table, self._parallel, now)
+        self._keys = KeyTaking(table, now)
 
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
         """See `JobStore.create`."""
@@ -52,13 +53,11 @@ class DynamoJobs:
 
     def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
         """See `JobStore.head`."""
-        items = self._table.query(
-            limit,
-            IndexName=INDEX,
-            KeyConditionExpression="board = :board",
-            ExpressionAttributeValues={":board": {"S": lane_board(lane)}},
-        )
-        return [Ready(_order(item), item["id"]["S"]) for item in items]
+        return self._first(lane_board(lane), limit)
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        """See `JobStore.parked`."""
+        return self._first(parked_board(lane, key), limit)
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """See `JobStore.due`."""
@@ -101,11 +100,34 @@ class DynamoJobs:
     def _update(self, write: GuardedWrite, sort_key: str | None) -> Outcome:
         if sort_key is None:
             return Outcome(False)
+        if write.takes_key:
+            return self._update_with_key(write, sort_key)
         answer = self._table.update(job_key(write.tenant, sort_key), **update_for(write, sort_key))
         if not isinstance(answer, Refused):
             return Outcome(True, job_of(answer))
         job = live_job(answer.image, self._now())
         return Outcome(job is not None and answer.retried and was_made_by(write, job), job)
+
+    def _update_with_key(self, write: GuardedWrite, sort_key: str) -> Outcome:
+        where = job_key(write.tenant, sort_key)
+        job = live_job(self._table.get(where), self._now())
+        if job is None or not write.guard.holds(job):
+            return Outcome(False, job)
+        owner = self._keys.owner(job)
+        if blocker(job, owner) is not None:
+            return Outcome(False, job)
+        update = {"Update": {"Key": place(where), **update_for(write, sort_key)}}
+        refused = self._table.transact([update, *self._keys.actions(job, sort_key, owner)])
+        return Outcome(refused is None, live_job(self._table.get(where), self._now()))
+
+    def _first(self, board: str, limit: int) -> list[Ready]:
+        items = self._table.query(
+            limit,
+            IndexName=INDEX,
+            KeyConditionExpression="board = :board",
+            ExpressionAttributeValues={":board": {"S": board}},
+        )
+        return [Ready(_order(item), item["id"]["S"]) for item in items]
 
     def _due(self, shard: int, by: Ms, limit: int) -> list[Item]:
         return self._table.query(

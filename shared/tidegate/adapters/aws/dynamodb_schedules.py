@@ -29,7 +29,6 @@ from tidegate.ports import Hold, ScheduleKey
 from .attributes import Item
 from .expressions import UNUSED, Placeholders
 from .keys import Key
-from .parallel import Parallel
 from .tables import Table, place
 
 DUE_SHARDS = 4
@@ -43,7 +42,7 @@ class DynamoSchedules:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._parallel = Parallel()
+        self._parallel = table.parallel
 
     def create(self, schedule: Schedule) -> bool:
         """See `Schedules.create`."""

@@ -21,7 +21,6 @@ from .attributes import Item
 from .dynamodb_feed import TIMER_SHARDS, timer_of
 from .expressions import Placeholders, equal_or_absent, unchanged
 from .keys import Key, is_key, job_key, pointer_key
-from .parallel import Parallel
 from .records import TTL, job_of
 from .tables import Table, place
 
@@ -40,7 +39,7 @@ class DynamoUpkeep:
         self._jobs = jobs
         self._registry = registry
         self._now = now
-        self._parallel = Parallel()
+        self._parallel = jobs.parallel
         self._addresses = Addresses(jobs)
 
     def count(self, query: JobQuery) -> int | None:  # noqa: ARG002

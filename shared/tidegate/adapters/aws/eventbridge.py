@@ -12,7 +12,6 @@ from tidegate.domain.events import AnyEvent, body_of
 from tidegate.ports import EventBus
 
 from .clients import Clients, request
-from .parallel import Parallel
 from .tables import chunks, pauses
 
 _log = logging.getLogger("tidegate.events")
@@ -33,7 +32,7 @@ class EventBridgeBus:
     def __init__(self, clients: Clients, name: str) -> None:
         self._clients = clients
         self._name = name
-        self._parallel = Parallel()
+        self._parallel = clients.parallel
 
     def publish(self, events: Sequence[AnyEvent]) -> None:
         """See `EventBus.publish`. An entry that failed in passing is sent again; Unavailable when it keeps failing."""

@@ -3,6 +3,7 @@
     item        pk                          sk      board, board_at (the sparse index)
     job         {tenant}#{shard of key}     key     see `spot_attributes`
     pointer     {tenant}#id#{shard of id}   id      never; its attribute `key` names the job's place
+    unique key  {tenant}#unique#{shard}     {queue}#{unique key}; its attributes `key` and `id` name the job
 
 A job's key orders it by creation. An id that is a UUIDv7, as the server makes them, is its own key; for any
 other id a key of that shape is made, and a pointer leads from the id to it. Tenants and queues are names
@@ -64,9 +65,20 @@ def pointer_key(tenant: str, job_id: str) -> Key:
     return f"{tenant}#id#{crc32(job_id.encode()) % SHARDS:02d}", job_id
 
 
+def unique_key(lane: Lane, key: str) -> Key:
+    """Where the record of a unique key is kept."""
+    name = f"{lane.queue}#{key}"
+    return f"{lane.tenant}#unique#{crc32(name.encode()) % SHARDS:02d}", name
+
+
 def lane_board(lane: Lane) -> str:
     """The index partition of a lane's ready jobs."""
     return f"r#{lane.tenant}#{lane.queue}"
+
+
+def parked_board(lane: Lane, key: str) -> str:
+    """The index partition of a lane's jobs that wait for a slot of their concurrency key."""
+    return f"p#{lane.tenant}#{lane.queue}#{key}"
 
 
 def due_board(shard: int) -> str:
@@ -87,6 +99,8 @@ def spot_attributes(spot: Spot, key: str) -> Item:
         return {}
     if spot.place is Place.READY:
         return _board(lane_board(spot.lane), f"{spot.order:020d}#{key}")
+    if spot.place is Place.PARKED and spot.key is not None:
+        return _board(parked_board(spot.lane, spot.key), f"{spot.order:020d}#{key}")
     if spot.place is Place.SHELF and spot.state is not None:
         return _board(shelf_board(spot.lane.tenant, spot.state), f"{spot.order:015d}#{key}")
     return {}

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from .clients import CONNECTIONS
-
+THREADS = 16
 _FEW = 2
 """Up to so many requests are sent one after the other: two round trips cost less than two threads."""
 
@@ -36,5 +35,5 @@ class Parallel:
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="tidegate-aws")
+                self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tidegate-aws")
             return self._threads

@@ -15,6 +15,7 @@ from .dynamodb_dags import DynamoDags
 from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
+from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
@@ -24,6 +25,7 @@ from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
+from .unique_keys import DynamoUniqueKeys
 
 
 def open_ports(
@@ -56,6 +58,10 @@ def open_ports(
         definitions=DynamoDefinitions(registry),
         webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
+        slots=DynamoSlots(registry),
+        rates=DynamoRates(registry),
+        backlogs=DynamoBacklogs(registry),
+        unique_keys=DynamoUniqueKeys(Table(clients, jobs_table)),
         timers=DynamoTimers(registry),
         schedules=DynamoSchedules(registry),
         cron=ZonedCron(),

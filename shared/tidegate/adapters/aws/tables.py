@@ -52,6 +52,7 @@ class Table:
 
     def __init__(self, clients: Clients, name: str) -> None:
         self._clients = clients
+        self.parallel = clients.parallel
         self.name = name
 
     def get(self, key: Key) -> Item | None:

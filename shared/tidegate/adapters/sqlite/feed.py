@@ -59,8 +59,10 @@ def _image(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _attribute(value) for name, value in present.items()}
 
 
-def _attribute(value: str | int | list[str]) -> dict[str, Any]:
+def _attribute(value: str | bool | int | list[str]) -> dict[str, Any]:
     """A value as DynamoDB writes it."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
     if isinstance(value, list):
         return {"L": [{"S": each} for each in value]}
     return {"S": value} if isinstance(value, str) else {"N": str(value)}

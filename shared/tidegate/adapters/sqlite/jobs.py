@@ -9,11 +9,13 @@ from typing import Any
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.domain.ticket import Lane
+from tidegate.domain.uniqueness import takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ready
 
 from .codec import COLUMNS, FIELDS, encoded, job_of, row_of
 from .cursors import cursor_of, position_of
 from .database import Database
+from .unique_keys import blocker, take
 
 _INSERT = (
     f"INSERT INTO jobs ({COLUMNS}, place, place_order) VALUES ({', '.join('?' * (len(FIELDS) + 2))}) "
@@ -51,6 +53,18 @@ class SqliteJobs:
             return [self._apply(write) for write in writes]
 
     def _apply(self, write: GuardedWrite) -> Outcome:
+        if not write.takes_key:
+            return self._update(write)
+        with self._database.transaction() as connection:
+            rows = connection.execute(_SELECT, (write.tenant, write.job_id)).fetchall()
+            if rows and blocker(connection, job_of(rows[0]), self._now()) is not None:
+                return Outcome(False, job_of(rows[0]))
+            outcome = self._update(write)
+            if outcome.applied and outcome.job is not None:
+                take(connection, outcome.job)
+            return outcome
+
+    def _update(self, write: GuardedWrite) -> Outcome:
         changes, values = _changes(write)
         conditions, bounds = _conditions(write.guard)
         sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
@@ -67,6 +81,14 @@ class SqliteJobs:
             "ORDER BY place_order, seq LIMIT ?"
         )
         return [Ready(*row) for row in self._database.rows(sql, (*lane, limit))]
+
+    def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        """See `JobStore.parked`."""
+        sql = (
+            "SELECT place_order, id FROM jobs WHERE place = 'parked' AND tenant = ? AND queue = ? "
+            "AND concurrency_key = ? ORDER BY place_order, seq LIMIT ?"
+        )
+        return [Ready(*row) for row in self._database.rows(sql, (*lane, key, limit))]
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """See `JobStore.due`."""
@@ -97,6 +119,16 @@ def counting(query: JobQuery, now: Ms, most: int) -> tuple[str, list[Any]]:
 
 
 def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
+    if takes_key(job) and (other := blocker(connection, job, now)) is not None:
+        same = connection.execute(f"{_SELECT} AND {_KEPT}", (job.tenant, job.id, now)).fetchone()
+        return job_of(same) if same else other
+    existing = _insert(connection, job, now)
+    if existing is None and takes_key(job):
+        take(connection, job)
+    return existing
+
+
+def _insert(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
     spot = spot_of(job)
     row = [*row_of(job), spot.place, spot.order]
     if connection.execute(_INSERT, row).fetchall():

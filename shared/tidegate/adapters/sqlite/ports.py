@@ -18,10 +18,12 @@ from .database import Database
 from .definitions import SqliteDefinitions
 from .events import SqliteEvents
 from .jobs import SqliteJobs
+from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .logs import SqliteLogs
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
+from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
 from .webhook_secrets import SqliteWebhookSecrets
 
@@ -58,6 +60,10 @@ def open_ports(
         definitions=SqliteDefinitions(database),
         webhook_secrets=SqliteWebhookSecrets(database),
         lanes=SqliteLanes(database),
+        slots=SqliteSlots(database),
+        rates=SqliteRates(database),
+        backlogs=SqliteBacklogs(database),
+        unique_keys=SqliteUniqueKeys(database),
         timers=SqliteTimers(database),
         schedules=SqliteSchedules(database),
         cron=ZonedCron(),

@@ -14,11 +14,14 @@ CREATE TABLE IF NOT EXISTS jobs (
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
     definition TEXT, webhook TEXT,
+    concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
+    timeouts INTEGER NOT NULL, slot TEXT, counted INTEGER NOT NULL,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS jobs_tenant ON jobs (tenant);
 CREATE INDEX IF NOT EXISTS jobs_ready ON jobs (tenant, queue, place_order, seq) WHERE place = 'ready';
+CREATE INDEX IF NOT EXISTS jobs_parked ON jobs (tenant, queue, concurrency_key, place_order, seq) WHERE place = 'parked';
 CREATE INDEX IF NOT EXISTS jobs_due ON jobs (place_order, seq) WHERE place = 'due';
 CREATE INDEX IF NOT EXISTS jobs_shelf ON jobs (tenant, state, seq) WHERE place = 'shelf';
 CREATE INDEX IF NOT EXISTS jobs_active ON jobs (tenant, seq) WHERE state = 'ACTIVE';
@@ -40,6 +43,8 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt, wake_at ON jobs
 WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NULL) <> (new.wake_at IS NULL) BEGIN
@@ -51,6 +56,8 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
     INSERT INTO changes (tenant, id, old_state, name, queue, at, retry_limit, data_ref, result_ref, old_wake_at,
@@ -59,7 +66,8 @@ CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
             old.result_ref, old.wake_at, old.attempt, old.attempts_allowed,
             json_object('owner', old.owner, 'priority', old.priority, 'worker_id', old.worker_id,
             'error_type', old.error_type, 'error_message', substr(old.error_message, 1, 500), 'reason', old.reason,
-            'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags)));
+            'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags),
+            'unique_key', old.unique_key, 'counted', iif(old.counted, json('true'), NULL)));
 END;
 
 CREATE TABLE IF NOT EXISTS tickets (
@@ -74,6 +82,21 @@ CREATE TABLE IF NOT EXISTS queues (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lanes (
     tenant TEXT NOT NULL, queue TEXT NOT NULL, touched_at INTEGER NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slots (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL,
+    PRIMARY KEY (tenant, queue, key, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS semaphores (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, waiting TEXT, PRIMARY KEY (tenant, queue, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rates (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, "window" INTEGER NOT NULL, starts INTEGER NOT NULL,
+    PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unique_keys (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL, job_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, queue, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS timers (
     at INTEGER NOT NULL, tenant TEXT NOT NULL, job_id TEXT NOT NULL, attempt INTEGER NOT NULL,
