@@ -42,8 +42,7 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             new.attempts_allowed, new.retry_limit,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt, wake_at ON jobs
@@ -55,8 +54,7 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             new.attempts_allowed, new.retry_limit, old.wake_at, old.attempt, old.attempts_allowed,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook));
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
