@@ -83,7 +83,8 @@ def pool_watches(pool: Pool) -> list[Watch]:
             "Tickets stay in the dead-letter queue, so the function that returns them fails: mend what its log shows, "
             "and they drain by themselves.",
         ),
-        *(_oldest(pool, priority, queue) for priority, queue in pool.queues.items()),
+        # Workers over HTTPS take no tickets, so where there is no Lambda their age tells nothing.
+        *(_oldest(pool, priority, queue) for priority, queue in pool.queues.items() if pool.config.handlers),
     ]
 
 

@@ -121,6 +121,7 @@ def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion
         layers=[schemas],
         environment={
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
+            "TIDEGATE_LAMBDA_POOLS": ",".join(pool.config.name for pool in stores.pools if pool.config.handlers),
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
         access=[

@@ -75,11 +75,20 @@ def _flow(stage: str) -> list[cloudwatch.IWidget]:
 
 def _quality(stage: str) -> list[cloudwatch.IWidget]:
     durations = [metrics.own(stage, "JobDuration", statistic, statistic) for statistic in ("p50", "p99")]
+    deadlines = [
+        metrics.own(stage, name, "Sum", label)
+        for name, label in (
+            ("SlaAtRisk", "at risk"),
+            ("SlaSoftMissed", "soft missed"),
+            ("SlaHardMissed", "hard missed"),
+        )
+    ]
     lag = [metrics.own(stage, "ClockLag", "Maximum", "clock lag")]
     return [
-        _graph("Success rate, %", [metrics.success_rate(stage)], 3),
-        _graph("Duration of jobs, ms", durations, 3),
-        _graph("Clock lag, s", lag, 3),
+        _graph("Success rate, %", [metrics.success_rate(stage)], 4),
+        _graph("Duration of jobs, ms", durations, 4),
+        _graph("Deadlines told", deadlines, 4),
+        _graph("Clock lag, s", lag, 4),
     ]
 
 

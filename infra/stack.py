@@ -22,6 +22,7 @@ from infra.event_bus import event_bus
 from infra.functions import NAMESPACE, SERVICE, Common, dependencies
 from infra.packaging import Packaging
 from infra.pool import Pool
+from infra.pull_policy import PullPolicy
 from infra.stage import StageConfig
 from infra.stores import Stores
 from infra.tables import Tables
@@ -56,7 +57,10 @@ class TidegateStack(Stack):
                 self, common=common, pool=pool, stores=stores, code=packaging.worker_code(pool.config)
             ).function
             for pool in stores.pools
+            if pool.config.handlers
         }
+        for pool in stores.pools:
+            PullPolicy(self, stage=stage, pool=pool, stores=stores, key=key)
         api = Api(
             self,
             "Api",

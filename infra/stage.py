@@ -42,7 +42,8 @@ class PoolConfig:
         slots: how many workers may run at once on each priority queue, 2–1000 (the range of `MaximumConcurrency`).
         memory: of the worker, in MB, 128–10240.
         timeout: of one worker invocation, in seconds, 20–900.
-        handlers: the user's handlers, each a Python file or a package folder.
+        handlers: the user's handlers, each a Python file or a package folder; none for a pool without a Lambda, whose
+            jobs run on machines that pull them (`[]` in `cdk.json`).
         requirements: the user's own requirements file, bundled with the worker.
         files: data files and folders that lie beside the handlers in the worker, as they do in the checkout.
         oldest_alarm_seconds: the age of the oldest waiting ticket that raises an alarm.
@@ -175,6 +176,8 @@ def _pool(name: str, value: object, field: str, root: Path) -> PoolConfig:
 
 
 def _handlers(value: object, field: str, root: Path) -> tuple[Path, ...]:
+    if value == []:
+        return ()
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise StageError(field, f"expected the path of a Python file or package, or a list of them, got {value!r}")

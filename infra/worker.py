@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -38,9 +39,22 @@ class Worker(Construct):
             )
 
 
+def work_access(pool: Pool, stores: Stores) -> list[iam.PolicyStatement]:
+    """What running the jobs of a pool takes."""
+    jobs, registry = stores.tables.jobs, stores.tables.registry
+    return [
+        access.items(jobs, *access.READ, access.UPDATE),
+        access.board(jobs),
+        access.items(registry, *access.READ, access.PUT, access.UPDATE),
+        *access.objects(stores.bucket),
+        access.consume(pool.queues.values()),
+        # To every pool: a queue can move to another one while jobs of its lanes are running here.
+        access.send(stores.ticket_queues()),
+    ]
+
+
 def _spec(pool: Pool, stores: Stores, code: lambda_.Code) -> FunctionSpec:
     config = pool.config
-    jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="worker",
         suffix=config.name,
@@ -49,13 +63,5 @@ def _spec(pool: Pool, stores: Stores, code: lambda_.Code) -> FunctionSpec:
         timeout=config.timeout,
         code=code,
         environment={"TIDEGATE_POOL": config.name, "TIDEGATE_HANDLERS": handler_modules(config)},
-        access=[
-            access.items(jobs, *access.READ, access.UPDATE),
-            access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE),
-            *access.objects(stores.bucket),
-            access.consume(pool.queues.values()),
-            # To every pool: a queue can move to another one while jobs of its lanes are running here.
-            access.send(stores.ticket_queues()),
-        ],
+        access=work_access(pool, stores),
     )

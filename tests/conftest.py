@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from home import Home
 from support.aws import Cloud, cloud
@@ -17,6 +18,9 @@ from tidegate.execution import registry
 
 pytest_plugins = ["tidegate.testing.plugin"]
 """As pytest finds it by itself where Tidegate is installed; an entry point of the same name is loaded once."""
+# How long an example takes says more about the machine and its other work than about the program.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,9 +10,10 @@ from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
-from tidegate.domain.job import COARSE, ErrorType, State, UniquePolicy
+from tidegate.domain.job import COARSE, ErrorType, HardMiss, State, UniquePolicy
 from tidegate.domain.logs import Level
 from tidegate.domain.priority import Ordering
+from tidegate.domain.why.gate import GateName
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Status = Annotated[str, WithJsonSchema({"enum": list(dict.fromkeys(COARSE.values()))})]
@@ -29,6 +30,9 @@ class Told(Answer):
 
     success: Literal[True]
     message: str
+
+
+Standing = Literal["in_time", "at_risk", "met", "soft_missed", "hard_missed"]
 
 
 class Progress(Answer):
@@ -88,6 +92,7 @@ class Job(Answer):
     start_after: Time | None
     soft_sla: Time | None
     hard_sla: Time | None
+    sla: Standing | None = Field(description="How it stands, or stood at its end, to its deadlines; null without any.")
     concurrency_key: str | None
     unique_key: str | None
     policy: UniquePolicy | None
@@ -195,6 +200,33 @@ class JobHistory(Told):
     forgotten: int = Field(description="Attempts that left no record: they snoozed, or are older than 20 failures.")
 
 
+class Gate(Answer):
+    """One thing that keeps the job from running (`holds`), or that it has passed."""
+
+    gate: GateName
+    holds: bool
+    message: str = Field(description="A clause about the job, for people.")
+    facts: dict[str, Any] = Field(description="The figures behind it; those named …_at, …_until, …_after are times.")
+
+
+class Why(Answer):
+    """Why a job is not running, why it still runs, or why it ended as it did."""
+
+    job_id: str
+    state: State
+    verdict: str = Field(description="One sentence, for people.")
+    gates: list[Gate]
+    expected_start: Time | None = Field(
+        description="An estimate from what started lately; null where nothing tells, and for jobs that do not wait."
+    )
+
+
+class WhyAnswer(Told):
+    """The explanation."""
+
+    why: Why
+
+
 class JobInEvent(BaseModel):
     """The job that an event is about, after the change; what it does not have is left out from `priority` on."""
 
@@ -270,6 +302,10 @@ class Queue(Answer):
     keep_seconds: float
     ordering: Ordering
     aging_seconds: float
+    age_floor_seconds: float
+    soft_sla_seconds: float | None
+    hard_sla_seconds: float | None
+    on_hard_miss: HardMiss
     paused: bool
     paused_by: str | None
     paused_reason: str | None
@@ -470,6 +506,123 @@ class Health(Answer):
     time: Time
 
 
+class ClaimedJob(Job):
+    """A job that was started for the worker that claimed it."""
+
+    timeout: float = Field(description="Seconds that the attempt may take.")
+    lease_until: Time = Field(description="Another worker may start it then, unless a heartbeat comes before.")
+    cancel_requested: bool = Field(description="Whether it was started only to be cleaned up and `stopped`.")
+    omitted: list[Literal["data", "result"]] = Field(
+        default=[], description="`data` when it is large: GET /jobs/{job_id}/data has it."
+    )
+
+
+class Claimed(Told):
+    """The jobs that were started."""
+
+    jobs: list[ClaimedJob]
+    lease_seconds: float = Field(description="By how much a heartbeat moves the end of a lease on.")
+    longest_wait_seconds: float = Field(description="How long this server lets a claim wait.")
+
+
+class LeaseExtended(Told):
+    """The lease after a heartbeat."""
+
+    job_id: str
+    lease_until: Time
+    cancel_requested: bool = Field(description="Whether someone asked the job to stop.")
+
+
+class JobData(Told):
+    """The data of a held job."""
+
+    job_id: str
+    data: Any
+
+
+class Upstream(Answer):
+    """A node that a held job depends on."""
+
+    node: str
+    job_id: str
+    state: State
+    result: Any
+
+
+class JobUpstream(Told):
+    """The nodes that a held job depends on, as many as one answer carries."""
+
+    job_id: str
+    nodes: list[Upstream]
+    next_after: int | None = Field(description="Where to go on; null: these are all.")
+
+
+class JobEntries(Told):
+    """What a held job gathers, as many as one answer carries."""
+
+    job_id: str
+    results: list[Any] = Field(description="In order; null for an entry that was skipped.")
+    next_after: int | None = Field(description="Where to go on; null: these are all.")
+
+
+class LogKept(Answer):
+    """How much of a job's log is kept, all attempts together."""
+
+    lines: int
+    bytes: int
+    overflows: int = Field(description="Chunks beside the table: once there is one, write every ten seconds at most.")
+
+
+class LogAppended(Told):
+    """The lines are kept, unless they were before."""
+
+    job_id: str
+    number: int = Field(description="Of the attempt's last request that was kept.")
+    kept: LogKept
+
+
+class Running(Answer):
+    """A job that a worker runs."""
+
+    job_id: str
+    name: str
+    queue: str
+    attempt: int
+    started_at: Time
+    progress: Progress | None
+
+
+class Worker(Answer):
+    """A worker that was seen in the last minute."""
+
+    id: str
+    kind: Literal["embedded", "lambda", "pull", "http"] = Field(
+        description="`pull` has access to the tables; `http` works with a token alone."
+    )
+    pool: str
+    queues: list[str] = Field(description="None: all of its pool.")
+    names: list[str] = Field(description="The jobs that it has handlers for. None: it did not tell.")
+    host: str
+    version: str
+    concurrency: int = Field(description="How many jobs it runs at once, at most.")
+    busy: int = Field(description="How many it ran when it was last seen, of all tenants and users.")
+    started_at: Time
+    seen_at: Time
+    running: list[Running] = Field(description="What it still runs of that, as far as the caller may see it.")
+
+
+class WorkerList(Told):
+    """Who works."""
+
+    workers: list[Worker]
+
+
+class WorkerTold(Told):
+    """The worker is known."""
+
+    worker_id: str
+
+
 class Error(Answer):
     """Every error."""
 
@@ -563,6 +716,33 @@ class Throughput(Told):
     """Jobs completed by hour."""
 
     throughput: list[Hour]
+
+
+class SlaFigures(Answer):
+    """Jobs that met or missed their deadlines so far, and those at risk now. A job may miss both."""
+
+    met: int = Field(description="Completed within their first deadline. What ended otherwise in time is left out.")
+    missed_soft: int
+    missed_hard: int
+    at_risk: int
+
+
+class QueueSla(SlaFigures):
+    """Those of one queue."""
+
+    queue: str
+
+
+class SlaOfAll(SlaFigures):
+    """Those of all queues together, and of each that had jobs with deadlines."""
+
+    queues: list[QueueSla]
+
+
+class SlaAnswer(Told):
+    """Deadlines met, missed and at risk."""
+
+    sla: SlaOfAll
 
 
 class CommonError(Answer):
@@ -702,6 +882,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "delete_job": {200: JobDeleted},
     "get_job_logs": {200: LogPage},
     "get_job_history": {200: JobHistory},
+    "get_job_why": {200: WhyAnswer},
     "stream_events": {200: Event},
     "cancel_job": {200: JobAnswer},
     "retry_job": {200: JobAnswer},
@@ -727,11 +908,25 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "rotate_webhook_secret": {200: WebhookSecret},
     "list_deliveries": {200: DeliveryList},
     "get_stats": {200: StatsAnswer},
+    "claim_jobs": {200: Claimed},
+    "heartbeat": {200: LeaseExtended},
+    "get_job_data": {200: JobData},
+    "get_job_upstream": {200: JobUpstream},
+    "get_job_entries": {200: JobEntries},
+    "append_job_logs": {200: LogAppended},
+    "complete_job": {200: JobAnswer},
+    "fail_job": {200: JobAnswer},
+    "snooze_job": {200: JobAnswer},
+    "skip_job": {200: JobAnswer},
+    "job_stopped": {200: JobAnswer},
+    "list_workers": {200: WorkerList},
+    "put_worker": {200: WorkerTold},
     "health": {200: Health},
     "pipeline_status": {200: PipelineStatusAnswer},
     "pipeline_metrics": {200: PipelineMetricsAnswer},
     "retry_analysis": {200: RetryAnalysis},
     "throughput": {200: Throughput},
+    "sla_figures": {200: SlaAnswer},
     "common_errors": {200: CommonErrors},
     "stuck_jobs": {200: StuckJobs},
     "queue_figures": {200: QueueFiguresAnswer},

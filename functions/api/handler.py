@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate.domain.errors import TidegateError
 
-from . import errors, wire
+from . import errors, waiting, wire
 from .resolver import resolver
 
 
@@ -17,4 +17,5 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         request = wire.readable(event)
     except TidegateError as error:
         return errors.lambda_answer(error)
-    return resolver().resolve(request, context)
+    with waiting.within(context):
+        return resolver().resolve(request, context)

@@ -9,11 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from pydantic_core import PydanticCustomError
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms, UniquePolicy
+from tidegate.domain.job import HardMiss, Ms, UniquePolicy
 from tidegate.domain.logs import Level, level_named
 from tidegate.domain.priority import DEFAULT, HIGHEST, LOWEST, NAMES, Ordering, parse_priority
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
-from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.domain.spec import HORIZON_SECONDS, MAX_BATCH, JobSpec
 from tidegate.domain.uniqueness import policy_named
 from tidegate.service.letters import MAX_LETTERS
 from tidegate.service.maintenance import MAX_JOBS
@@ -26,7 +26,7 @@ MAX_OFFSET = 10_000
 PRIORITY_RULE = f"must be an integer from {LOWEST} to {HIGHEST}, or one of {', '.join(NAMES)}"
 
 
-def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
+def rule_by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
     """Let `parse` of the domain read a value; `rule` is what a wrong one is told."""
 
     def read(value: Any) -> Any:
@@ -39,11 +39,27 @@ def _by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
 
 
 _PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
-Priority = Annotated[int, _by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
-Time = Annotated[Ms, _by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+Priority = Annotated[int, rule_by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
+Time = Annotated[Ms, rule_by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
+LEVEL_RULE = f"must be one of {', '.join(Level)}"
+LogLevel = Annotated[Level, rule_by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})]
 _POLICY_RULE = f"must be one of {', '.join(UniquePolicy)}"
-Policy = Annotated[UniquePolicy, _by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
+Policy = Annotated[UniquePolicy, rule_by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
 Word = Annotated[str, Field(min_length=1)]
+
+
+def parse_deadline(value: Any) -> Ms | float:
+    """A time as RFC 3339 has it (an int), or a number of seconds (a float). Raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return parse_time(value)
+    if not 0 < value <= HORIZON_SECONDS:
+        raise InvalidInput(DEADLINE_RULE)
+    return float(value)
+
+
+DEADLINE_RULE = f"{TIME_RULE}, or a number of seconds, above 0 and at most {HORIZON_SECONDS:.0f}"
+_DEADLINE_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "exclusiveMinimum": 0}]}
+Deadline = Annotated[Ms | float, rule_by(parse_deadline, DEADLINE_RULE), WithJsonSchema(_DEADLINE_SCHEMA)]
 
 
 class Body(BaseModel):
@@ -83,8 +99,8 @@ class JobRequest(Body):
     scheduled_at: Time | None = Field(None, description="Another word for `start_after`.")
     expire_in_seconds: float | None = Field(None, description="EXPIRED if not started so long after it could.")
     keep_until: Time | None = Field(None, description="Once ended, it may be deleted after this time.")
-    soft_sla: Time | None = None
-    hard_sla: Time | None = None
+    soft_sla: Deadline | None = Field(None, description="Its target: a time, or seconds from when it may start.")
+    hard_sla: Deadline | None = Field(None, description="Its limit: likewise. A miss is as the queue says.")
     timeout: float | None = Field(None, description="How long an attempt may take.")
     retry_limit: int | None = Field(None, description="Retries after the first attempt.")
     max_retries: int | None = Field(None, description="Another word for `retry_limit`.")
@@ -118,8 +134,7 @@ class JobRequest(Body):
             start_after=_one_of(start_after=self.start_after, scheduled_at=self.scheduled_at),
             expire_in_seconds=self.expire_in_seconds,
             keep_until=self.keep_until,
-            soft_sla=self.soft_sla,
-            hard_sla=self.hard_sla,
+            **_deadlines(soft_sla=self.soft_sla, hard_sla=self.hard_sla),
             timeout=self.timeout,
             retry_limit=_one_of(retry_limit=self.retry_limit, max_retries=self.max_retries),
             retry_delay=self.retry_delay,
@@ -192,6 +207,12 @@ class QueueSettings(Body):
     ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
     aging_seconds: float = _QUEUE.aging_seconds
     webhook: Webhook | None = Field(None, description="Who is told of the changes of its jobs.")
+    age_floor_seconds: float = Field(
+        _QUEUE.age_floor_seconds, description="In `deadline` order no job ranks as if due so long after it was made."
+    )
+    soft_sla_seconds: float | None = Field(None, description="The soft deadline of jobs that say none.")
+    hard_sla_seconds: float | None = Field(None, description="The hard deadline of jobs that say none.")
+    on_hard_miss: Annotated[HardMiss, Field(strict=False)] = _QUEUE.on_hard_miss
     slots: int | None = Field(_QUEUE.slots, description="Most jobs that run at once.")
     key_slots: int | None = Field(_QUEUE.key_slots, description="Most jobs of one `concurrency_key` that run at once.")
     rate_limit: int | None = Field(_QUEUE.rate_limit, description="Most starts in one `rate_period`.")
@@ -286,7 +307,6 @@ class InvokeRequest(Body):
     parameters: InvokeParameters
 
 
-LEVEL_RULE = f"must be one of {', '.join(Level)}"
 MAX_LINES = 1_000
 
 
@@ -297,9 +317,7 @@ class LogQuery(BaseModel):
 
     after: Word | None = Field(None, description="`next_after` of the page before.")
     limit: int = Field(200, ge=1, le=MAX_LINES)
-    level: Annotated[Level, _by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})] = Field(
-        Level.DEBUG, description="Lines that matter at least so much."
-    )
+    level: LogLevel = Field(Level.DEBUG, description="Lines that matter at least so much.")
 
 
 class EventQuery(BaseModel):
@@ -322,6 +340,11 @@ def _one_of(**given: Any) -> Any:
     if any(value != values[0] for value in values):
         raise InvalidInput.field(" and ".join(found), "mean the same: give one of them")
     return values[0] if values else None
+
+
+def _deadlines(**given: Ms | float | None) -> dict[str, Any]:
+    """Each under the name that the domain has for a time, or for a duration."""
+    return {f"{name}_seconds" if isinstance(at, float) else name: at for name, at in given.items()}
 
 
 def _agent_in(data: Any) -> str | None:

@@ -20,6 +20,7 @@ from . import schedule_answers, security_answers  # noqa: F401 - add to ANSWERS
 from .answers import ANSWERS, Error
 from .errors import INTERNAL, STATUS
 from .resolver import build
+from .scopes import NEEDED
 from .wire import JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -95,6 +96,8 @@ def document() -> dict[str, Any]:
     descriptions = app.descriptions()
     for path, method, operation in _operations(found):
         operation["description"] = descriptions[operation["operationId"]]
+        scope = NEEDED.get(operation["operationId"])
+        operation["security"] = [{"bearer": [] if scope is None else [scope.value]}]
         operation["responses"] = dict(sorted(_responses(path, method, operation)))
     return found
 

@@ -15,6 +15,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 
 from . import (
     aliases,
+    attempts,
     dags,
     definitions,
     errors,
@@ -29,12 +30,15 @@ from . import (
     stats,
     tokens,
     webhooks,
+    why,
     wire,
+    workers,
 )
 
 _ROUTERS = (
     jobs.router,
     records.router,
+    why.router,
     dags.router,
     events.router,
     queues.router,
@@ -45,6 +49,8 @@ _ROUTERS = (
     pipeline.router,
     maintenance.router,
     tokens.router,
+    workers.router,
+    attempts.router,
     aliases.router,
     health.router,
 )

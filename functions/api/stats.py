@@ -82,5 +82,15 @@ def queue_figures(request: Request) -> Response[Any]:
     return _told("Queue figures retrieved", queues=[{**asdict(each), "states": dict(each.states)} for each in found])
 
 
+@router.get("/stats/sla", tags=["stats"], operation_id="sla_figures", summary="Deadlines met, missed and at risk")
+def sla_figures(request: Request) -> Response[Any]:
+    """In all, and of each queue. `met`: completed within the first deadline; `at_risk`: now; the rest: so far."""
+    only(request)
+    found = service.sla_figures(runtime.current().ports, caller_of(request))
+    rows = [asdict(each) for each in found]
+    total = {name: sum(row[name] for row in rows) for name in ("met", "missed_soft", "missed_hard", "at_risk")}
+    return _told("SLA figures retrieved", sla={**total, "queues": rows})
+
+
 def _told(message: str, **parts: Any) -> Response[Any]:
     return answer({"success": True, "message": message, **parts})

@@ -6,8 +6,9 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
-from tidegate.domain.job import COARSE, Failure, Job, Progress
+from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
+from tidegate.domain.sla import deadlines
 from tidegate.service.stats import Stats
 from tidegate.service.usage import Usage
 
@@ -46,6 +47,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "start_after": format_time(job.start_after),
         "soft_sla": format_time(job.soft_sla),
         "hard_sla": format_time(job.hard_sla),
+        "sla": standing_view(job),
         "concurrency_key": job.concurrency_key,
         "unique_key": job.unique_key,
         "policy": None if job.policy is None else job.policy.value,
@@ -53,6 +55,23 @@ def job_view(job: Job) -> dict[str, Any]:
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view
+
+
+def standing_view(job: Job) -> str | None:
+    """How a job stands, or stood when it ended, to its deadlines; None for one that has none."""
+    if deadlines(job).first is None:
+        return None
+    sla = job.sla if job.completed_at is None else max(job.sla, deadlines(job).missed_at(job.completed_at))
+    met = sla < Sla.SOFT_MISSED and job.state is State.COMPLETED
+    return "met" if met else STANDINGS[sla]
+
+
+STANDINGS = {
+    Sla.NONE: "in_time",
+    Sla.AT_RISK: "at_risk",
+    Sla.SOFT_MISSED: "soft_missed",
+    Sla.HARD_MISSED: "hard_missed",
+}
 
 
 def with_result_as(form: str, view: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +94,8 @@ def queue_view(queue: Queue) -> dict[str, Any]:
     """A queue's policy."""
     view = {each.name: getattr(queue, each.name) for each in fields(queue) if each.name != "tenant"}
     times = {name: format_time(view[name] or None) for name in ("created_at", "updated_at")}
-    return {**view, "ordering": queue.ordering.value, **times}
+    enums = {"ordering": queue.ordering.value, "on_hard_miss": queue.on_hard_miss.value}
+    return {**view, **enums, **times}
 
 
 def use_view(queue: Queue, use: Usage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -19,6 +19,9 @@ MAX_ANSWER_BYTES = 6_000_000
 """AWS Lambda answers at most 6 MB, in which the body is a JSON text within JSON."""
 _SURELY_SMALL = MAX_ANSWER_BYTES // 6
 """Characters that fit however they are escaped: no character becomes more than six bytes."""
+_FRAME_BYTES = 1_000
+"""What an answer has around the values that it carries."""
+TOO_LARGE = "the value is too large for an answer: run this job on a worker with AWS credentials"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_402_300_799_999
@@ -75,6 +78,23 @@ def dump(value: Json) -> str:
 def fits(text: str) -> bool:
     """Whether an answer with this body is within what Lambda may return."""
     return len(text) <= _SURELY_SMALL or len(json.dumps(text, ensure_ascii=False).encode()) <= MAX_ANSWER_BYTES
+
+
+def first_that_fit(views: Iterable[Json]) -> tuple[list[Json], bool]:
+    """The first of these that one answer can carry, and whether they are all.
+
+    Raises PayloadTooLarge when not even the first one can be answered.
+    """
+    found: list[Json] = []
+    left = MAX_ANSWER_BYTES - _FRAME_BYTES
+    for view in views:
+        left -= len(json.dumps(dump(view), ensure_ascii=False).encode())
+        if left < 0:
+            if not found:
+                raise PayloadTooLarge(TOO_LARGE)
+            return found, False
+        found.append(view)
+    return found, True
 
 
 def parse_time(value: object) -> Ms:

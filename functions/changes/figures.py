@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from tidegate.domain.job import State
+from tidegate.domain.job import Sla, State
 from tidegate.service.record_changes import Change
 
 ENTERED: Mapping[State, str] = {
@@ -23,14 +23,26 @@ ENTERED: Mapping[State, str] = {
 """The figure that counts the jobs which entered a state; explicit retries count as created again."""
 
 
+TOLD: Mapping[Sla, str] = {
+    Sla.AT_RISK: "SlaAtRisk",
+    Sla.SOFT_MISSED: "SlaSoftMissed",
+    Sla.HARD_MISSED: "SlaHardMissed",
+}
+MET = "SlaMet"
+
+
 def publish(stage: str, changes: Iterable[Change]) -> None:
     """Write counts and durations in CloudWatch's embedded metric format; nothing when nothing moved."""
-    moved = [change for change in changes if change.state in ENTERED and change.state is not change.old_state]
-    if not moved:
+    seen = list(changes)
+    moved = [change for change in seen if change.state in ENTERED and change.state is not change.old_state]
+    counts = Counter(ENTERED[change.state] for change in moved if change.state is not None)
+    counts.update(TOLD[sla] for change in seen for sla in change.told)
+    counts.update(MET for change in moved if change.met)
+    if not counts:
         return
     # The service is given as empty, or its name would become a second dimension.
     metrics = AmazonCloudWatchEMFProvider(namespace="Tidegate", service="", default_dimensions={"stage": stage})
-    for name, count in Counter(ENTERED[change.state] for change in moved if change.state is not None).items():
+    for name, count in counts.items():
         metrics.add_metric(name, MetricUnit.Count, count)
     for duration in _durations(moved):
         metrics.add_metric("JobDuration", MetricUnit.Milliseconds, duration)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegate.domain.events import DETAILS
-from tidegate.domain.job import State, retries_used
+from tidegate.domain.job import Sla, State, retries_used
+from tidegate.domain.sla import Deadlines
 from tidegate.service.record_changes import Change
 
 _log = logging.getLogger("tidegate.changes")
@@ -63,6 +64,10 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         was_delayed=old is not None and _is_delayed(old),
         is_delayed=new is not None and _is_delayed(new),
         blobs=() if new is not None else _blobs(image),
+        created_at=_number(image, "created_at") or 0,
+        deadlines=Deadlines(_number(image, "soft_sla"), _number(image, "hard_sla")),
+        old_sla=Sla((None if old is None else _number(old, "sla")) or 0),
+        sla=Sla((None if new is None else _number(new, "sla")) or 0),
         unique_key=_text_or_none(image, "unique_key"),
         counted=bool(image.get("counted", {}).get("BOOL")),
     )

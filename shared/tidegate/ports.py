@@ -343,16 +343,21 @@ class UniqueKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A note to look at a running job at a time."""
+    """A note to look at a job at a time: at the lease of an attempt, or at its deadlines."""
 
     at: Ms
     tenant: str
     job_id: str
     attempt: int
+    """The attempt whose lease it is about; `DEADLINES`: the job as a whole, as long as it is open."""
+
+
+DEADLINES = 0
+"""No attempt has this number."""
 
 
 class Timers(Protocol):
-    """Notes for the clock, kept by the change feed: when a running job's lease might have lapsed."""
+    """Notes for the clock, kept by the change feed: when a lease might have lapsed, or a deadline be missed."""
 
     def set(self, timers: Sequence[Timer]) -> None:
         """Remember each; the same timer twice is one."""
@@ -599,6 +604,48 @@ class EventStream(Protocol):
         """The positions of the oldest and of the newest event, of any tenant, that is kept; 0 and 0 when none is."""
 
 
+class Held(NamedTuple):
+    """An attempt that a worker says it runs."""
+
+    tenant: str
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker says of itself from time to time."""
+
+    id: str
+    tenant: str = ""
+    """The tenant it works for; empty for one that works for all."""
+    kind: str
+    """`embedded`, `lambda`, `pull` (with access to the home itself) or `http`."""
+    pool: str
+    queues: tuple[str, ...] = ()
+    """The queues it serves; empty: all of its pool."""
+    names: tuple[str, ...] = ()
+    """The names of the jobs that it has handlers for; empty: it did not tell."""
+    host: str = ""
+    version: str = ""
+    concurrency: int = 1
+    started_at: Ms
+    seen_at: Ms
+    running: tuple[Held, ...] = ()
+    stopped: bool = False
+    """It said good-bye."""
+
+
+class Workers(Protocol):
+    """Who works. Entries are dropped by themselves an hour after they were last put."""
+
+    def put(self, worker: Worker) -> None:
+        """Store, replacing the entry of the same tenant and id."""
+
+    def list(self, seen_from: Ms) -> Sequence[Worker]:
+        """All that were seen at this time or later, by tenant and id."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -638,10 +685,13 @@ class Ports:
     events: EventBus
     upkeep: Upkeep
     supervisors: Supervisors
+    workers: Workers
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
     pools: frozenset[str] = frozenset({"default"})
+    lambda_pools: frozenset[str] = frozenset()
+    """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext

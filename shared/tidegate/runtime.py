@@ -19,7 +19,7 @@ from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.iam import IamCaller, iam_callers_from
 from tidegate.domain.identity import IdentityRules, rules_from
-from tidegate.domain.job import Json, Ms
+from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.registry import Executor, load_executors
@@ -54,6 +54,8 @@ class Settings:
     """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
     iam_callers: tuple[IamCaller, ...] = ()
     """Roles and users of the AWS account whose signed requests are taken."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Pools whose workers are Lambdas, as far as the process needs to know."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -100,6 +102,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
+        lambda_pools=frozenset(name for name in environ.get("TIDEGATE_LAMBDA_POOLS", "").split(",") if name),
     )
 
 
@@ -151,6 +154,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        lambda_pools=settings.lambda_pools,
     )
     return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
@@ -244,26 +248,45 @@ def use(app: App) -> Iterator[App]:
         _current.remove(app)
 
 
-def runner(app: App, handlers: tuple[str, ...], *, worker_id: str | None = None, pulling: bool = False) -> Runner:
+def runner(
+    app: App,
+    handlers: tuple[str, ...],
+    *,
+    worker_id: str | None = None,
+    pulling: bool = False,
+    on_start: Callable[[Job], object] = lambda _: None,
+    end_process: Callable[[int], None] = os._exit,
+) -> Runner:
     """A runner of the executors found in `handlers`.
 
     `pulling` tells that the worker receives its tickets itself, so it must keep those of long jobs out of
     sight; a Lambda's event source has a visibility time-out longer than the function may run.
     """
-    is_embedded = app.settings.data is not None
     return Runner(
         app.ports,
-        {**load_executors(handlers), **own_executors(app.ports)},
+        executors_of(app, handlers),
         worker_id=worker_id or default_worker_id(),
-        lease_seconds=EMBEDDED_LEASE_SECONDS if is_embedded else CLOUD_LEASE_SECONDS,
+        lease_seconds=lease_seconds(app),
         extend_tickets=pulling,
+        on_start=on_start,
+        end_process=end_process,
     )
 
 
+def executors_of(app: App, handlers: tuple[str, ...]) -> Mapping[str, Executor]:
+    """The executors found in `handlers`, and Tidegate's own."""
+    return {**load_executors(handlers), **own_executors(app.ports)}
+
+
 def own_executors(ports: Ports) -> Mapping[str, Executor]:
-    """The executors that every worker has besides its handlers."""
+    """The executors that every worker with access to the tables has besides its handlers."""
     executor = webhook_executor(ports, Outbound(development=ports.development).post)
     return {executor.name: executor}
+
+
+def lease_seconds(app: App) -> float:
+    """How long a claim lasts without a heartbeat."""
+    return CLOUD_LEASE_SECONDS if app.settings.data is None else EMBEDDED_LEASE_SECONDS
 
 
 def default_worker_id() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def refused(client: Any, code: str, status: int = 400, *, times: int = 10**6) ->
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.adapters.aws.tables.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("tidegate.adapters.aws.tables.time", SimpleNamespace(sleep=lambda _seconds: None))
 
 
 CALLS: dict[str, tuple[str, Callable[[Ports], object]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,12 @@ from support.aws import Cloud
 from support.clock import START_MS, Clock
 from support.homes import Home
 from tidegate.adapters.aws.eventbridge import EventBridgeBus, NoBus, bus_named
+from tidegate.adapters.aws.parallel import Parallel
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.events import EVENT_TYPES, MAX_MESSAGE, Event, body_of, event_type
+from tidegate.domain.events import EVENT_TYPES, MAX_MESSAGE, SLA_EVENTS, Event, body_of, event_type
 from tidegate.domain.job import TRANSITIONS, State
 from tidegate.execution.context import JobContext
 from tidegate.ports import Ports
@@ -39,7 +41,7 @@ def event(number: int, tenant: str = "main", **fields: Any) -> Event:
 def test_every_transition_has_a_type_of_its_own_kind() -> None:
     moves = [(old, new) for old, news in TRANSITIONS.items() for new in news]
     found = {event_type(old, new) for old, new in [*moves, (None, State.CREATED), (State.FAILED, None)]}
-    assert found == set(EVENT_TYPES)
+    assert found | set(SLA_EVENTS.values()) == set(EVENT_TYPES)
     assert event_type(State.FAILED, State.CREATED) == "job.restarted"
 
 
@@ -87,6 +89,7 @@ class Puts:
         self.failures = list(failures)
         self.sizes: list[int] = []
         self.taken: list[dict[str, Any]] = []
+        self.parallel = Parallel()
 
     @property
     def events(self) -> Puts:
@@ -131,7 +134,7 @@ class TestEventBridge:
         assert sorted(json.loads(entry["Detail"])["id"] for entry in puts.taken) == ["0", "1", "2", "3"]
 
     def test_a_bus_that_keeps_failing_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr("tidegate.adapters.aws.tables.time", SimpleNamespace(sleep=lambda _seconds: None))
         with pytest.raises(Unavailable):
             self.publish(Puts(*["ThrottlingException"] * 100), event(1))
 

@@ -12,7 +12,7 @@ from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Guard, GuardedWrite, Lease, Place, Spot, spot_of
-from tidegate.domain.job import TERMINAL, ErrorType, Failure, Job, Progress, State
+from tidegate.domain.job import OPEN, TERMINAL, ErrorType, Failure, HardMiss, Job, Progress, Sla, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, Ports, Ready
 
@@ -152,7 +152,13 @@ GUARDED_JOBS: list[dict[str, Any]] = [
     {"state": State.ACTIVE, "attempt": 1, "lease_until": START_MS + 1},
     {"state": State.ACTIVE, "attempt": 2, "lease_until": None},
     {"state": State.ACTIVE, "attempt": 1, "cancel_requested": True, "lease_until": START_MS},
-    *({"state": state, "attempt": 1} for state in sorted(TERMINAL)),
+    {"hard_sla": START_MS - 1},
+    {"hard_sla": START_MS},
+    {"hard_sla": START_MS - 1, "on_hard_miss": HardMiss.ONLY_TELL},
+    {"hard_sla": START_MS - 1, "on_hard_miss": HardMiss.FAIL, "sla": Sla.SOFT_MISSED},
+    {"hard_sla": START_MS - 1, "sla": Sla.HARD_MISSED},
+    {"soft_sla": START_MS - 1, "sla": Sla.AT_RISK},
+    *({"state": state, "attempt": 1, "hard_sla": START_MS - 1} for state in sorted(TERMINAL)),
 ]
 
 ALL = frozenset(State)
@@ -173,6 +179,9 @@ GUARDS = {
     "all that a claim asks": Guard(frozenset({State.CREATED}), woken_by=START_MS, unexpired_at=START_MS),
     "all that a reclaim asks": Guard(frozenset({State.ACTIVE}), attempt=1, lease_ended_by=START_MS),
     "all that a retry asks": Guard(frozenset({State.ACTIVE}), attempt=1, cancel_requested=False),
+    "not stopped": Guard(OPEN, unstopped_at=START_MS),
+    "nothing noted": Guard(ALL, sla_below=Sla.AT_RISK),
+    "no miss noted": Guard(ALL, sla_below=Sla.SOFT_MISSED),
     "times at zero": Guard(ALL, woken_by=0, unexpired_at=0),
 }
 

@@ -33,7 +33,7 @@ from tidegate.ports import Ports
 from tidegate.service import write_log
 from tidegate.service.control import erase
 from tidegate.service.read_log import LogPage, read_log
-from tidegate.service.write_log import LogWriter
+from tidegate.service.write_log import log_writer
 
 LOG = LogOf("acme", "report#1", START_MS)
 TEXTS = ("", "grüße 🌊", 'a "quote"\\', "two\nlines", "\x00\x1b[31m")
@@ -207,7 +207,7 @@ class Broken:
 class TestWriter:
     def test_lines_are_gathered_for_a_second(self, ports: Ports, running: Job) -> None:
         times = [100.0]
-        writer = LogWriter(ports, running, lambda: times[0])
+        writer = log_writer(ports, running, lambda: times[0])
         assert not writer.is_due
         writer.add(Level.INFO, "a")
         writer.add(Level.INFO, "b")
@@ -220,7 +220,7 @@ class TestWriter:
         assert [line.message for line in only.lines] == ["a", "b"]
 
     def test_beyond_a_thousand_lines_the_blob_store_takes_over(self, ports: Ports, running: Job) -> None:
-        writer = LogWriter(ports, running)
+        writer = log_writer(ports, running)
         texts = [f"line {number}" for number in range(TABLE_LINES + 150)]
         for start in range(0, len(texts), 100):
             for text in texts[start : start + 100]:
@@ -231,7 +231,7 @@ class TestWriter:
         assert messages(page(ports, running, limit=5_000)) == texts
 
     def test_beyond_256_kb_the_blob_store_takes_over(self, ports: Ports, running: Job) -> None:
-        writer = LogWriter(ports, running)
+        writer = log_writer(ports, running)
         for number in range(80):
             writer.add(Level.INFO, f"{number:02d}" + "x" * 8_000)
         writer.close()
@@ -241,7 +241,7 @@ class TestWriter:
 
     def test_control_characters_do_not_make_an_item_too_large(self, ports: Ports, running: Job) -> None:
         """In JSON they take six bytes each: 100 lines of 8 KB would be 4.9 MB."""
-        writer = LogWriter(ports, running)
+        writer = log_writer(ports, running)
         for _ in range(100):
             writer.add(Level.INFO, "\x00" * 8_000)
         writer.close()
@@ -249,7 +249,7 @@ class TestWriter:
 
     def test_the_next_attempt_goes_on_with_the_budget(self, ports: Ports, running: Job) -> None:
         for attempt in (1, 2):
-            writer = LogWriter(ports, replace(running, attempt=attempt))
+            writer = log_writer(ports, replace(running, attempt=attempt))
             for number in range(600):
                 writer.add(Level.INFO, str(number))
             writer.close()
@@ -260,7 +260,7 @@ class TestWriter:
 
     def test_a_writer_goes_on_where_another_of_the_same_attempt_ended(self, ports: Ports, running: Job) -> None:
         for text in "abc":
-            writer = LogWriter(ports, running, resumed=True)
+            writer = log_writer(ports, running, resumed=True)
             writer.add(Level.INFO, text)
             writer.close()
         assert messages(page(ports, running)) == ["a", "b", "c"]
@@ -269,7 +269,7 @@ class TestWriter:
         self, ports: Ports, running: Job, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("tidegate.domain.logs.MAX_LINES", 10)
-        writer = LogWriter(ports, running)
+        writer = log_writer(ports, running)
         for number in range(35):
             writer.add(Level.INFO, str(number))
             if number % 7 == 6:
@@ -281,7 +281,7 @@ class TestWriter:
 
     def test_a_chunk_that_failed_is_tried_again_unchanged(self, ports: Ports, running: Job) -> None:
         failing = Failing(ports.logs, 1)
-        writer = LogWriter(failing.among(ports), running)
+        writer = log_writer(failing.among(ports), running)
         writer.add(Level.INFO, "a")
         assert not writer.flush()
         writer.add(Level.INFO, "b")
@@ -291,7 +291,7 @@ class TestWriter:
 
     def test_a_write_that_took_effect_unreported_doubles_nothing(self, ports: Ports, running: Job) -> None:
         failing = Failing(ports.logs, 1, after=True)
-        writer = LogWriter(failing.among(ports), running)
+        writer = log_writer(failing.among(ports), running)
         writer.add(Level.INFO, "a")
         assert not writer.flush()
         writer.add(Level.INFO, "b")
@@ -302,7 +302,7 @@ class TestWriter:
         self, ports: Ports, running: Job
     ) -> None:
         failing = Failing(ports.logs, 1)
-        writer = LogWriter(failing.among(ports), running)
+        writer = log_writer(failing.among(ports), running)
         for _ in range(200):
             writer.add(Level.INFO, "x" * 8_000)
         writer.close()
@@ -360,7 +360,7 @@ class TestReading:
     @pytest.fixture
     def told(self, ports: Ports, running: Job, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         """Lets the job tell lines, as one chunk."""
-        writer = LogWriter(ports, running)
+        writer = log_writer(ports, running)
 
         def tell(*texts: str, level: Level = Level.INFO) -> None:
             for text in texts:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.clock import START_MS, Clock
+from tidegate.domain.job import HardMiss
 from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
@@ -29,6 +30,10 @@ CHANGED: Mapping[str, Any] = {
     "keep_seconds": 0.0,
     "ordering": Ordering.AGING,
     "aging_seconds": 0.001,
+    "age_floor_seconds": 1.5,
+    "soft_sla_seconds": 0.5,
+    "hard_sla_seconds": 60.0,
+    "on_hard_miss": HardMiss.ONLY_TELL,
     "paused": True,
     "paused_by": "ann",
     "paused_reason": "",

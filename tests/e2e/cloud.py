@@ -136,7 +136,8 @@ class Cloud:
 
     def _synthesised(self) -> dict[str, Any]:
         pool = {"slots": 4, "memory": 512, "timeout": 30, "handlers": HANDLERS}
-        stage = {"pools": {"default": pool}, "keep_data": False, "log_retention_days": 7}
+        pulled = {"slots": 2, "handlers": []}
+        stage = {"pools": {"default": pool, "gpu": pulled}, "keep_data": False, "log_retention_days": 7}
         context = {"stage": "e2e", "stages": {"e2e": stage}, "bundle": False}
         code = (
             "import json, sys; from pathlib import Path; from infra.synthesis import build; "

@@ -25,8 +25,8 @@ class Server:
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> Server:
-        command = [sys.executable, "-m", "tidegate", "serve", "--port", "0", "--data", str(self.data)]
+    def start(self, port: str = "0") -> Server:
+        command = [sys.executable, "-m", "tidegate", "serve", "--port", port, "--data", str(self.data)]
         command += ["--workers", str(self.workers), "--handlers", str(HANDLERS)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True

@@ -274,3 +274,10 @@ def test_nobody_touches_a_schedule_that_is_not_theirs(api: Api, method: str, pat
     assert api.by(scopes="work").call(method, path, text).status == 403
     assert api.call(method, path, text, authorizer=None).status == 401
     assert api.by(user="olga", scopes="read submit operate").call(method, path, text).status < 300
+
+
+def test_asking_again_under_an_id_shows_nobody_anothers_schedule(api: Api) -> None:
+    schedule_id = "0194bc2e-1c00-7000-8000-0000000000aa"
+    assert create(api, schedule_id=schedule_id).status == 201
+    assert create(api, schedule_id=schedule_id).status == 200
+    assert create(api.by(user="bob"), schedule_id=schedule_id).status == 409

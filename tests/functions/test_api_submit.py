@@ -56,6 +56,7 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "start_after": None,
         "soft_sla": None,
         "hard_sla": None,
+        "sla": None,
         "concurrency_key": None,
         "unique_key": None,
         "policy": None,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -224,7 +225,7 @@ ENDS = {"plain": "COMPLETED", "stumbling": "COMPLETED", "large": "COMPLETED", "l
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.adapters.aws.tables.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("tidegate.adapters.aws.tables.time", SimpleNamespace(sleep=lambda _seconds: None))
 
 
 @pytest.fixture

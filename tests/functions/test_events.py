@@ -20,20 +20,24 @@ from tidegate_functions.api.security_answers import SECURITY_ANSWERS
 from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
+from tidegate.domain.dag.run import GATHER
 from tidegate.domain.iam import iam_callers_from
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import JobTemplate
 from tidegate.domain.spec import JobSpec
 from tidegate.local.functions import Context
-from tidegate.ports import Token
+from tidegate.ports import Held, Token, Worker
+from tidegate.service.claim_lanes import Wanted, claim_of_tenant
 from tidegate.service.control import cancel
 from tidegate.service.definitions import put_definition
 from tidegate.service.schedules import create_schedule
-from tidegate.service.submit import submit_one
+from tidegate.service.submit import submit, submit_one
+from tidegate.service.workers import report
 
 assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
+WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "ada", "scopes": ["read"]}
 JOB = "report-2026-01"
 Prepare = Callable[[Home], object]
@@ -47,6 +51,36 @@ def submitted(home: Home) -> None:
 def ended(home: Home) -> None:
     submitted(home)
     cancel(home.ports, ADA, JOB)
+
+
+def claimed(home: Home) -> None:
+    """The job runs, as a worker over HTTPS has claimed it."""
+    submitted(home)
+    wanted = Wanted(worker_id="gpu-box-0", pool="default", lease_seconds=10)
+    assert claim_of_tenant(home.ports, WORKER, wanted, 1)
+
+
+def gather_claimed(home: Home) -> None:
+    """A job that gathers the results of no entries runs."""
+    data = {"for_each": {"entries": 0}, "entries": 0}
+    submit(home.ports, ADA, [JobSpec(name=GATHER, job_id=JOB, data=data)], internal=True)
+    assert claim_of_tenant(home.ports, WORKER, Wanted(worker_id="w", pool="default", lease_seconds=10), 1)
+
+
+def worker_seen(home: Home) -> None:
+    claimed(home)
+    report(
+        home.ports,
+        WORKER,
+        Worker(
+            id="gpu-box-0",
+            kind="http",
+            pool="default",
+            started_at=MORNING,
+            seen_at=MORNING,
+            running=(Held("main", JOB, 1),),
+        ),
+    )
 
 
 def queue_made(home: Home) -> None:
@@ -147,6 +181,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-job": ("api", submitted, answered("get_job")),
     "api-get-job-logs": ("api", submitted, answered("get_job_logs")),
     "api-get-job-history": ("api", submitted, answered("get_job_history")),
+    "api-get-job-why": ("api", submitted, answered("get_job_why")),
     "api-get-events": ("api", nothing, refused(501, "NOT_SUPPORTED")),
     "api-delete-job": ("api", submitted, answered("delete_job")),
     "api-post-job-cancel": ("api", submitted, answered("cancel_job")),
@@ -183,6 +218,19 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-tokens": ("api", token_stored, answered("list_tokens")),
     "api-delete-token": ("api", token_stored, answered("revoke_token")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
+    "api-post-workers-claim": ("api", submitted, answered("claim_jobs")),
+    "api-get-workers": ("api", worker_seen, answered("list_workers")),
+    "api-put-worker": ("api", claimed, answered("put_worker")),
+    "api-post-job-heartbeat": ("api", claimed, answered("heartbeat")),
+    "api-get-job-data": ("api", claimed, answered("get_job_data")),
+    "api-get-job-upstream": ("api", claimed, answered("get_job_upstream")),
+    "api-get-job-entries": ("api", gather_claimed, answered("get_job_entries")),
+    "api-post-job-logs": ("api", claimed, answered("append_job_logs")),
+    "api-post-job-complete": ("api", claimed, answered("complete_job")),
+    "api-post-job-fail": ("api", claimed, answered("fail_job")),
+    "api-post-job-snooze": ("api", claimed, answered("snooze_job")),
+    "api-post-job-skip": ("api", claimed, answered("skip_job")),
+    "api-post-job-stopped": ("api", claimed, answered("job_stopped")),
     "api-get-health": ("api", nothing, answered("health")),
     "api-get-openapi": ("api", nothing, answered("openapi")),
     "authorizer": (

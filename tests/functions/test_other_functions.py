@@ -156,6 +156,9 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
         "expired": 0,
         "retired": 0,
         "fired": 0,
+        "at_risk": 0,
+        "missed_soft": 0,
+        "missed_hard": 0,
         "freed": 0,
         "lag_seconds": 61.0,
     }
@@ -221,7 +224,8 @@ def test_a_batch_that_comes_twice_is_counted_once(app: runtime.App) -> None:
         assert change(sample("changes"), None) == {"batchItemFailures": []}
     assert app.ports.figures.read("main", "states") == {"COMPLETED": 1, "ACTIVE": 1}
     hour = app.ports.figures.read("main", "hour#2026-01-31T12")
-    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500}
+    starts = {"s0#default": 2, "f0#default": 1_769_860_801_000}
+    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts}
 
 
 def test_only_what_still_runs_at_the_end_of_a_batch_is_watched(app: runtime.App) -> None:

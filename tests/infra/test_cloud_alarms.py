@@ -84,6 +84,7 @@ def test_cloudwatch_may_publish_and_the_stage_s_address_is_subscribed(template: 
     [
         *("Ready", "Active", "JobsCreated", "JobsStarted", "JobsCompleted", "JobsFailed", "JobsRetried"),
         *("JobsCancelled", "JobsExpired", "JobDuration", "ClockLag"),
+        *("SlaAtRisk", "SlaSoftMissed", "SlaHardMissed"),
         *("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Throttles", "Errors", "IteratorAge"),
     ],
 )

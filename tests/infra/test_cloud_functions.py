@@ -44,7 +44,7 @@ def test_each_function_runs_its_own_handler_on_arm_with_its_layers(template: Syn
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
-    own |= {"TIDEGATE_SLOTS"} if name == "api" else set()
+    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS"} if name == "api" else set()
     assert set(template.environment(name)) == COMMON | own
 
 
@@ -58,6 +58,7 @@ def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> Non
     assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "Tidegate"
     assert set(json.loads(environment["TIDEGATE_POOLS"])) == {"default", "slow"}
     assert environment["TIDEGATE_SLOTS"] == "12"
+    assert settings_from(environment).lambda_pools == {"default", "slow"}
 
 
 def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None:

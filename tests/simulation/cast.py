@@ -14,7 +14,7 @@ import tidegate_functions.worker.handler as worker_function
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import Ms
-from tidegate.execution import runner as execution
+from tidegate.execution import attempt_runner as execution
 from tidegate.execution.runner import Runner
 from tidegate.ports import Ports
 from tidegate.runtime import App, Settings

@@ -19,7 +19,7 @@ from .cast import EMBEDDED, PULL, Cast, Home
 from .ending import check_end, database, on_stage, recovery_bound, supervise
 from .faults import Faults, Kind
 from .store import Store
-from .use_cases import USE_CASES, VISITS, Scene, Step, UseCase
+from .use_cases import LIMITED_VISITS, USE_CASES, VISITS, Scene, Step, UseCase
 from .watch import Broken, Watch
 from .world import Crash, Process, World
 
@@ -116,7 +116,8 @@ def visits(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
 def visits_of(use_case: str, home: Home) -> Iterator[Point]:
     """The same for one use case."""
     (case,) = (case for case in USE_CASES if case.name == use_case)
-    return (point for name, visit in VISITS.items() for point in _visited(case, home, name, visit))
+    visits = {**VISITS, **LIMITED_VISITS} if case.limited else VISITS
+    return (point for name, visit in visits.items() for point in _visited(case, home, name, visit))
 
 
 def _at_every_call(case: UseCase, home: Home, kind: Kind) -> Iterator[Point]:

@@ -11,7 +11,7 @@ from functools import cache
 
 from tidegate.adapters.sqlite.database import Database
 from tidegate.adapters.sqlite.registry import SqliteFigures
-from tidegate.domain.job import Ms
+from tidegate.domain.job import Ms, State
 
 from .cast import Cast, Home, on_virtual_time
 from .machinery import quiet_until
@@ -96,7 +96,9 @@ def _last_of_all(cast: Cast) -> Ms:
 
 def _litter(cast: Cast) -> dict[str, int]:
     """What is not tidied up."""
-    counts = {table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes")}
+    counts = {
+        table: cast.store.one(f"SELECT COUNT(*) FROM {table}") for table in ("tickets", "timers", "changes", "slots")
+    }
     counts["dead letters"] = len(cast.store.dead)
     return {name: n for name, n in counts.items() if n}
 
@@ -116,10 +118,11 @@ def check_end(cast: Cast) -> None:
         counted, recount = dict(figures.read(tenant, "states")), dict(rows)
         if counted != recount:
             watch.breaks(Broken.MISCOUNTED, f"{tenant}: {counted}, recounted {recount}")
-    hours = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'hour#%' AND field <> 'run_ms' GROUP BY field"
+    summed = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'hour#%' GROUP BY field"
+    hours = {field: n for field, n in store.database.rows(summed) if field in set(State)}
     entered = {state.value: n for state, n in watch.entered.items()}
-    if dict(store.database.rows(hours)) != entered:
-        watch.breaks(Broken.MISCOUNTED, f"hours: {dict(store.database.rows(hours))}, in truth {entered}")
+    if hours != entered:
+        watch.breaks(Broken.MISCOUNTED, f"hours: {hours}, in truth {entered}")
     announced = dict(store.database.rows(_ANNOUNCED))
     if announced != entered:
         watch.breaks(Broken.MISCOUNTED, f"events: {announced}, in truth {entered}")

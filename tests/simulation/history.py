@@ -12,6 +12,7 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
+from tidegate.domain.ticket import Lane
 from tidegate.service import control
 
 from . import clients, machinery
@@ -23,7 +24,9 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority")
+STYLES = ("storm", "calm", "priority", "limits")
+CALM = ("calm", "priority")
+_KEYS = (None, "a", "a", "b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +75,22 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
 
 def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     rng = world.rng
-    drawn = STYLES[0] if world.chance(0.8) else STYLES[1 + (rng.random() < 0.5)]
+    drawn = STYLES[0] if world.chance(0.7) else STYLES[1 + int(rng.random() * 3)]
     style = wanted or drawn
     home = (EMBEDDED, LAMBDA, PULL)[int(rng.random() * 3)]
-    faults = storm(world) if style == "storm" else Faults()
-    skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if style == "storm" and home.skew else 0
+    stormy = style not in CALM
+    faults = storm(world) if stormy else Faults()
+    skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if stormy and home.skew else 0
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
-    watch.strict_priority, watch.strict_leases = style == "priority", style != "storm"
-    watch.start_bound = None if style == "storm" else _START_BOUND
+    watch.strict_priority, watch.strict_leases = style == "priority", not stormy
+    watch.start_bound = None if stormy else _START_BOUND
     store = Store(world, faults, watch, database(), home.visibility)
     if home is EMBEDDED:
         store.max_receives = NO_LIMIT
-    elif style == "storm" and world.chance(0.3):
+    elif stormy and world.chance(0.3):
         store.max_receives = 4
-    return Cast(world, home, faults, watch, store, skew, batch=3 if style == "storm" else 1), style
+    return Cast(world, home, faults, watch, store, skew, batch=3 if stormy else 1), style
 
 
 def _begin(cast: Cast, style: str) -> None:
@@ -94,10 +98,24 @@ def _begin(cast: Cast, style: str) -> None:
     world = cast.world
     queues = SqliteQueues(cast.store.database)
     queues.put_if_unchanged(Queue(tenant="main", name="slow", retry_delay=20.0, retry_limit=5), None)
+    if style == "limits":
+        _limit(cast, queues)
     workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
     machinery.everybody(cast, workers, world.between(0, round(cast.home.tick * 1000)))
     end = _script(cast, style)
     world.spawn(lambda: supervise(cast, end))
+
+
+def _limit(cast: Cast, queues: SqliteQueues) -> None:
+    """Let few jobs run at once: in the default queue of each tenant, and of each key there."""
+    for tenant in ("main", "other"):
+        limits: dict[str, Any] = {"slots": (None, 1, 2)[int(cast.world.rng.random() * 3)]}
+        limits["key_slots"] = 1 if limits["slots"] is None or cast.world.chance(0.5) else None
+        if cast.world.chance(0.3):
+            limits |= {"rate_limit": 3, "rate_period": "minute"}
+        queue = Queue(tenant=tenant, name="default", **limits)
+        queues.put_if_unchanged(queue, None)
+        cast.watch.limits[Lane(tenant, "default")] = queue
 
 
 def _script(cast: Cast, style: str) -> Ms:
@@ -106,7 +124,7 @@ def _script(cast: Cast, style: str) -> Ms:
     span = world.between(20_000, 90_000) if cast.home is EMBEDDED else world.between(40_000, 240_000)
     api, ids, latest = Api(cast), list[str](), 0
     lanes = ((CALLER, "default"), (CALLER, "default"), (CALLER, "slow"), (OTHER, "default"))
-    for _ in range(1 + int(rng.random() * 5)):
+    for _ in range(1 + int(rng.random() * 5) + (3 if style == "limits" else 0)):
         caller, queue = lanes[int(rng.random() * len(lanes))] if style != "priority" else lanes[0]
         known = style == "priority" or world.chance(0.7)
         size = 1 if world.chance(0.7) else 2 + int(rng.random() * 3)
@@ -115,7 +133,7 @@ def _script(cast: Cast, style: str) -> Ms:
         cast.visit(_submission(cast, api, caller, specs, 6 if known else 1), span // 2)
     for _ in range(int(rng.random() * 4) if ids and style != "calm" else 0):
         cast.visit(_wish(cast, api, ids[int(rng.random() * len(ids))], style), span)
-    if style == "storm":
+    if style not in CALM:
         if world.chance(0.1):
             cast.visit(lambda: clients.pause_for(cast, api, "default", world.between(0, 90_000)), span)
         if world.chance(0.2):
@@ -157,6 +175,8 @@ def _spec(cast: Cast, queue: str, style: str, job_id: str | None) -> JobSpec:
     """One job: mostly plain, sometimes delayed, expiring, or with a policy of its own."""
     world, rng = cast.world, cast.world.rng
     fields: dict[str, Any] = {"priority": int(rng.random() * 11)}
+    if style == "limits":
+        fields["concurrency_key"] = _KEYS[int(rng.random() * len(_KEYS))]
     if world.chance(0.2):
         fields["start_after"] = world.now + _delay(cast)
     if world.chance(0.1):
@@ -198,7 +218,7 @@ def _step(cast: Cast, style: str) -> Mapping[str, Any]:
     """What one attempt does, and how long it takes."""
     world, draw = cast.world, cast.world.rng.random()
     does = next(does for limit, does in _DOES if draw < limit)
-    if style != "storm" and does in ("die", "hang", "stuck"):
+    if style in CALM and does in ("die", "hang", "stuck"):
         does = "work"
     length = world.rng.random()
     lease = cast.watch.lease

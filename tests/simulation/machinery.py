@@ -67,7 +67,7 @@ def quiet_until(cast: Cast) -> Ms:
     return cast.store.one(_NEXT) or cast.world.now
 
 
-_PRESSING = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place = 'ready')"
+_PRESSING = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place IN ('ready', 'parked'))"
 _NEXT = """
     SELECT MIN(at) FROM (
         SELECT MIN(visible_at) AS at FROM tickets

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
+from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
@@ -17,7 +18,7 @@ from tidegate.domain.job import OPEN, ErrorType, Job, State
 from tidegate.domain.ticket import decode
 from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey
-from tidegate.service import bury, claim, record_changes, tick
+from tidegate.service import bury, claim, limits, record_changes, settle, sweep_slots, tick
 
 from . import crash_points, history
 from .watch import Broken
@@ -244,6 +245,47 @@ def _retry_at_once(patch: Patch) -> None:
     patch.setattr(guarded, "retry_if_held", unplaced)
 
 
+def _slots_kept(patch: Patch) -> None:
+    patch.setattr(settle, "leave", lambda ports, job: None)
+    patch.setattr(tick, "sweep_slots", lambda ports, now: sweep_slots.Swept())
+
+
+def _no_sweep(patch: Patch) -> None:
+    patch.setattr(tick, "sweep_slots", lambda ports, now: sweep_slots.Swept())
+
+
+def _always_a_slot(patch: Patch) -> None:
+    real = SqliteSlots.acquire_if_free
+    patch.setattr(SqliteSlots, "acquire_if_free", lambda self, each, name, limit: real(self, each, name, limit + 1))
+
+
+def _slots_of_the_living_freed(patch: Patch) -> None:
+    patch.setattr(sweep_slots, "is_abandoned", lambda holder, job, now: True)
+
+
+def _slot_forgotten(patch: Patch) -> None:
+    real = guarded.reclaim_if_lapsed
+
+    def forgetful(*args: Any) -> GuardedWrite:
+        write = real(*args)
+        return replace(write, values={**write.values, "slot": None})
+
+    patch.setattr(guarded, "reclaim_if_lapsed", forgetful)
+
+
+def _never_confirmed(patch: Patch) -> None:
+    patch.setattr(limits, "_holds_slots", lambda ports, queue, job, name: True)
+
+
+def _parked_for_good(patch: Patch) -> None:
+    patch.setattr(limits, "promote", lambda *args: 0)
+    patch.setattr(sweep_slots, "promote", lambda *args: 0)
+
+
+def _nobody_is_expected(patch: Patch) -> None:
+    patch.setattr(SqliteSlots, "expect", lambda *args: None)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -275,5 +317,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a change batch is counted again", _batches_counted_again, _caught(B.MISCOUNTED)),
     Mutant("cancel overwrites whatever is there", _cancel_anything, _caught(B.OVERWRITTEN, B.ZOMBIE),
            use_case="cancel a waiting job"),
+    Mutant("slots are never given back", _slots_kept, _caught(B.LITTER, B.LOST), "limits"),
+    Mutant("the clock frees no slot", _no_sweep, _caught(B.LITTER, B.LOST), "limits"),
+    Mutant("one slot too many is granted", _always_a_slot, _caught(B.OVERRUN), "limits"),
+    Mutant("the clock frees slots of running jobs", _slots_of_the_living_freed, _caught(B.OVERRUN), "limits"),
+    Mutant("a job taken over leaves its slot behind", _slot_forgotten, _caught(B.OVERRUN), "limits"),
+    Mutant("a late claim does not ask for its slots again", _never_confirmed, _caught(B.OVERRUN),
+           use_case="start in the only slot"),
+    Mutant("jobs set aside are never woken", _parked_for_good, _caught(B.LOST), "limits"),
+    Mutant("nobody notes that a job waits for a slot", _nobody_is_expected, _caught(B.LOST), "limits"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

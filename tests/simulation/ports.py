@@ -12,20 +12,20 @@ from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
-from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates, SqliteSlots
+from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
 from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
+from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome, Place
 from tidegate.domain.job import Job, Ms
-from tidegate.domain.limits import Semaphore
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
@@ -34,8 +34,6 @@ from tidegate.ports import (
     Addition,
     Delivery,
     Depth,
-    Grant,
-    Holding,
     JobKey,
     JobPage,
     JobQuery,
@@ -47,6 +45,7 @@ from tidegate.ports import (
 )
 
 from .faults import Kind
+from .slots import Slots
 from .watch import Seen
 from .wire import Wire
 
@@ -73,7 +72,7 @@ class Jobs:
         return self._wire.call("jobs.head", lambda: self._head(lane, limit))
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
-        return self._wire.call("jobs.parked", lambda: self._store.jobs.parked(lane, key, limit))
+        return self._wire.call("jobs.parked", lambda: self._parked(lane, key, limit))
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         return self._wire.call("jobs.due", lambda: self._due(by, limit))
@@ -114,6 +113,13 @@ class Jobs:
             return self._store.jobs.head(lane, limit)
         found = self._lagging(self._store.watch.lanes[lane], Place.READY)
         return [Ready(order, key.job_id) for order, _, key in found[:limit]]
+
+    def _parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
+        if not self._wire.faults.strikes(Kind.INDEX_LAG):
+            return self._store.jobs.parked(lane, key, limit)
+        jobs = {each: seen for each, seen in self._store.watch.lanes[lane].items() if seen.job.concurrency_key == key}
+        found = self._lagging(jobs, Place.PARKED)
+        return [Ready(order, each.job_id) for order, _, each in found[:limit]]
 
     def _due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         if not self._wire.faults.strikes(Kind.INDEX_LAG):
@@ -298,35 +304,6 @@ class Lanes:
         self._wire.call("lanes.drop", lambda: self._real.drop_if_untouched(lane, seen))
 
 
-class Slots:
-    """`Slots`."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._real = SqliteSlots(wire.store.database)
-
-    def acquire_if_free(self, semaphore: Semaphore, holder: str, limit: int) -> Grant:
-        return self._wire.call("slots.acquire", lambda: self._real.acquire_if_free(semaphore, holder, limit))
-
-    def release(self, semaphore: Semaphore, holder: str) -> Holding | None:
-        return self._wire.call("slots.release", lambda: self._real.release(semaphore, holder))
-
-    def get(self, semaphore: Semaphore) -> Holding:
-        return self._wire.call("slots.get", lambda: self._real.get(semaphore))
-
-    def expect(self, semaphore: Semaphore, job_id: str) -> None:
-        self._wire.call("slots.expect", lambda: self._real.expect(semaphore, job_id))
-
-    def of_lane(self, lane: Lane, limit: int) -> Sequence[Holding]:
-        return self._wire.call("slots.of_lane", lambda: self._real.of_lane(lane, limit))
-
-    def all(self, after: Semaphore | None, limit: int) -> Sequence[Holding]:
-        return self._wire.call("slots.all", lambda: self._real.all(after, limit))
-
-    def tidy(self, seen: Holding) -> None:
-        self._wire.call("slots.tidy", lambda: self._real.tidy(seen))
-
-
 class Timers:
     """`Timers`."""
 
@@ -437,6 +414,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         upkeep=SqliteUpkeep(wire.store.database, process.now),
         supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
+        workers=SqliteWorkers(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),

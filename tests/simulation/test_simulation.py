@@ -11,7 +11,7 @@ import pytest
 
 from .__main__ import main
 from .faults import Kind
-from .history import STYLES, play
+from .history import CALM, play
 from .watch import Broken
 
 CHUNKS, CHUNK = 10, 100
@@ -26,7 +26,13 @@ def test_no_accepted_job_is_lost_or_completed_twice(first: int) -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("style", STYLES[1:])
+def test_limits_hold_whatever_goes_wrong() -> None:
+    """Never more run than their queue allows, no slot stays behind, and what waits for one starts within bounds."""
+    broken = {seed: told.broken for seed in range(2 * CHUNK) if (told := play(seed, style="limits")).broken}
+    assert not broken
+
+
+@pytest.mark.parametrize("style", CALM)
 def test_when_nothing_goes_wrong_jobs_start_in_time_and_in_order(style: str) -> None:
     """Calm: an idle worker starts a job within seconds. One worker: the best ready job of the lane first."""
     broken = {seed: told.broken for seed in range(CHUNK) if (told := play(seed, style=style)).broken}

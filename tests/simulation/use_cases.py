@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate.adapters.sqlite.registry import SqliteQueues
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Ms
+from tidegate.domain.limits import Holder, Semaphore
+from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
-from tidegate.domain.ticket import decode, encode, ticket_for
+from tidegate.domain.ticket import Lane, decode, encode, ticket_for
 from tidegate.execution.runner import Again, Verdict
 from tidegate.ports import Delivery, JobKey, Ports
 from tidegate.runtime import App
@@ -21,6 +24,8 @@ from .workers import VirtualRunner
 from .world import START, Process
 
 MINUTE: Ms = 60_000
+LANE = Lane("main", "default")
+KEY = {"concurrency_key": "k"}
 
 
 @dataclass(slots=True)
@@ -50,15 +55,19 @@ class Scene:
 
     def vanish(self, *, lapsed: bool = True) -> None:
         """A worker claims the next job and is never heard of again."""
-        delivery = self.deliver()
         process, ports = self.cast.start("worker")
-        ticket = ticket_for(self.job(decode(delivery.body).job_id))
-        found = claim.claim_for(ports, ticket, process.name, self.cast.home.lease, receives=1)
-        assert isinstance(found, claim.Claimed)
+        self.claim(process, ports)
         self.cast.watch.lets_go(process)
-        self.known["held"] = found.job
         if lapsed:
             self.wait(round(self.cast.home.lease * 1000) + 1)
+
+    def claim(self, process: Process, ports: Ports) -> None:
+        """Let a worker claim the next job: it is `held`."""
+        ticket = ticket_for(self.job(decode(self.deliver().body).job_id))
+        found = claim.claim_for(ports, ticket, process.name, self.cast.home.lease, receives=1)
+        assert isinstance(found, claim.Claimed)
+        self.cast.watch.runs(found.job)
+        self.known["held"] = found.job
 
     def job(self, job_id: str) -> Any:
         """A job as stored."""
@@ -91,6 +100,8 @@ class UseCase:
     act: Step
     role: str = "api"
     asks_again: bool = False
+    limited: bool = False
+    """Whether its queue has limits."""
 
 
 def spec(job_id: str | None, *does: str, **fields: Any) -> JobSpec:
@@ -134,6 +145,43 @@ def _feed(scene: Scene) -> None:
 
 def _delivered(scene: Scene) -> None:
     scene.known["delivery"] = scene.deliver()
+
+
+def _one_at_a_time(scene: Scene) -> None:
+    """The default queue has one slot, and one for each key."""
+    _limit(scene, slots=1, key_slots=1)
+
+
+def _limit(scene: Scene, **limits: int) -> None:
+    queue = Queue(tenant="main", name="default", **limits)  # type: ignore[arg-type]
+    SqliteQueues(scene.cast.store.database).put_if_unchanged(queue, None)
+    scene.cast.watch.limits[LANE] = queue
+
+
+def _one_key_at_a_time(scene: Scene) -> None:
+    """The default queue has one slot for each key."""
+    _limit(scene, key_slots=1)
+
+
+def _claimed(scene: Scene) -> None:
+    scene.claim(scene.process, scene.ports)
+
+
+def _sent_away(scene: Scene) -> None:
+    """Another worker gets the next ticket, and finds no free slot."""
+    process, ports = scene.cast.start("worker")
+    Scene(scene.cast, process, ports, scene.helper, {"delivery": scene.deliver()}).serve()
+
+
+def _orphaned(scene: Scene) -> None:
+    """Somebody took a slot of the lane and one of the key, and died."""
+    holder = str(Holder(True, True, scene.process.now(), "ff", "nobody"))
+    for semaphore in (Semaphore(LANE), Semaphore(LANE, "k")):
+        assert scene.helper.slots.acquire_if_free(semaphore, holder, 1).granted
+
+
+def _completes(scene: Scene) -> None:
+    settle.complete(scene.ports, scene.known["held"], None)
 
 
 def _fails(scene: Scene) -> None:
@@ -231,6 +279,19 @@ USE_CASES: tuple[UseCase, ...] = (
     UseCase("tick: leases", (_has("a"), _has("b"), _vanish, _vanish, _feed, _purge), _ticks, "clock"),
     UseCase("tick: lanes", (_has("a"), _has("b"), _has("c", expire_in_seconds=1.0), _purge, _wait(MINUTE)), _ticks,
             "clock"),
+    UseCase("start in the only slot", (_one_at_a_time, _has("a", **KEY), _has("b"), _delivered), _serves, "worker",
+            limited=True),
+    UseCase("find the only slot taken", (_one_at_a_time, _has("a"), _held, _has("b"), _delivered), _serves, "worker",
+            limited=True),
+    UseCase("set a job aside, start another", (
+        _one_key_at_a_time, _has("a", **KEY), _held, _has("b", priority=6, **KEY), _has("c"), _delivered,
+    ), _serves, "worker", limited=True),
+    UseCase("leave a slot that others wait for", (
+        _one_key_at_a_time, _has("a", **KEY), _claimed, _has("b", **KEY), _sent_away,
+    ), _completes, "worker", limited=True),
+    UseCase("tick: slots", (
+        _one_at_a_time, _has("a", **KEY), _orphaned, _sent_away, _wait(3 * MINUTE),
+    ), _ticks, "clock", limited=True),
     UseCase("record changes", (_has("a"), _has("b", "fail"), _held), _records, "feed", asks_again=True),
     UseCase("bury a dead letter", (_has("a"), _purge), _buries, "digger"),
 )  # fmt: skip
@@ -255,6 +316,19 @@ def _clock_comes(scene: Scene) -> None:
     tick.tick(scene.helper, scene.cast.home.tick)
 
 
+def _slot_goes_to_another(scene: Scene) -> None:
+    """The clock comes late enough to free slots, and a worker claims a better job that has just come, and keeps it."""
+    scene.submit("late", priority=10)
+    _clock_comes_late(scene)
+    while found := scene.helper.tickets.receive("default", 1, 0):
+        process, ports = scene.cast.start("worker")
+        ticket = ticket_for(scene.job(decode(found[0].body).job_id))
+        claimed = claim.claim_for(ports, ticket, process.name, scene.cast.home.lease, receives=1)
+        if isinstance(claimed, claim.Claimed):
+            scene.cast.watch.runs(claimed.job)
+            scene.cast.watch.lets_go(process)
+
+
 def _clock_comes_late(scene: Scene) -> None:
     scene.wait(3 * MINUTE)
     tick.tick(scene.helper, scene.cast.home.tick)
@@ -271,3 +345,5 @@ VISITS: Mapping[str, Step] = {
     "erased meanwhile": lambda scene: control.erase(scene.helper, CALLER, "a"),
 }
 """What somebody else may do between two calls."""
+LIMITED_VISITS: Mapping[str, Step] = {"the clock comes between, then a worker that stays": _slot_goes_to_another}
+"""And where queues have limits."""

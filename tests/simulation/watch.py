@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
 from tidegate.service.claim import CLEAN_UP_TRIES
@@ -41,6 +42,8 @@ class Broken(StrEnum):
     """Nobody started a job in time though somebody could."""
     LITTER = "litter"
     """Tickets or timers were left behind."""
+    OVERRUN = "overrun"
+    """More jobs ran at once than their queue allows."""
     RAISED = "raised"
     """The project raised what nobody expects."""
     MISCOUNTED = "miscounted"
@@ -61,6 +64,8 @@ class Seen:
     holder: Process | None = None
     granted_at: Ms = 0
     """The true time at which the holder last wished for its lease."""
+    runs: int | None = None
+    """The attempt whose handler was last begun."""
     loose_from: Ms | None = 0
     """Since when the job is, or from when it will be, nobody's though it could run; None while somebody has it."""
     busy_then: Ms = 0
@@ -97,6 +102,8 @@ class Watch:
     looked_at: dict[Process, Ms] = field(default_factory=dict)
     """When each worker began to look for a job."""
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
+    limits: dict[Lane, Queue] = field(default_factory=dict)
+    """The lanes with limits, which do not change meanwhile."""
     _idle: int = 0
     _busy: Ms = 0
     _busy_at_calm: Ms = 0
@@ -148,6 +155,23 @@ class Watch:
         """A worker starts to look for a job."""
         self.looked_at[process] = self.world.now
 
+    def runs(self, job: Job) -> None:
+        """The handler of an attempt begins. Attempts count as running until they end in the table."""
+        seen = self.seen.get(JobKey(job.tenant, job.id))
+        if seen is None or seen.job.attempt != job.attempt:
+            return  # lost already: it can change nothing any more
+        seen.runs = job.attempt
+        lane = Lane(job.tenant, job.queue)
+        queue = self.limits.get(lane)
+        if queue is None:
+            return
+        running = [each.job for each in self.lanes[lane].values() if _runs(each)]
+        keyed = [each for each in running if each.concurrency_key == job.concurrency_key]
+        if queue.slots is not None and len(running) > queue.slots:
+            self.breaks(Broken.OVERRUN, f"{len(running)} jobs of {job.queue}: {job.id}")
+        if queue.key_slots is not None and job.concurrency_key is not None and len(keyed) > queue.key_slots:
+            self.breaks(Broken.OVERRUN, f"{len(keyed)} jobs of {job.queue}, {job.concurrency_key}: {job.id}")
+
     def lets_go(self, process: Process) -> None:
         """A worker is dead, or done with its job one way or the other."""
         for seen in self.seen.values():
@@ -192,12 +216,17 @@ class Watch:
             if seen.loose_from is not None:
                 seen.loose_from = max(seen.loose_from, self.world.now)
 
+    def _held_up(self, lane: Lane) -> bool:
+        """Whether jobs of a limited lane may have to wait for one that runs."""
+        return lane in self.limits and any(each.job.state is State.ACTIVE for each in self.lanes[lane].values())
+
     def index(self, at: Ms, seen: Seen) -> Spot:
         """Where a job stood in the index at a time."""
         return next((spot for since, spot in reversed(seen.history) if since <= at), OFF)
 
     def _stall(self, seen: Seen, since: Ms | None) -> Ms:
-        if seen.loose_from is None:
+        waits = seen.job.state in WAITING
+        if seen.loose_from is None or (waits and self._held_up(Lane(seen.job.tenant, seen.job.queue))):
             return 0
         if since is None or since <= seen.loose_from:
             return max(0, self.world.now - seen.loose_from - (self.busy() - seen.busy_then))
@@ -271,7 +300,7 @@ class Watch:
         if job.state not in WAITING or job.blocked:
             right = place not in (Place.READY, Place.DUE)
         elif job.wake_at is None:
-            right = place is Place.READY and order == job.rank
+            right = place in (Place.READY, Place.PARKED) and order == job.rank
         else:
             right = place is Place.DUE and order in (job.wake_at, job.wake_at + RESCUE_MS)
         if not right:
@@ -294,6 +323,14 @@ class Watch:
             seen.holder = seen.loose_from = None
         elif before.state not in WAITING or before.blocked:
             seen.holder, seen.loose_from, seen.busy_then = None, max(now, job.wake_at or 0), self.busy()
+        if before.state is State.ACTIVE and job.state is not State.ACTIVE:
+            self._slot_left(Lane(job.tenant, job.queue))
+
+    def _slot_left(self, lane: Lane) -> None:
+        """What waited for a slot of a limited lane can start from now on."""
+        for seen in self.lanes[lane].values() if lane in self.limits else ():
+            if seen.loose_from is not None and seen.job.state in WAITING:
+                seen.loose_from, seen.busy_then = max(seen.loose_from, self.world.now), self.busy()
 
     def _recovered(self, seen: Seen) -> None:
         stall = self._stall(seen, self.calm_from)
@@ -301,3 +338,7 @@ class Watch:
             self.worst_under_fire = max(self.worst_under_fire, stall)
         else:
             self.worst_recovery = max(self.worst_recovery, stall)
+
+
+def _runs(seen: Seen) -> bool:
+    return seen.job.state is State.ACTIVE and seen.runs == seen.job.attempt

@@ -10,7 +10,7 @@ import tidegate_functions.worker.handler as worker_function
 
 from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
 from tidegate.domain.job import ErrorType, Job, Ms
-from tidegate.execution import runner as execution
+from tidegate.execution.attempts import Fault
 from tidegate.execution.context import JobContext, Skip, Snooze
 from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Runner, Verdict
@@ -18,6 +18,7 @@ from tidegate.ports import Delivery, Ports
 from tidegate.runtime import App
 from tidegate.service.payloads import with_payloads
 from tidegate.worker import pull
+from tidegate.worker.options import WorkerOptions
 
 from .cast import LONG, SETTINGS, Cast
 from .faults import Kind
@@ -70,8 +71,9 @@ class VirtualRunner(Runner):
         try:
             context.load(lambda job: with_payloads(self._ports.blobs, job))
         except NotFound:
-            return execution._Raised(ErrorType.SYSTEM, "the job's data is missing", permanent=True)
+            return Fault(ErrorType.SYSTEM, "the job's data is missing", permanent=True)
         context.log.info("begun")
+        self._cast.watch.runs(attempt.job)
         timeout = min(seconds, max(1.0, attempt.seconds_left))
         pulse = _Pulse()
         self._cast.world.spawn(lambda: self._beats(attempt.job, context, pulse), self._pause())
@@ -100,7 +102,7 @@ class VirtualRunner(Runner):
             self._give_up(job)
             self._process.die()
         if ms > limit:
-            return execution._Raised(ErrorType.TIMEOUT, "too long")
+            return Fault(ErrorType.TIMEOUT, "too long")
         if does == "die":
             self._process.die()
         return self._outcome(does, step)
@@ -108,9 +110,9 @@ class VirtualRunner(Runner):
     def _outcome(self, does: str, step: Mapping[str, Any]) -> Any:
         match does:
             case "fail":
-                return execution._Raised(ErrorType.AGENT, "bad page")
+                return Fault(ErrorType.AGENT, "bad page")
             case "fail for good":
-                return execution._Raised(ErrorType.AGENT, "no such page", permanent=True)
+                return Fault(ErrorType.AGENT, "no such page", permanent=True)
             case "skip":
                 return Skip("nothing to do")
             case "snooze":
@@ -149,7 +151,7 @@ def puller(cast: Cast) -> Callable[[Process, Ports], None]:
 
     def life(process: Process, ports: Ports) -> None:
         runner = VirtualRunner(cast, process, ports, extend_tickets=True)
-        loop = pull.PullLoop(App(ports, SETTINGS), runner, pull.WorkerOptions())
+        loop = pull.PullLoop(App(ports, SETTINGS), runner, WorkerOptions())
         loop._wait = LONG / 1000  # a ticket wakes it
         loop.run()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tidegate.domain.job import ErrorType, Failure, Job, Progress, State, UniquePolicy
+from tidegate.domain.job import ErrorType, Failure, HardMiss, Job, Progress, Sla, State, UniquePolicy
 from tidegate.domain.priority import Ordering, rank_of
 
 from .clock import START_MS
@@ -52,6 +52,8 @@ FULL: Mapping[str, Any] = {
     "keep_seconds": 86_400.5,
     "soft_sla": START_MS + 5,
     "hard_sla": START_MS + 6,
+    "on_hard_miss": HardMiss.FAIL,
+    "sla": Sla.SOFT_MISSED,
     "timeout": 0.1,
     "retry_delay": 1e-7,
     "retry_delay_max": 12345.678901234567,

@@ -131,7 +131,10 @@ class FakeServer:
                 self.add(job["job_id"], **job)
         return self.ok(accepted=[job["job_id"] for job in jobs if "name" in job], rejected=bad)
 
-    def get_stats(self, *_: Any) -> httpx.Response:
+    def get_stats(self, _: Any, __: Any, kind: str | None = None, action: str = "") -> httpx.Response:
+        row = {"met": 8, "missed_soft": 3, "missed_hard": 1, "at_risk": 2}
+        if kind == "sla":
+            return self.ok(sla={**row, "queues": [{"queue": "reports", **row}]})
         return self.ok(stats=self.stats)
 
     def get_queues(self, _: Any, __: Any, name: str | None = None) -> httpx.Response:
@@ -200,12 +203,14 @@ def test_submit_sends_what_the_options_say(server: FakeServer, run: Run) -> None
     code, out, err = run(
         "submit", "training", "--data", '{"a": 1}', "--queue", "gpu", "--priority", "high", "--tag", "x", "--tag", "y",
         "--meta", "team=ml", "--start-after", "2030-01-01T00:00:00", "--timeout", "60", "--retry-limit", "2",
+        "--soft-sla", "2030-01-02", "--hard-sla", "2030-01-03T00:00:00Z",
         "--job-id", "j1",
     )  # fmt: skip
     assert (code, out, err) == (0, "✅ Submitted job j1\n", "")
     assert sent(server) == {
         "name": "training", "data": {"a": 1}, "queue": "gpu", "priority": "high", "tags": ["x", "y"],
         "metadata": {"team": "ml"}, "start_after": "2030-01-01T00:00:00.000Z", "timeout": 60.0, "retry_limit": 2,
+        "soft_sla": "2030-01-02T00:00:00.000Z", "hard_sla": "2030-01-03T00:00:00.000Z",
         "job_id": "j1",
     }  # fmt: skip
 
@@ -483,6 +488,15 @@ def test_stats_prints_the_layout_of_the_job_queue_guide(run: Run) -> None:
 def test_stats_adds_up_when_jobs_were_skipped_or_expired(server: FakeServer, run: Run) -> None:
     server.stats |= {"skipped": 3, "expired": 4, "total": 57}
     assert "Skipped:         3\nExpired:         4\n---" in run("stats")[1]
+
+
+def test_stats_of_deadlines_are_shown_by_queue_and_in_all(run: Run) -> None:
+    code, out, _ = run("stats", "--sla")
+    assert code == 0
+    assert [line.split() for line in out.splitlines() if "8" in line] == [
+        ["reports", "8", "3", "1", "2"], ["Total", "8", "3", "1", "2"],
+    ]  # fmt: skip
+    assert json.loads(run("stats", "--sla", "--json")[1])["queues"][0]["queue"] == "reports"
 
 
 def test_watching_stats_in_json_is_a_stream_of_lines_until_interrupted(

@@ -24,6 +24,23 @@ def line(message: str, level: str = "INFO", time: str = MORNING, attempt: int = 
     return {"time": time, "level": level, "attempt": attempt, "message": message}
 
 
+WHY: dict[str, Any] = {
+    "job_id": "123",
+    "state": "CREATED",
+    "verdict": "Not started: its queue 'default' was paused by ada (de\x1b[2Jploy).",
+    "gates": [
+        {"gate": "line", "holds": False, "message": "it is the next", "facts": {"ahead": 0, "first": []}},
+        {
+            "gate": "upstream",
+            "holds": True,
+            "message": "it waits for node a",
+            "facts": {"node": "b", "waits_for": [{"node": "a", "job_id": "7", "state": "ACTIVE"}], "join_count": None},
+        },
+    ],
+    "expected_start": MORNING,
+}
+
+
 class Server:
     """One job, `123`, whose log comes in the pages given."""
 
@@ -31,6 +48,7 @@ class Server:
         self.pages: list[dict[str, Any]] = []
         self.asked: list[dict[str, str]] = []
         self.history: dict[str, Any] = {"attempts": [], "changes": [], "forgotten": 0}
+        self.why = WHY
 
     def page(self, *lines: dict[str, Any], more: bool = False, ended: bool = False) -> None:
         number = str(len(self.pages) + 1)
@@ -44,6 +62,8 @@ class Server:
         if rest == ["logs"]:
             self.asked.append(dict(request.url.params))
             return httpx.Response(200, json={"success": True, "job_id": job_id, **self.pages.pop(0)})
+        if rest == ["why"]:
+            return httpx.Response(200, json={"success": True, "why": self.why})
         if rest == ["history"]:
             return httpx.Response(200, json={"success": True, "job_id": job_id, **self.history})
         return httpx.Response(200, json={"job": {"id": "123", "name": "a", "state": "ACTIVE", "status": "running"}})
@@ -233,3 +253,37 @@ def test_history_shows_attempts_and_states(server: Server, run: Run) -> None:
     assert lines[-1] == "[2025-11-20 14:35:00] RETRY: ValueError: bad\\npage"
     code, out, _ = run("history", "123", "--json")
     assert json.loads(out)["forgotten"] == 1
+
+
+def test_why_is_told_with_its_gates(client: Client, server: Server) -> None:
+    found = client.why("123")
+    assert (found.state, found.expected_start) == ("CREATED", datetime(2025, 11, 20, 14, 35, tzinfo=UTC))
+    assert [gate.gate for gate in found.holding] == ["upstream"]
+    assert found.gates[1].facts["waits_for"][0]["state"] == "ACTIVE"
+    with pytest.raises(NotFound):
+        client.why("9")
+
+    async def ask() -> str:
+        transport = httpx.MockTransport(server)
+        async with AsyncClient("http://tidegate.test", "secret", transport=transport) as asynchronous:
+            return (await asynchronous.why("123")).verdict
+
+    assert asyncio.run(ask()) == found.verdict
+
+
+def test_why_shows_what_holds_first_and_only_facts_that_say_something(run: Run) -> None:
+    code, out, _ = run("why", "123")
+    assert code == 0
+    assert out.splitlines() == [
+        "Not started: its queue 'default' was paused by ada (de\\x1b[2Jploy).",
+        "Expected start: 2025-11-20 14:35:00",
+        "",
+        "✋ upstream: it waits for node a",
+        "    node: b",
+        "    waits_for:",
+        "      node=a, job_id=7, state=ACTIVE",
+        "✓ line: it is the next",
+        "    ahead: 0",
+    ]
+    code, out, _ = run("why", "123", "--json")
+    assert (code, json.loads(out)) == (0, WHY)

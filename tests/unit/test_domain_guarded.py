@@ -17,7 +17,9 @@ from tidegate.domain.job import (
     TERMINAL,
     TRANSITIONS,
     ErrorType,
+    HardMiss,
     Job,
+    Sla,
     State,
     states_named,
 )
@@ -44,6 +46,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
     return {
         "claim_if_ready": guarded.claim_if_ready(Lane("main", "default"), "j", LEASE, now),
         "reclaim_if_lapsed": guarded.reclaim_if_lapsed(held, LEASE, now),
+        "release_if_lapsed": guarded.release_if_lapsed(held, now),
         "fail_if_lapsed": guarded.fail_if_lapsed(held, now),
         "cancel_if_lapsed": guarded.cancel_if_lapsed(held, now),
         "extend_if_held": guarded.extend_if_held(held, now + 1, now, None),
@@ -66,6 +69,8 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "unblock": guarded.unblock(job(blocked=True), now),
         "skip_if_blocked": guarded.skip_if_blocked(job(blocked=True), "why", now, broken=True),
         "block_again_if_ended": guarded.block_again_if_ended(ended, now),
+        "note_sla_if_open": guarded.note_sla_if_open(waiting, Sla.AT_RISK, 1, now),
+        "end_if_hard_missed": guarded.end_if_hard_missed(held, now),
     }
 
 
@@ -135,6 +140,56 @@ def test_a_running_job_is_reclaimed_only_after_its_lease() -> None:
     assert guard.holds(job(State.ACTIVE, attempt=1, lease_until=NOW))
     assert not guard.holds(job(State.ACTIVE, attempt=1, lease_until=NOW + 1))
     assert not guard.holds(job(State.ACTIVE, attempt=2, lease_until=NOW))
+
+
+@pytest.mark.parametrize("state", [State.CREATED, State.RETRY, State.ACTIVE])
+@pytest.mark.parametrize(("policy", "end"), [(HardMiss.EXPIRE, State.EXPIRED), (HardMiss.FAIL, State.FAILED)])
+def test_a_missed_hard_deadline_ends_an_open_job_as_its_policy_says(state: State, policy: HardMiss, end: State) -> None:
+    """On record goes the attempt that it ended; a job that waited had none under way."""
+    seen = job(state, attempt=1, on_hard_miss=policy, hard_sla=NOW - 1)
+    write = guarded.end_if_hard_missed(seen, NOW)
+    assert end in TRANSITIONS[state]
+    assert (write.values["state"], write.values["sla"], write.values["reason"]) == (
+        end, Sla.HARD_MISSED, guarded.MISSED_HARD,
+    )  # fmt: skip
+    assert ("failures" in write.values) == (state is State.ACTIVE)
+    assert write.guard.holds(seen)
+    assert not any(write.guard.holds(replace(seen, state=other)) for other in State if other is not state)
+    assert not write.guard.holds(replace(seen, attempt=2))
+    assert not write.guard.holds(replace(seen, sla=Sla.HARD_MISSED))
+
+
+def test_a_note_on_deadlines_only_grows_and_moves_a_waiting_job() -> None:
+    waiting = job(sla=Sla.AT_RISK)
+    write = guarded.note_sla_if_open(waiting, Sla.SOFT_MISSED, 7, NOW)
+    assert (write.values["rank"], write.spot) == (7, spot_of(replace(waiting, rank=7)))
+    assert write.guard.holds(waiting)
+    for other in (
+        replace(waiting, sla=Sla.SOFT_MISSED),
+        replace(waiting, state=State.ACTIVE),
+        replace(waiting, updated_at=NOW + 1),
+        replace(waiting, blocked=True),
+    ):
+        assert not write.guard.holds(other)
+    running = guarded.note_sla_if_open(job(State.ACTIVE, attempt=1), Sla.SOFT_MISSED, 7, NOW)
+    assert (running.spot, set(running.values)) == (None, {"sla", "updated_at"})
+    assert not running.guard.holds(job(State.ACTIVE, attempt=2))
+
+
+def test_a_job_past_its_hard_deadline_is_not_started() -> None:
+    """Unless a miss is only told, or was dealt with before the job was started over."""
+    guard = writes()["claim_if_ready"].guard
+    assert guard.holds(job(hard_sla=NOW))
+    assert not guard.holds(job(hard_sla=NOW - 1))
+    assert guard.holds(job(hard_sla=NOW - 1, on_hard_miss=HardMiss.ONLY_TELL))
+    assert guard.holds(job(hard_sla=NOW - 1, sla=Sla.HARD_MISSED))
+
+
+def test_a_job_started_over_is_not_told_of_the_same_deadlines_again() -> None:
+    late = job(State.FAILED, attempt=1, soft_sla=NOW - 9, hard_sla=NOW + 9, completed_at=NOW, updated_at=NOW)
+    assert guarded.restart_if_ended(late, NOW + 5).values["sla"] is Sla.SOFT_MISSED
+    assert "sla" not in guarded.restart_if_ended(replace(late, completed_at=NOW - 9), NOW + 5).values
+    assert not guarded.restart_if_ended(late, NOW + 5).guard.holds(replace(late, updated_at=NOW + 1))
 
 
 def test_a_job_to_be_stopped_does_not_wait_for_a_retry() -> None:

@@ -65,11 +65,34 @@ def test_with_aging_nothing_starves(priority: int, created: int) -> None:
 @given(times, times, st.integers(0, 3_600_000), st.integers(0, 3_600_000), times)
 def test_deadline_orders_by_slack_at_any_moment(d1: int, d2: int, e1: int, e2: int, now: int) -> None:
     first, second = (
-        rank_of(Ordering.DEADLINE, priority=5, created_at=0, deadline=d, expected_ms=e) for d, e in ((d1, e1), (d2, e2))
+        rank_of(Ordering.DEADLINE, priority=5, created_at=0, deadline=d, expected_ms=e, age_floor_seconds=10**10)
+        for d, e in ((d1, e1), (d2, e2))
     )
     slack1, slack2 = d1 - e1 - now, d2 - e2 - now
     if min(d1 - e1, d2 - e2) > 0:
         assert (first < second) == (slack1 < slack2)
+
+
+@given(priorities, times, st.none() | st.integers(0, 10**14), st.integers(0, 10**9), st.integers(1, 10**6))
+def test_in_deadline_order_nothing_starves(
+    priority: int, created: int, deadline: int | None, expected: int, floor: int
+) -> None:
+    """Whatever a job's deadline, those made `age_floor_seconds` later, and due when made or later, come after it."""
+    old = rank_of(
+        Ordering.DEADLINE, priority=priority, created_at=created, deadline=deadline, expected_ms=expected,
+        age_floor_seconds=floor,
+    )  # fmt: skip
+    later = created + floor * 1000 + 1
+    fresh = rank_of(
+        Ordering.DEADLINE, priority=10, created_at=later, deadline=later, age_floor_seconds=floor, aging_seconds=60
+    )
+    assert old < fresh
+
+
+@given(st.sampled_from([Ordering.STRICT, Ordering.AGING]), priorities, times)
+def test_a_late_job_ranks_among_the_critical_ones(ordering: Ordering, priority: int, created: int) -> None:
+    late = rank_of(ordering, priority=priority, created_at=created, late=True)
+    assert late == rank_of(ordering, priority=10, created_at=created)
 
 
 @given(st.sampled_from(Ordering), priorities, times, st.none() | times)

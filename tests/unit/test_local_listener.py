@@ -10,8 +10,7 @@ import pytest
 
 from tidegate.local.serve import _listen
 from tidegate.runtime import App
-from tidegate.worker import pull
-from tidegate.worker.pull import WorkerOptions
+from tidegate.worker import WorkerOptions, crew
 
 
 def test_answers_are_sent_at_once_whoever_is_on_the_line() -> None:
@@ -42,7 +41,7 @@ def test_a_worker_on_a_folder_commits_as_the_environment_says(
     synchronous: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIDEGATE_SYNCHRONOUS", synchronous)
-    app: App = pull._home(WorkerOptions(data=tmp_path))
+    app: App = crew._home(WorkerOptions(data=tmp_path))
     app.ports.close()
     assert app.settings.data == tmp_path
     assert app.settings.synchronous == synchronous

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tidegate import JobContext, PermanentError, executor, runtime
@@ -20,7 +18,6 @@ from tidegate.manager import Job, JobExecutor, JobManager, TrainingScheduler
 from tidegate.manager import sqlite as readable
 from tidegate.manager.embedded import EmbeddedHome
 from tidegate.manager.jobs import folder_for
-from tidegate.manager.server import ServerHome, Work
 from tidegate.service.policies import put_queue
 from tidegate.service.stats import stats
 
@@ -413,114 +410,3 @@ class TestExecutor:
         job_id = manager.submit_job("anything")
         Mine(manager, "worker-02").run_worker(max_jobs=1)
         assert found(manager, job_id).result == "anything by worker-02"
-
-
-class Server:
-    """Answers what a manager asks of a server; keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, str, Any]] = []
-        self.job: dict[str, Any] = {
-            "id": "j1", "name": "training", "queue": "default", "state": "ACTIVE", "status": "running", "priority": 7,
-            "data": {"a": 1}, "attempt": 2, "retry_count": 1, "retry_limit": 3, "worker_id": "w-1",
-            "created_at": "2025-11-20T14:30:00.000Z", "started_at": "2025-11-20T14:35:00.000Z",
-        }  # fmt: skip
-        self.waiting = True
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content) if request.content else None
-        self.requests.append((request.method, request.url.path, body))
-        answer: dict[str, Any] = {"success": True, "message": "", "job": self.job, "jobs": [self.job]}
-        if request.url.path.endswith("/claim"):
-            jobs = [{**self.job, "timeout": 9.0}] if self.waiting else []
-            answer |= {"jobs": jobs, "lease_seconds": 60.0, "longest_wait_seconds": 20}
-        if request.url.path.endswith("/heartbeat"):
-            answer |= {"cancel_requested": True, "lease_until": "2025-11-20T14:36:00.000Z"}
-        if request.url.path.endswith("/logs"):
-            line = {"time": "2025-11-20T14:35:00.000Z", "attempt": 2, "level": "INFO", "message": "half way"}
-            answer |= {"lines": [line], "next_after": None, "more": False, "ended": True}
-        if request.url.path == "/jobs/nothing":
-            return httpx.Response(404, json={"success": False, "code": "NOT_FOUND", "message": "no", "details": {}})
-        return httpx.Response(200, json={**answer, "total_count": 1, "next_cursor": None})
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    return Server()
-
-
-@pytest.fixture
-def remote(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobManager]:
-    def client(url: str, token: str | None) -> Work:
-        return Work(url, token, transport=httpx.MockTransport(server))
-
-    monkeypatch.setattr("tidegate.manager.server.Work", client)
-    with JobManager("http://127.0.0.1:8321", token="tg") as made:
-        assert isinstance(made.home, ServerHome)
-        yield made
-
-
-class TestServer:
-    def test_jobs_are_submitted_looked_at_and_acted_on(self, remote: JobManager, server: Server) -> None:
-        assert remote.submit_job("training", {"a": 1}, priority=7, max_retries=3) == "j1"
-        body = server.requests[-1][2]
-        assert (body["name"], body["data"], body["priority"], body["retry_limit"]) == ("training", {"a": 1}, 7, 3)
-        job = found(remote, "j1")
-        assert (job.status, job.retry_count, job.max_retries, job.worker_id) == ("running", 1, 3, "w-1")
-        assert job.created_at.isoformat() == "2025-11-20T14:30:00+00:00"
-        assert [each.job_id for each in remote.list_jobs(status="running", limit=5)] == ["j1"]
-        assert remote.get_job("nothing") is None
-        remote.cancel_job("j1")
-        assert server.requests[-1][1] == "/jobs/j1/cancel"
-
-    def test_a_claim_is_settled_with_its_attempt(self, remote: JobManager, server: Server) -> None:
-        outcomes: list[tuple[Callable[[], None], str, dict[str, Any]]] = [
-            (lambda: remote.update_job_status("j1", "completed", result=1), "complete", {"result": 1}),
-            (
-                lambda: remote.update_job_status("j1", "failed", "no"),
-                "fail",
-                {"error_message": "no", "permanent": True},
-            ),
-            (
-                lambda: remote.update_job_status("j1", "failed", "no", retry=True),
-                "fail",
-                {"error_message": "no", "permanent": False},
-            ),
-            (lambda: remote.update_job_status("j1", "cancelled"), "stopped", {}),
-        ]
-        for act, path, body in outcomes:
-            assert claimed(remote, "w-1").attempt == 2
-            assert server.requests[-1] == ("POST", "/workers/claim", {"worker_id": "w-1", "max": 1})
-            act()
-            assert server.requests[-1] == ("POST", f"/jobs/j1/{path}", {"attempt": 2, **body})
-        server.waiting = False
-        assert remote.claim_job("w-1") is None
-
-    def test_a_retry_uses_those_that_are_left(self, remote: JobManager, server: Server) -> None:
-        server.job |= {"state": "FAILED", "status": "failed"}
-        remote.retry_job("j1")
-        assert server.requests[-1] == ("POST", "/jobs/j1/retry", {"counted": True})
-
-    def test_an_executor_runs_a_servers_jobs(self, remote: JobManager, server: Server) -> None:
-        seen: list[Any] = []
-
-        @executor("training")
-        def train(job: JobContext) -> str:
-            seen.append((job.data, job.attempt, job.retry_count))
-            job.progress(0.5)
-            return "stopped" if job.cancelled else "done"
-
-        JobExecutor(remote, "w-1").run_worker(max_jobs=1)
-        assert seen == [({"a": 1}, 2, 1)]
-        assert ("POST", "/jobs/j1/heartbeat", {"attempt": 2, "progress": {"fraction": 0.5, "message": ""}}) in (
-            server.requests
-        )
-
-    def test_a_servers_logs_can_be_read(self, remote: JobManager, server: Server) -> None:
-        (row,) = remote.get_job_logs("j1")
-        assert row == {
-            "log_id": 1, "job_id": "j1", "timestamp": "2025-11-20 14:35:00", "level": "INFO", "message": "half way",
-        }  # fmt: skip
-        assert server.requests[-1][:2] == ("GET", "/jobs/j1/logs")
-        with pytest.raises(InvalidInput, match=r"job\.log"):
-            remote.log_job_message("j1", "INFO", "x")

@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from tidegate.domain.errors import InvalidInput
+
+from .session import Server
+
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="Data folder; else TIDEGATE_DATA, else ./.tidegate.", file_okay=False, metavar="DIR"),
@@ -34,30 +38,58 @@ def serve(
 
 
 def worker(
+    ctx: typer.Context,
     data: Data = None,
     stack: Annotated[
         str | None, typer.Option(help="Name of a deployed stack to work for, with AWS credentials.")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Server to work for over HTTPS alone; else TIDEGATE_URL.", metavar="URL")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="Token of the scope work; else TIDEGATE_TOKEN.", metavar="TOKEN")
+    ] = None,
     pool: Annotated[str, typer.Option(help="Pool whose jobs to run.")] = "default",
+    queue: Annotated[list[str] | None, typer.Option(help="Run jobs of this queue only; may be repeated.")] = None,
+    concurrency: Annotated[
+        int, typer.Option(help="Jobs to run at once, each on a thread of its own.", min=1, max=256)
+    ] = 1,
     max_jobs: Annotated[int | None, typer.Option(help="Stop after so many jobs.", min=1)] = None,
     worker_id: Annotated[str | None, typer.Option(help="Name of this worker; made up if not given.")] = None,
     poll_interval: Annotated[float, typer.Option(help="Seconds between two looks for jobs.", min=0.05)] = 5.0,
     handlers: Handlers = None,
 ) -> None:
-    """Run jobs of a data folder, or of a deployed stack (--stack, or TIDEGATE_JOBS_TABLE and the like)."""
+    """Run jobs of a data folder, of a deployed stack (--stack, or TIDEGATE_JOBS_TABLE and the like), or over HTTPS.
+
+    Over HTTPS (--url, or TIDEGATE_URL) a token of the scope work is all it needs. SIGTERM lets running jobs finish.
+    """
     from tidegate.worker import WorkerOptions, run
 
+    given = ctx.find_object(Server) or Server()
+    address = _worker_url(url or given.url, data, stack)
     run(
         WorkerOptions(
-            data=_worker_data(data, stack),
+            data=data if address is not None else _worker_data(data, stack),
             stack=stack,
+            url=address,
+            token=token or given.token,
             pool=pool,
+            queues=tuple(queue or ()),
+            concurrency=concurrency,
             max_jobs=max_jobs,
             worker_id=worker_id,
             poll_interval=poll_interval,
             handlers=_names(handlers),
         )
     )
+
+
+def _worker_url(given: str | None, data: Path | None, stack: str | None) -> str | None:
+    """The server to work for over HTTP: what is given, else TIDEGATE_URL unless a home is named more nearly."""
+    if given is not None and stack is not None:
+        raise InvalidInput.field("--url", "does not go with --stack")
+    nearer = data is not None or stack is not None or {"TIDEGATE_DATA", "TIDEGATE_JOBS_TABLE"} & set(os.environ)
+    return given or (None if nearer else os.environ.get("TIDEGATE_URL") or None)
 
 
 def _worker_data(data: Path | None, stack: str | None) -> Path | None:

@@ -13,7 +13,7 @@ from tidegate.domain.job import State
 from . import inputs, operations
 from .exits import job_exit_code
 from .find import by_id_or_prefix
-from .output import clean, console, emit, say
+from .output import clean, console, emit, say, table
 from .session import Session, with_session
 from .show import show_job, show_page, stats_lines
 from .watch import follow
@@ -127,8 +127,12 @@ def stats(
     session: Session,
     watch: Annotated[bool, typer.Option("--watch", help="Show them again and again, until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(help="Seconds between two looks with --watch.", min=0.2)] = 2.0,
+    sla: Annotated[bool, typer.Option("--sla", help="Deadlines met, missed and at risk, by queue.")] = False,
 ) -> None:
     """Show how many jobs stand where."""
+    if sla:
+        _show_sla(session)
+        return
     if watch:
         _watch_stats(session, interval)
         return
@@ -138,6 +142,19 @@ def stats(
         emit(found.raw)
     else:
         say(*stats_lines(found))
+
+
+def _show_sla(session: Session) -> None:
+    with session.client() as client:
+        found = client.sla_figures()
+    if session.as_json:
+        emit(found)
+        return
+    names = ("met", "missed_soft", "missed_hard", "at_risk")
+    rows = ((each["queue"], *(str(each[name]) for name in names)) for each in found["queues"])
+    table(
+        ("Queue", "Met", "Missed soft", "Missed hard", "At risk"), [*rows, ("Total", *(str(found[n]) for n in names))]
+    )
 
 
 def _watch_stats(session: Session, interval: float) -> None:

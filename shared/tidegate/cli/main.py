@@ -22,6 +22,8 @@ from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app
 from .webhooks import webhook_app
+from .why import why
+from .workers import list_workers
 
 app = typer.Typer(
     name="tidegate",
@@ -81,6 +83,7 @@ def show_version(as_json: AsJson = False) -> None:
 
 app.command("serve")(home.serve)
 app.command("worker")(home.worker)
+app.command("workers")(list_workers)
 app.command("submit")(submit)
 app.command("list")(jobs.list_jobs)
 app.command("show")(jobs.show)
@@ -88,6 +91,7 @@ app.command("cancel")(jobs.cancel)
 app.command("retry")(jobs.retry)
 app.command("logs")(records.logs)
 app.command("history")(records.history)
+app.command("why")(why)
 app.command("stats")(jobs.stats)
 app.add_typer(dag_app, name="dag")
 app.command("purge")(operations.purge)

@@ -85,6 +85,11 @@ def _optional_facts(job: Job) -> Iterator[tuple[str, str]]:
         yield "Start after", moment(job.start_after)
     if job.definition is not None:
         yield "Definition", job.definition
+    for label, deadline in (("Soft SLA", job.soft_sla), ("Hard SLA", job.hard_sla)):
+        if deadline is not None:
+            yield label, moment(deadline)
+    if job.sla is not None:
+        yield "SLA", job.sla.replace("_", " ")
     if job.tags:
         yield "Tags", ", ".join(job.tags)
     if job.metadata:

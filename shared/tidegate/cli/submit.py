@@ -37,6 +37,8 @@ def submit(
     start_after: Annotated[
         str | None, typer.Option(help="Not before: 2030-01-31T08:00:00Z, or from now: 90s, 10m, 2h, 1d.")
     ] = None,
+    soft_sla: Annotated[str | None, typer.Option(help="Target: a time, or from now, as --start-after.")] = None,
+    hard_sla: Annotated[str | None, typer.Option(help="Limit: likewise; a miss is as the queue says.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that an attempt may take.")] = None,
     retry_limit: Annotated[
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
@@ -66,6 +68,7 @@ def submit(
     """Submit a job, or many with --batch."""
     if name is not None and type_ is not None and name != type_:
         raise InvalidInput.field("--type", f"says '{type_}', but NAME is '{name}'")
+    now = datetime.now(UTC)
     fields = {
         "name": name or type_,
         "data": None if data is None else inputs.json_argument("--data", data),
@@ -73,7 +76,9 @@ def submit(
         "priority": inputs.number_or_name(priority),
         "tags": tag or None,
         "metadata": inputs.pairs("--meta", meta) if meta else None,
-        "start_after": inputs.point_in_time("--start-after", start_after, datetime.now(UTC)),
+        "start_after": inputs.point_in_time("--start-after", start_after, now),
+        "soft_sla": inputs.point_in_time("--soft-sla", soft_sla, now),
+        "hard_sla": inputs.point_in_time("--hard-sla", hard_sla, now),
         "timeout": timeout,
         "retry_limit": retry_limit,
         "definition": definition,

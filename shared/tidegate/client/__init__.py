@@ -13,6 +13,7 @@ from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
 from .definitions import Definition, Delivery, WebhookSecret
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
+from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
 from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
@@ -21,6 +22,7 @@ from .retries import Retries
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun
 from .synchronous import Client
 from .tokens import NewToken, Token
+from .workers import Running, Worker
 
 __all__ = [
     "AsyncClient",
@@ -31,6 +33,7 @@ __all__ = [
     "DagRun",
     "Definition",
     "Delivery",
+    "Gate",
     "Health",
     "History",
     "Job",
@@ -48,6 +51,7 @@ __all__ = [
     "Ref",
     "Rejected",
     "Retries",
+    "Running",
     "Schedule",
     "SchedulePage",
     "ScheduleRun",
@@ -59,4 +63,6 @@ __all__ = [
     "Unreachable",
     "WaitTimeout",
     "WebhookSecret",
+    "Why",
+    "Worker",
 ]

@@ -19,6 +19,7 @@ from .calls import Call
 from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
+from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .operations import AsyncOperations
@@ -28,6 +29,7 @@ from .schedules import AsyncScheduleMethods
 from .tokens import AsyncTokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -229,6 +231,10 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
         """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
         return await self._run(calls.history(job_id))
 
+    async def why(self, job_id: str) -> Why:
+        """Why a job is not running, still runs, or ended as it did. Raises NotFound."""
+        return await self._run(calls.why(job_id))
+
     async def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""
         return await self._run(calls.queues())
@@ -282,6 +288,10 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
     async def stats(self) -> Stats:
         """How many jobs stand where."""
         return await self._run(calls.stats())
+
+    async def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return await self._run(calls.workers())
 
     async def health(self) -> Health:
         """Whether the server is up, and its version."""

@@ -15,10 +15,12 @@ from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Json
 
 from .errors import UnexpectedAnswer, error_of
+from .explanation import Why
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .records import History, LogPage
+from .workers import Worker
 
 T = TypeVar("T")
 
@@ -150,6 +152,11 @@ def history(job_id: str) -> Call[History]:
     return Call("GET", _path("jobs", job_id, "history"), History.from_wire)
 
 
+def why(job_id: str) -> Call[Why]:
+    """What keeps a job from running, or ended it."""
+    return Call("GET", _path("jobs", job_id, "why"), lambda wire: Why.from_wire(wire["why"]))
+
+
 def queues() -> Call[tuple[Queue, ...]]:
     """Every queue."""
     return Call("GET", "/queues", lambda wire: tuple(Queue.from_wire(each) for each in wire["queues"]))
@@ -185,6 +192,11 @@ def stats() -> Call[Stats]:
     return Call("GET", "/stats", lambda wire: Stats.from_wire(wire["stats"]))
 
 
+def workers() -> Call[tuple[Worker, ...]]:
+    """Every worker that is alive."""
+    return Call("GET", "/workers", lambda wire: tuple(Worker.from_wire(each) for each in wire["workers"]))
+
+
 def health() -> Call[Health]:
     """Whether the server is up."""
     return Call("GET", "/health", Health.from_wire)
@@ -212,3 +224,7 @@ def _dag(wire: Mapping[str, Any]) -> DagRun:
 
 def _queue(wire: Mapping[str, Any]) -> Queue:
     return Queue.from_wire(wire["queue"])
+
+
+post, path_of, job_in = _post, _path, _job
+"""For the calls of workers, in `work.py`."""

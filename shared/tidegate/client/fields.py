@@ -29,8 +29,9 @@ class JobFields(TypedDict, total=False):
     start_after: datetime | str | None
     expire_in_seconds: float | None
     keep_until: datetime | str | None
-    soft_sla: datetime | str | None
-    hard_sla: datetime | str | None
+    soft_sla: datetime | str | float | None
+    hard_sla: datetime | str | float | None
+    """Deadlines may also be seconds, counted from when the job may start."""
     timeout: float | None
     retry_limit: int | None
     retry_delay: float | None

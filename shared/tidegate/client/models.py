@@ -56,6 +56,8 @@ class Job:
     start_after: datetime | None = None
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
+    sla: str | None = None
+    """How it stands to its deadlines: `in_time`, `at_risk`, `met`, `soft_missed` or `hard_missed`; None without any."""
     concurrency_key: str | None = None
     unique_key: str | None = None
     policy: str | None = None
@@ -113,6 +115,10 @@ class Queue:
     keep_seconds: float | None = None
     ordering: str = "strict"
     aging_seconds: float | None = None
+    age_floor_seconds: float | None = None
+    soft_sla_seconds: float | None = None
+    hard_sla_seconds: float | None = None
+    on_hard_miss: str = "expire"
     paused: bool = False
     paused_by: str | None = None
     paused_reason: str | None = None
@@ -289,3 +295,7 @@ def _progress(wire: Mapping[str, Any] | None) -> Progress | None:
 
 def _coarse(state: str) -> str:
     return COARSE[State(state)] if state in State.__members__ else state.lower()
+
+
+time_of, text_of, progress_of = _time, _text, _progress
+"""For the models in `workers.py`."""

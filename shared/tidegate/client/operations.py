@@ -82,6 +82,10 @@ class Operations:
         """`hour`, `completed_jobs`, `avg_run_seconds`: of each of the last hours."""
         return self._run(rows("/stats/throughput", "throughput", hours=hours))
 
+    def sla_figures(self) -> Row:
+        """`met`, `missed_soft`, `missed_hard`, `at_risk`: of all jobs with deadlines, and in `queues` of each queue."""
+        return self._run(sla_figures())
+
     def common_errors(self, top: int = 5, sample: int = 500) -> list[Row]:
         """`message`, `count`, `error_type`, `names`, `last_at`, `job_id`: of the newest `sample` FAILED jobs."""
         return self._run(rows("/stats/errors", "errors", top=top, sample=sample))
@@ -151,6 +155,10 @@ class AsyncOperations:
         """See `Operations.throughput`."""
         return await self._run(rows("/stats/throughput", "throughput", hours=hours))
 
+    async def sla_figures(self) -> Row:
+        """See `Operations.sla_figures`."""
+        return await self._run(sla_figures())
+
     async def common_errors(self, top: int = 5, sample: int = 500) -> list[Row]:
         """See `Operations.common_errors`."""
         return await self._run(rows("/stats/errors", "errors", top=top, sample=sample))
@@ -208,6 +216,11 @@ def pipeline_status() -> Call[Row]:
 def pipeline_metrics() -> Call[Row]:
     """The same in short."""
     return Call("GET", "/pipeline/metrics", lambda wire: {name: wire[name] for name in ("metrics", "pipeline_info")})
+
+
+def sla_figures() -> Call[Row]:
+    """Deadlines met, missed and at risk."""
+    return Call("GET", "/stats/sla", lambda wire: dict(wire["sla"]))
 
 
 def rows(path: str, name: str, **params: object) -> Call[list[Row]]:

@@ -18,6 +18,7 @@ from .calls import Call
 from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
+from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
 from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
 from .operations import Operations
@@ -27,6 +28,7 @@ from .schedules import ScheduleMethods
 from .tokens import TokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
+from .workers import Worker
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -222,6 +224,10 @@ class Client(Operations, ScheduleMethods, TokenMethods):
         """Every attempt of a job that is known, and when its state changed. Raises NotFound."""
         return self._run(calls.history(job_id))
 
+    def why(self, job_id: str) -> Why:
+        """Why a job is not running, still runs, or ended as it did. Raises NotFound."""
+        return self._run(calls.why(job_id))
+
     def queues(self) -> tuple[Queue, ...]:
         """Every queue, by name."""
         return self._run(calls.queues())
@@ -275,6 +281,10 @@ class Client(Operations, ScheduleMethods, TokenMethods):
     def stats(self) -> Stats:
         """How many jobs stand where."""
         return self._run(calls.stats())
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that were seen in the last minute, and what each runs."""
+        return self._run(calls.workers())
 
     def health(self) -> Health:
         """Whether the server is up, and its version."""

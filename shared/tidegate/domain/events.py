@@ -1,4 +1,7 @@
-"""What is announced of jobs and runs: one event for each transition, in a versioned form that people may build upon."""
+"""What is announced of jobs and runs: an event for each transition, and for what is told of deadlines.
+
+Their form is versioned: people may build upon it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .dag.run import Run, RunState
-from .job import COARSE, TERMINAL, Ms, State
+from .job import COARSE, TERMINAL, Ms, Sla, State
 
 EVENT_VERSION = 1
 """Raised when a field changes its meaning or goes away; new fields may come at any time."""
@@ -18,7 +21,7 @@ MAX_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One transition of one job."""
+    """One transition of one job, or one thing told of its deadlines."""
 
     id: str
     """The same however often the event is delivered."""
@@ -87,7 +90,11 @@ def run_event(run: Run, kind: str | None, at: Ms) -> RunEvent:
 
 AnyEvent = Event | RunEvent
 
-DETAILS = ("priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags")
+DETAILS = (
+    "priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags",
+    "soft_sla", "hard_sla",
+)  # fmt: skip
+_TIMES = ("started_at", "soft_sla", "hard_sla")
 """What `Event.details` may hold, each only where the job has it."""
 
 _ENTERED: Mapping[State, str] = {
@@ -102,7 +109,13 @@ _ENTERED: Mapping[State, str] = {
 }
 RESTARTED = "job.restarted"
 ERASED = "job.erased"
-EVENT_TYPES = (*_ENTERED.values(), RESTARTED, ERASED)
+SLA_EVENTS: Mapping[Sla, str] = {
+    Sla.AT_RISK: "job.sla.at_risk",
+    Sla.SOFT_MISSED: "job.sla.soft_missed",
+    Sla.HARD_MISSED: "job.sla.hard_missed",
+}
+"""What is told of a job's deadlines; the job's state is then the same before and after."""
+EVENT_TYPES = (*_ENTERED.values(), RESTARTED, ERASED, *SLA_EVENTS.values())
 
 
 def event_type(old: State | None, new: State | None) -> str:
@@ -138,8 +151,7 @@ def _run_told(event: RunEvent) -> dict[str, Any]:
 
 def _job_told(event: Event) -> dict[str, Any]:
     details = {name: event.details[name] for name in DETAILS if event.details.get(name) is not None}
-    if "started_at" in details:
-        details["started_at"] = _time(details["started_at"])
+    details |= {name: _time(details[name]) for name in _TIMES if name in details}
     if "error_message" in details:
         details["error_message"] = details["error_message"][:MAX_MESSAGE]
     return {

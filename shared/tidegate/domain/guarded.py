@@ -5,7 +5,7 @@ written, or nothing is. The functions here are the only way a stored job changes
 
     claim ──▶ lease ──▶ heartbeat … ──▶ settle          each fenced by `attempt`
       │         │ lapsed
-      │         └──▶ reclaim (the next attempt) or fail
+      │         └──▶ reclaim (the next attempt), back in line, or fail
       └── waiting jobs may instead be promoted, moved, cancelled or expired
 """
 
@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from .job import RESTARTABLE, WAITING, ErrorType, Failure, Job, Json, Ms, Progress, State
+from .job import OPEN, RESTARTABLE, WAITING, ErrorType, Failure, HardMiss, Job, Json, Ms, Progress, Sla, State
+from .sla import deadlines, is_stopped
 from .ticket import Lane
 from .uniqueness import takes_key
 
@@ -53,6 +54,7 @@ class Spot:
 
 
 OFF = Spot(Place.OFF)
+MISSED_HARD = "its hard deadline passed before it was done"
 
 SEND_REACH_MS = 900_000
 """How far ahead a ticket can be sent: 15 minutes, the longest `DelaySeconds` of SQS."""
@@ -79,6 +81,8 @@ class Guard:
     - `cancel_requested`: a stop has, or has not, been asked for
     - `seen_at`: nobody has written it since this time, when the caller looked at it
     - `blocked`: it waits, or does not wait, for other nodes of its run
+    - `sla_below`: not so much has been noted of its deadlines
+    - `unstopped_at`: its hard deadline does not end it at this time (`is_stopped`)
     """
 
     states: frozenset[State]
@@ -90,6 +94,8 @@ class Guard:
     cancel_requested: bool | None = None
     blocked: bool | None = None
     seen_at: Ms | None = None
+    sla_below: Sla | None = None
+    unstopped_at: Ms | None = None
 
     def holds(self, job: Job) -> bool:
         """Whether `job` satisfies every part: the meaning that each store's condition must equal."""
@@ -103,6 +109,8 @@ class Guard:
             and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
             and (self.seen_at is None or job.updated_at == self.seen_at)
             and (self.blocked is None or job.blocked == self.blocked)
+            and (self.sla_below is None or job.sla < self.sla_below)
+            and (self.unstopped_at is None or not is_stopped(job, self.unstopped_at))
         )
 
 
@@ -158,7 +166,7 @@ def spot_of(job: Job) -> Spot:
 
 def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWrite:
     """Start the next attempt of a waiting job whose time has come and has not run out."""
-    guard = Guard(WAITING, woken_by=now, unexpired_at=now, blocked=False)
+    guard = Guard(WAITING, woken_by=now, unexpired_at=now, blocked=False, unstopped_at=now)
     return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True)
 
 
@@ -169,6 +177,22 @@ def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
     """
     values = {**_started(lease, now), "slot": lease.slot or job.slot, "failures": _with_failure(job, _lost(job, now))}
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
+
+
+def release_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
+    """Put a job whose holder let the lease run out back in line at once; the lost attempt is put on record.
+
+    One that was to stop remembers it: whoever starts it again cleans up and ends it.
+    """
+    lost = _lost(job, now)
+    values = {
+        **_waiting(State.RETRY, None, now),
+        "failures": _with_failure(job, lost),
+        "error_type": lost.error_type,
+        "error_message": lost.error_message,
+    }
+    guard = replace(_lapsed(job, now), cancel_requested=job.cancel_requested)
+    return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
 
 
 def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
@@ -276,6 +300,28 @@ def expire_if_waiting(job: Job, now: Ms) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, Guard(WAITING, expired_by=now), {**values, "reason": reason}, spot)
 
 
+def note_sla_if_open(job: Job, sla: Sla, rank: int, now: Ms) -> GuardedWrite:
+    """Note how a job stands to its deadlines; one that waits gets the rank that this gives it."""
+    if job.state not in WAITING:
+        guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, sla_below=sla)
+        return GuardedWrite(job.tenant, job.id, guard, {"sla": sla, "updated_at": now})
+    write = move_if_waiting(job, job.priority, rank, now)
+    return replace(write, guard=replace(write.guard, sla_below=sla), values={**write.values, "sla": sla})
+
+
+def end_if_hard_missed(job: Job, now: Ms) -> GuardedWrite:
+    """End a job, running or not, that missed its hard deadline; whoever holds it is locked out."""
+    fails = job.on_hard_miss is HardMiss.FAIL
+    values, spot = _ended(job, State.FAILED if fails else State.EXPIRED, now)
+    values |= {"reason": MISSED_HARD, "sla": Sla.HARD_MISSED}
+    if fails:
+        values |= {"error_type": ErrorType.TIMEOUT, "error_message": MISSED_HARD}
+    if job.state is State.ACTIVE:
+        values["failures"] = _with_failure(job, failure_of(job, ErrorType.TIMEOUT, MISSED_HARD, now))
+    guard = Guard(frozenset({job.state}) & OPEN, attempt=job.attempt, sla_below=Sla.HARD_MISSED)
+    return GuardedWrite(job.tenant, job.id, guard, values, spot)
+
+
 def promote_if_due(job: Job, now: Ms) -> GuardedWrite:
     """Put a delayed job whose time has come among the ready ones of its lane."""
     values = {"wake_at": None, "updated_at": now}
@@ -309,6 +355,7 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
     """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out.
 
     `counted`: give it one of the retries that it has left instead, if there are any.
+    Deadlines that it missed before it ended are not held against it again.
     """
     left = job.attempts_allowed if counted and not job.is_last_attempt else job.attempt + 1 + job.retry_limit
     values = {
@@ -322,7 +369,10 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
         "progress": None,
         "timeouts": 0,
     }
-    guard = Guard(RESTARTABLE, attempt=job.attempt)
+    missed = deadlines(job).missed_at(job.completed_at or now)
+    if missed > job.sla:
+        values["sla"] = missed
+    guard = Guard(RESTARTABLE, attempt=job.attempt, seen_at=job.updated_at)
     return GuardedWrite(job.tenant, job.id, guard, values, _ready(job), takes_key=takes_key(job))
 
 

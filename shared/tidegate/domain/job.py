@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 Ms = int
@@ -35,12 +35,12 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
     """Someone stopped it."""
     FAILED = "FAILED"
-    """The last allowed attempt failed, or the failure was permanent."""
+    """The last allowed attempt failed, the failure was permanent, or the hard deadline passed where that fails it."""
 
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.CREATED: frozenset({State.ACTIVE, State.SKIPPED, State.EXPIRED, State.CANCELLED}),
-    State.RETRY: frozenset({State.ACTIVE, State.EXPIRED, State.CANCELLED}),
+    State.CREATED: frozenset({State.ACTIVE, State.SKIPPED, State.EXPIRED, State.CANCELLED, State.FAILED}),
+    State.RETRY: frozenset({State.ACTIVE, State.EXPIRED, State.CANCELLED, State.FAILED}),
     State.ACTIVE: frozenset(
         {State.COMPLETED, State.SKIPPED, State.RETRY, State.FAILED, State.CANCELLED, State.EXPIRED}
     ),
@@ -88,6 +88,28 @@ class ErrorType(StrEnum):
     """The attempt took longer than the job's `timeout`."""
     SYSTEM = "system"
     """The worker vanished, or the platform failed."""
+
+
+class Sla(IntEnum):
+    """How far a job has come to missing its deadlines. It only ever grows; each step is told once."""
+
+    NONE = 0
+    """Nothing has been told: it has no deadline, or time enough."""
+    AT_RISK = 1
+    """It will miss its first deadline unless it is quicker than jobs of its name usually are."""
+    SOFT_MISSED = 2
+    HARD_MISSED = 3
+
+
+class HardMiss(StrEnum):
+    """What becomes of a job that misses its hard deadline: a policy of its queue."""
+
+    EXPIRE = "expire"
+    """It ends as EXPIRED, running or not."""
+    FAIL = "fail"
+    """It ends as FAILED, running or not."""
+    ONLY_TELL = "only_tell"
+    """It is announced and counted; the job goes on."""
 
 
 def retries_used(attempt: int, attempts_allowed: int, retry_limit: int) -> int:
@@ -163,7 +185,12 @@ class Job:
     keep_seconds: float | None = None
     """How long it is kept once it has ended; None where `keep_until` was asked for, or nothing was."""
     soft_sla: Ms | None = None
+    """Its target: done after it, the job is late. The first deadline decides the rank where a queue orders by it."""
     hard_sla: Ms | None = None
+    """Its limit: what happens to a job that is not done by it says `on_hard_miss`."""
+    on_hard_miss: HardMiss = HardMiss.EXPIRE
+    sla: Sla = Sla.NONE
+    """What of its deadlines has been noted. A job that ends late says so by `completed_at` alone."""
     timeout: float
     """Seconds an attempt may take."""
     retry_limit: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -19,6 +19,8 @@ TABLE_BYTES = 262_144
 MAX_LINES = 100_000
 MAX_BYTES = 16_777_216
 """What of a job's log is kept at all; the rest is counted and dropped."""
+LAST_WORDS = 10
+"""Lines beyond the limits that a writer may still say of what it dropped."""
 CHUNK_BYTES = 262_144
 """What one chunk may hold: an item has 400 KB at most in DynamoDB."""
 LINE_OVERHEAD = 32
@@ -112,6 +114,16 @@ class LogUsage:
     def fits(self, line: LogLine) -> bool:
         """Whether one more line is kept at all."""
         return self.lines < MAX_LINES and self.size + line.size <= MAX_BYTES
+
+    def first_of(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+        """Those lines, from the first on, that are kept beside what is; `LAST_WORDS` more say what was dropped."""
+        size, count = self.size, 0
+        for line in lines:
+            size += line.size
+            if self.lines + count >= MAX_LINES + LAST_WORDS or size > MAX_BYTES + LAST_WORDS * MAX_LINE_BYTES:
+                break
+            count += 1
+        return lines[:count]
 
     def plus(self, lines: int, size: int, overflows: int) -> LogUsage:
         """With so much more."""

@@ -15,6 +15,9 @@ _RANK_SPAN_MS = 100_000_000_000_000
 """Wider than any creation time in milliseconds (the year 5138), so that a priority level always outweighs age."""
 
 
+AGE_FLOOR_SECONDS = 86_400.0
+
+
 class Band(StrEnum):
     """One SQS queue of a pool, best first."""
 
@@ -32,7 +35,10 @@ class Ordering(StrEnum):
     AGING = "aging"
     """A priority level is worth `aging_seconds` of waiting, so nothing starves."""
     DEADLINE = "deadline"
-    """Least slack to the SLA first; jobs without one rank as if due `aging_seconds` per missing level later."""
+    """Least slack to the first deadline first; jobs without one rank as if due `aging_seconds` per missing level later.
+
+    None ranks later than `age_floor_seconds` after it was made, so nothing starves.
+    """
 
 
 def parse_priority(value: int | str) -> int:
@@ -67,18 +73,22 @@ def rank_of(
     deadline: Ms | None = None,
     expected_ms: int = 0,
     aging_seconds: float = 60.0,
+    age_floor_seconds: float = AGE_FLOOR_SECONDS,
+    late: bool = False,
 ) -> int:
     """The place of a job in its lane: smaller starts first; equal ranks start by id.
 
     No rank depends on the present time, so it can be an index key: waiting time grows alike for all
     jobs, and slack (deadline − now − expected duration) shrinks alike.
 
-    `deadline` is the soft, else the hard SLA; `expected_ms` the expected duration in milliseconds.
+    `deadline` is the soft, else the hard deadline; `expected_ms` the expected duration in milliseconds. A job that is
+    `late`, its soft deadline missed, ranks among those of the highest priority.
     """
-    missing_levels = HIGHEST - priority
+    missing_levels = 0 if late else HIGHEST - priority
     aged = created_at + round(missing_levels * aging_seconds * 1000)
     if ordering is Ordering.STRICT:
         return missing_levels * _RANK_SPAN_MS + created_at
-    if ordering is Ordering.AGING or deadline is None:
+    if ordering is Ordering.AGING:
         return aged
-    return max(0, deadline - expected_ms)
+    floor = created_at + round(age_floor_seconds * 1000)
+    return min(floor, aged if deadline is None else max(0, deadline - expected_ms))

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from .errors import InvalidInput
-from .job import Json, Ms
+from .job import HardMiss, Json, Ms
 from .limits import MAX_QUEUE_SIZE, MAX_RATE, MAX_SLOTS, PERIODS
-from .priority import Ordering
+from .priority import AGE_FLOOR_SECONDS, Ordering
 from .webhook import check_webhook
 
 DEFAULT_QUEUE = "default"
@@ -46,6 +46,12 @@ class Queue:
     keep_seconds: float = 7 * DAY
     ordering: Ordering = Ordering.STRICT
     aging_seconds: float = 60.0
+    age_floor_seconds: float = AGE_FLOOR_SECONDS
+    """In `deadline` order no job ranks as if it were due later than so long after it was made."""
+    soft_sla_seconds: float | None = None
+    """The deadlines of jobs that say none, counted from when they may start."""
+    hard_sla_seconds: float | None = None
+    on_hard_miss: HardMiss = HardMiss.EXPIRE
     paused: bool = False
     paused_by: str | None = None
     paused_reason: str | None = None
@@ -85,6 +91,9 @@ class Queue:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:
                 raise InvalidInput.field(field, f"must be from {low:g} to {high:g}")
+        soft, hard = self.soft_sla_seconds, self.hard_sla_seconds
+        if soft is not None and hard is not None and hard < soft:
+            raise InvalidInput.field("hard_sla_seconds", "must not be less than soft_sla_seconds")
         if self.rate_period not in PERIODS:
             raise InvalidInput.field("rate_period", f"must be one of {', '.join(PERIODS)}")
 
@@ -97,6 +106,9 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("expire_in_seconds", 1, 366 * DAY),
     ("keep_seconds", 0, 3660 * DAY),
     ("aging_seconds", 0.001, DAY),
+    ("age_floor_seconds", 1, 366 * DAY),
+    ("soft_sla_seconds", 0.001, 366 * DAY),
+    ("hard_sla_seconds", 0.001, 366 * DAY),
     ("slots", 1, MAX_SLOTS),
     ("key_slots", 1, MAX_SLOTS),
     ("rate_limit", 1, MAX_RATE),

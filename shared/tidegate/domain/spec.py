@@ -15,6 +15,7 @@ from .job import Job, Json, Ms, State, UniquePolicy
 from .limits import check_key
 from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
+from .sla import Deadlines, check_order
 from .uniqueness import DEFAULT_POLICY
 from .webhook import check_webhook
 
@@ -47,6 +48,9 @@ class JobSpec:
     keep_until: Ms | None = None
     soft_sla: Ms | None = None
     hard_sla: Ms | None = None
+    soft_sla_seconds: float | None = None
+    """The same, counted from when the job may start; a point in time comes before a duration, both before the queue."""
+    hard_sla_seconds: float | None = None
     timeout: float | None = None
     retry_limit: int | None = None
     retry_delay: float | None = None
@@ -77,14 +81,15 @@ class JobSpec:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InvalidInput.field(name, f"must be from {low:g} to {high:g}")
-        if self.soft_sla is not None and self.hard_sla is not None and self.hard_sla < self.soft_sla:
-            raise InvalidInput.field("hard_sla", "must not be before soft_sla")
+        check_order(Deadlines(self.soft_sla, self.hard_sla))
         if self.webhook is not None:
             check_webhook("webhook", self.webhook)
 
 
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("expire_in_seconds", 1, HORIZON_SECONDS),
+    ("soft_sla_seconds", 0.001, HORIZON_SECONDS),
+    ("hard_sla_seconds", 0.001, HORIZON_SECONDS),
     ("timeout", 0.1, 7 * DAY),
     ("retry_limit", 0, 1000),
     ("retry_delay", 0, 30 * DAY),
@@ -146,17 +151,37 @@ def _extras(spec: JobSpec) -> Mapping[str, Json]:
     return {} if spec.webhook is None else {"webhook": spec.webhook}
 
 
-def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) -> Job:
-    """The job that `spec` asks for, with the queue's policy where the spec is silent."""
+def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
+    """The deadlines of a job made now: its own, else those of its queue. Raises InvalidInput when they contradict."""
+    start = max(now, spec.start_after or 0)
+
+    def one(at: Ms | None, *seconds: float | None) -> Ms | None:
+        given = next((each for each in seconds if each is not None), None)
+        return at if at is not None or given is None else start + round(given * 1000)
+
+    soft = one(spec.soft_sla, spec.soft_sla_seconds, queue.soft_sla_seconds)
+    hard = one(spec.hard_sla, spec.hard_sla_seconds, queue.hard_sla_seconds)
+    return check_order(Deadlines(soft, hard))
+
+
+def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, expected_ms: int = 0) -> Job:
+    """The job that `spec` asks for, with the queue's policy where the spec is silent.
+
+    `expected_ms` is how long jobs of its name usually take; it matters where the queue orders by deadline.
+    Raises InvalidInput when what the job says contradicts what it gets from the queue.
+    """
     retry_limit = _or(spec.retry_limit, queue.retry_limit)
     wake_at = spec.start_after if spec.start_after is not None and spec.start_after > now else None
     expires_in = _or(spec.expire_in_seconds, queue.expire_in_seconds)
+    deadlines = deadlines_of(spec, queue, now)
     rank = rank_of(
         queue.ordering,
         priority=spec.priority,
         created_at=now,
-        deadline=_or(spec.soft_sla, spec.hard_sla),
+        deadline=deadlines.first,
+        expected_ms=expected_ms,
         aging_seconds=queue.aging_seconds,
+        age_floor_seconds=queue.age_floor_seconds,
     )
     return Job(
         id=job_id,
@@ -179,8 +204,9 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms) ->
         expires_at=None if expires_in is None else (wake_at or now) + round(expires_in * 1000),
         keep_until=spec.keep_until,
         keep_seconds=queue.keep_seconds if spec.keep_until is None else None,
-        soft_sla=spec.soft_sla,
-        hard_sla=spec.hard_sla,
+        soft_sla=deadlines.soft,
+        hard_sla=deadlines.hard,
+        on_hard_miss=queue.on_hard_miss,
         timeout=_or(spec.timeout, queue.timeout),
         retry_limit=retry_limit,
         retry_delay=_or(spec.retry_delay, queue.retry_delay),

@@ -22,6 +22,8 @@ _PROGRESS_SECONDS = 0.5
 _STUCK_AFTER_SECONDS = 5.0
 _ALARM_FIRST_SECONDS = 1.0
 """On the main thread an alarm interrupts, even out of a sleep; the pulse steps in when that did not help."""
+_BEAT_PATIENCE_SECONDS = 10.0
+"""How long the end of an attempt waits for a heartbeat that is under way."""
 STUCK_EXIT_CODE = 75
 
 
@@ -58,19 +60,27 @@ class Pulse:
         give_up: Callable[[Job], None],
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
-        self._interval = interval
+        self.interval = interval
+        """Seconds between two heartbeats of an attempt, for attempts that start from now on."""
         self._beat = beat
         self._give_up = give_up
         self._end_process = end_process
         self._lock = threading.Lock()
+        self._beating = threading.Lock()
         self._running: Running | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def job(self) -> Job | None:
+        """The job that is watched now."""
+        running = self._running
+        return None if running is None else running.job
 
     def watch(self, job: Job, context: JobContext, timeout: float, log: LogWriter | None = None) -> Running:
         """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
-        running = Running(job, context, now + timeout + grace, now + self._interval, now + _PROGRESS_SECONDS, log)
+        running = Running(job, context, now + timeout + grace, now + self.interval, now + _PROGRESS_SECONDS, log)
         self._running = running
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
@@ -78,13 +88,19 @@ class Pulse:
         return running
 
     def release(self, running: Running) -> None:
-        """Stop watching; takes back an interruption that has not arrived yet. May be called again."""
+        """Stop watching; takes back an interruption that has not arrived yet. May be called again.
+
+        A heartbeat that is under way is waited for: it may keep the ticket out of sight for a lease, and is not to
+        do so after the attempt's outcome has said when the ticket is needed again.
+        """
         with self._lock:
             running.in_handler = False
             if self._running is running:
                 self._running = None
             if running.interrupted:
                 _raise_in(running.thread, None)
+        if self._beating.acquire(timeout=_BEAT_PATIENCE_SECONDS):
+            self._beating.release()
 
     def progress_told(self, running: Running) -> None:
         """Store progress at once, unless some was stored a moment ago: then the watching thread does it soon."""
@@ -92,8 +108,13 @@ class Pulse:
             self.beat_now(running)
 
     def beat_now(self, running: Running) -> None:
-        """Extend the lease at once and pass on what is new."""
-        running.next_beat = time.monotonic() + self._interval
+        """Extend the lease at once and pass on what is new; nothing once the attempt is no longer watched."""
+        with self._beating:
+            if running.in_handler:
+                self._beat_once(running)
+
+    def _beat_once(self, running: Running) -> None:
+        running.next_beat = time.monotonic() + self.interval
         try:
             if self._beat(running.job, running.context.take_progress()).cancel_requested:
                 running.context.ask_to_stop()

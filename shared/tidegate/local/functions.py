@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -24,15 +25,22 @@ class Context:
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     invoked_function_arn: str = "arn:aws:lambda:local:000000000000:function:local"
     _started: float = field(default_factory=time.monotonic)
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the invocation would be ended."""
+        if self._ended.is_set():
+            return 0
         return round((self._started + self.seconds - time.monotonic()) * 1000)
 
+    def end(self) -> None:
+        """Let no time be left: nobody waits for the answer any more."""
+        self._ended.set()
 
-def invoke(name: str, event: dict[str, Any]) -> Any:
+
+def invoke(name: str, event: dict[str, Any], context: Context | None = None) -> Any:
     """Call the handler of `functions/<name>` with an event, as Lambda would."""
-    return _handler(name)(event, Context(name))
+    return _handler(name)(event, context or Context(name))
 
 
 @cache

@@ -19,7 +19,8 @@ from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Una
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 from tidegate.ports import EventStream
 
-from .functions import invoke
+from . import waiting
+from .functions import Context, invoke
 from .sse import PATH, Streams, Wish, wish_of
 
 _log = logging.getLogger("tidegate.http")
@@ -39,6 +40,7 @@ class Gateway:
         """`stream` is what `GET /events` sends, until `stopping`; without it that is the API's to refuse."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tidegate-api")
         self._streams = None if stream is None else Streams(stream, self._pool, stopping)
+        self._waiting = waiting.Waiting(answer_to, self._pool)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -56,11 +58,17 @@ class Gateway:
         if answer is not None:
             await _send(send, answer)
 
+    def stop_waiting(self) -> None:
+        """Let every request that waits for something be answered now, and those to come at once."""
+        self._waiting.stop()
+
     async def _listened_or_answered(
         self, scope: Scope, body: bytes, receive: Receive, send: Send
     ) -> Mapping[str, Any] | None:
         """The answer; None when the request was to listen to events, and that is over."""
         in_pool = asyncio.get_running_loop().run_in_executor
+        if scope["path"] in waiting.PATHS:
+            return await self._waiting.answered(scope, body, receive)
         if self._streams is None or (scope["method"], scope["path"]) != ("GET", PATH):
             return await in_pool(self._pool, answer_to, scope, body)
         wish = await in_pool(self._pool, _wish, scope, body)
@@ -97,7 +105,7 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
         return _error(500, "INTERNAL", "Something went wrong.")
 
 
-def answer_to(scope: Scope, body: bytes) -> Mapping[str, Any]:
+def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
     """The answer to a request: what API Gateway would make of the authorizer's verdict and the API's own words."""
     try:
         event = event_of(scope, body)
@@ -105,7 +113,7 @@ def answer_to(scope: Scope, body: bytes) -> Mapping[str, Any]:
         if not verdict["isAuthorized"]:
             return _unknown_caller()
         event["requestContext"]["authorizer"] = {"lambda": verdict["context"]}
-        answer: Mapping[str, Any] = invoke("api", event)
+        answer: Mapping[str, Any] = invoke("api", event, context)
     except Unavailable as error:
         return _busy(error)
     except Exception:

@@ -28,6 +28,8 @@ _log = logging.getLogger("tidegate.local")
 TOKEN_FILE = "token"  # noqa: S105 - a file's name
 ADMIN = "admin"
 _DRAIN_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+"""How soon requests that wait learn that the server stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +110,9 @@ def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
 
 
 async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None) -> None:
+    gateway = Gateway(stream, lambda: server.should_exit)
     config = uvicorn.Config(
-        Gateway(stream, lambda: server.should_exit),
+        gateway,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -129,4 +132,7 @@ async def _serve_http(listener: socket.socket, host: str, stream: EventStream | 
     shown = f"[{host}]" if ":" in host else host
     print(f"Tidegate is ready at http://{shown}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
     with suppress(asyncio.CancelledError):
+        while not server.should_exit and not serving.done():
+            await asyncio.sleep(_LOOK_SECONDS)
+        gateway.stop_waiting()
         await serving

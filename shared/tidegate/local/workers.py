@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.worker.pull import PARENT_VARIABLE
+from tidegate.worker.options import PARENT_VARIABLE
 
 _log = logging.getLogger("tidegate.local")
 _WATCH_SECONDS = 0.25

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ from tidegate.domain import job as domain
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.job import COARSE, ErrorType, Json, Progress, states_named
-from tidegate.domain.logs import level_named
+from tidegate.domain.logs import level_named, line_of
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, Ticket, decode, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
-from tidegate.execution.context import JobContext
 from tidegate.local.background import pump_all
 from tidegate.ports import Delivery, JobKey, JobQuery
 from tidegate.service import control, settle
@@ -34,9 +32,10 @@ from tidegate.service.read_log import Told, read_log
 from tidegate.service.submit import submit_one
 from tidegate.service.tick import tick
 from tidegate.service.tokens import DEFAULT_TENANT
-from tidegate.service.write_log import LogWriter
+from tidegate.service.upstream import Upstream, gather, upstream_of
+from tidegate.service.write_log import PortsLog
 
-from .home import UNLIMITED_SECONDS, HeldContext
+from .home import UNLIMITED_SECONDS
 from .job import Job, log_rows, time_of
 
 _USER = Caller(DEFAULT_TENANT, "admin", frozenset({Scope.ADMIN}))
@@ -100,7 +99,10 @@ class EmbeddedHome:
             claimed = self._claimed(ticket, worker_id)
             if delivery is not None and ticket is not None:
                 claimed = self._used(delivery, ticket, claimed, worker_id)
-        return None if claimed is None else shown(with_payloads(self._ports.blobs, claimed))
+        if claimed is None:
+            return None
+        full = with_payloads(self._ports.blobs, claimed)
+        return replace(shown(full), record=full)
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> bool:
         """See `Home.heartbeat`."""
@@ -135,13 +137,22 @@ class EmbeddedHome:
         """See `Home.retry`."""
         control.retry(self._ports, _USER, job_id, counted=True)
 
-    def log(self, job_id: str, level: str, message: str) -> None:
+    def gather(self, job: Job) -> Json:
+        """See `Home.gather`."""
+        return gather(self._ports, self._held(job))
+
+    def upstream(self, job: Job) -> Mapping[str, Upstream]:
+        """See `Home.upstream`."""
+        return upstream_of(self._ports, self._held(job))
+
+    def log(self, job: Job, level: str, message: str) -> None:
         """See `Home.log`; it is on disk when this returns. Raises NotFound, Unavailable."""
         with self._ports.together():  # the next place in the log is looked up and taken in one commit
-            writer = LogWriter(self._ports, control.visible_job(self._ports, _USER, job_id), resumed=True)
-            writer.add(level_named(level), message)
-            if not writer.flush():
-                raise Unavailable("the log cannot be written now")
+            log = PortsLog(self._ports, control.visible_job(self._ports, _USER, job.job_id))
+            before, last = log.kept()
+            lines = before.first_of([line_of(self._ports.now(), level_named(level), message)])
+            if lines:
+                log.append(last + 1, lines, before)
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """See `Home.logs`. Raises NotFound."""
@@ -152,19 +163,9 @@ class EmbeddedHome:
             page = read_log(self._ports, _USER, job_id, after=page.cursor, limit=_LOG_PAGE)
         return log_rows(job_id, [(told.line.at, told.line.level, told.line.message) for told in (*found, *page.lines)])
 
-    def context(self, job: Job) -> JobContext:
-        """See `Home.context`."""
-        full = with_payloads(self._ports.blobs, self._held(job))
-        return HeldContext(full, job, partial(self.heartbeat, job), partial(self._keep_line, job.job_id))
-
     def close(self) -> None:
         """See `Home.close`: what the calling thread holds open."""
         self._ports.close()
-
-    def _keep_line(self, job_id: str, level: str, message: str) -> None:
-        """Keep what a handler tells; a line that cannot be kept is no reason for its job to fail."""
-        with suppress(NotFound, Unavailable):
-            self.log(job_id, level, message)
 
     def _held(self, job: Job) -> domain.Job:
         """The job as stored, at the attempt that the caller holds: the guard compares just that."""

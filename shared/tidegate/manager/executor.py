@@ -10,10 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge
-from tidegate.execution.context import PermanentError, Skip, Snooze
+from tidegate.execution.attempt_runner import described
+from tidegate.execution.context import JobContext, PermanentError, Skip, Snooze
 from tidegate.execution.registry import load_executors
-from tidegate.execution.runner import described
 
+from .home import HeldContext
 from .job import Job
 from .jobs import JobManager
 
@@ -71,7 +72,12 @@ class JobExecutor:
         if job.job_type not in registered:
             known = ", ".join(sorted({*self._handlers, *registered})) or "none"
             raise PermanentError(f"there is no function for jobs of type '{job.job_type}' (there is: {known})")
-        return registered[job.job_type].run(self.job_manager.home.context(job))
+        return registered[job.job_type].run(self._context(job))
+
+    def _context(self, job: Job) -> JobContext:
+        if job.record is None:
+            raise InvalidInput("only a job that was claimed can be run by a registered function")
+        return HeldContext(self.job_manager.home, job, job.record)
 
     def _run_alone(self, max_jobs: int | None, poll_interval: float) -> int:
         done = 0

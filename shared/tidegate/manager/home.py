@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from tidegate.domain import job as domain
 from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
 from tidegate.domain.job import Json, Progress
+from tidegate.domain.logs import Level
 from tidegate.execution.context import JobContext
+from tidegate.service.upstream import Upstream
 
 from .job import Job
 
@@ -20,18 +22,17 @@ UNLIMITED_SECONDS = 7 * 86_400.0
 
 
 class HeldContext(JobContext):
-    """The context of a job that a manager keeps: `tell` is `Home.heartbeat` for it, `keep` stores a line of its log."""
+    """The context of a job that a manager keeps: what it tells goes straight to its home."""
 
-    def __init__(
-        self,
-        full: domain.Job,
-        job: Job,
-        tell: Callable[[Progress | None], bool],
-        keep: Callable[[str, str], None] = lambda _level, _text: None,
-    ) -> None:
-        super().__init__(full, lambda: self._tell(self.take_progress()), keep=keep)
+    def __init__(self, home: Home, job: Job, record: domain.Job) -> None:
+        super().__init__(
+            record,
+            lambda: self._tell(self.take_progress()),
+            upstream=lambda: home.upstream(job),
+            keep=self._keep,
+        )
+        self._home = home
         self._held = job
-        self._beat_home = tell
         self._told_at = 0.0
 
     @property
@@ -50,8 +51,13 @@ class HeldContext(JobContext):
     def _tell(self, progress: Progress | None) -> None:
         self._told_at = time.monotonic()
         with suppress(LeaseLost, NotFound, Unavailable):
-            if self._beat_home(progress):
+            if self._home.heartbeat(self._held, progress):
                 self.ask_to_stop()
+
+    def _keep(self, level: Level, message: str) -> None:
+        """A line that cannot be kept is no reason for its job to fail."""
+        with suppress(LeaseLost, NotFound, Unavailable):
+            self._home.log(self._held, level, message)
 
 
 class Home(Protocol):
@@ -95,14 +101,17 @@ class Home(Protocol):
     def retry(self, job_id: str) -> None:
         """Start an ended job over, within its retries as long as there are some left. Raises NotFound, WrongState."""
 
-    def log(self, job_id: str, level: str, message: str) -> None:
+    def gather(self, job: Job) -> Json:
+        """The results that a held `tidegate.gather` is to gather. Raises Conflict when they make no list."""
+
+    def upstream(self, job: Job) -> Mapping[str, Upstream]:
+        """The nodes of its run that a held job depends on."""
+
+    def log(self, job: Job, level: str, message: str) -> None:
         """Keep a line of the job's log."""
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """The job's log."""
-
-    def context(self, job: Job) -> JobContext:
-        """What an executor's function is given for a claimed job."""
 
     def close(self) -> None:
         """Give back what is held open."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, overload
 
+from tidegate.domain import job as domain
 from tidegate.domain.job import Json
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled", "skipped", "expired")
@@ -32,6 +33,8 @@ class Job:
     result: Json = None
     attempt: int = field(default=0, repr=False)
     """The number of the attempt that was running: what fences a worker that lost its job."""
+    record: domain.Job | None = field(default=None, repr=False, compare=False)
+    """What the scheduler keeps of a claimed job."""
     stop_asked: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property

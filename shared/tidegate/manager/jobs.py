@@ -6,11 +6,21 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, Unavailable, WrongState
+from tidegate.domain.dag.run import GATHER
+from tidegate.domain.errors import (
+    Conflict,
+    InvalidInput,
+    LeaseLost,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+    WrongState,
+)
 from tidegate.domain.job import Json
 
 from .embedded import EmbeddedHome
@@ -89,6 +99,9 @@ class JobManager:
     def claim_job(self, worker_id: str) -> Job | None:
         """Start the waiting job of the highest priority, the oldest of them; None when there is none."""
         job = self._home.claim(worker_id)
+        while job is not None and job.job_type == GATHER:
+            self._gather(job)
+            job = self._home.claim(worker_id)
         if job is None:
             return None
         held = _Held(job)
@@ -157,10 +170,17 @@ class JobManager:
         self._home.cancel(job_id)
 
     def log_job_message(self, job_id: str, level: str, message: str) -> None:
-        """Keep a line in the job's log; `level` DEBUG, INFO, WARNING or ERROR. Raises InvalidInput, NotFound."""
+        """Keep a line in the job's log; `level` DEBUG, INFO, WARNING or ERROR. On a server only of a running job.
+
+        Raises InvalidInput, NotFound, LeaseLost.
+        """
         if level.upper() not in LEVELS:
             raise InvalidInput.field("level", f"must be one of {', '.join(LEVELS)}")
-        self._home.log(job_id, level.upper(), message)
+        held = self._held.get(job_id)
+        job = self._home.get(job_id) if held is None else held.job
+        if job is None:
+            raise NotFound(f"there is no job '{job_id}'", job_id=job_id)
+        self._home.log(job, level.upper(), message)
 
     def get_job_logs(self, job_id: str) -> JobLogs:
         """The job's log, oldest line first; `iterrows()` goes through it as through a data frame."""
@@ -175,6 +195,14 @@ class JobManager:
     def home(self) -> Home:
         """Where the jobs are."""
         return self._home
+
+    def _gather(self, job: Job) -> None:
+        """Do for a run what no handler does: put the results of a fanned-out node in a row."""
+        with suppress(LeaseLost, NotFound):
+            try:
+                self._home.complete(job, self._home.gather(job))
+            except (Conflict, PayloadTooLarge) as error:
+                self._home.fail(job, error.message, final=True)
 
     def _restarted(self, job_id: str) -> bool:
         """Whether the job had ended and now waits again."""
@@ -229,9 +257,11 @@ class JobManager:
 
 def _home(path: str | os.PathLike[str], token: str | None) -> Home:
     if isinstance(path, str) and path.startswith(("http://", "https://")):
-        from .server import ServerHome, Work
+        from tidegate.client.work import WorkClient
 
-        return ServerHome(Work(path, token))
+        from .server import ServerHome
+
+        return ServerHome(WorkClient(path, token))
     if token is not None:
         raise InvalidInput.field("token", "is for a server's address")
     return EmbeddedHome(folder_for(path))

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any
 
-from tidegate.client import Client
 from tidegate.client import Job as Seen
-from tidegate.client.calls import Call
-from tidegate.client.fields import to_json
-from tidegate.domain import job as domain
+from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput, NotFound
 from tidegate.domain.job import Json, Progress
-from tidegate.domain.queue import Queue
-from tidegate.domain.spec import JobSpec, new_job
-from tidegate.execution.context import JobContext
+from tidegate.service.upstream import Upstream
+from tidegate.worker.http import HttpAttempts, job_of
 
-from .home import UNLIMITED_SECONDS, HeldContext
+from .home import UNLIMITED_SECONDS
 from .job import Job, log_rows
-
-T = TypeVar("T")
-_NO_LINES = "a server keeps the lines that handlers tell with 'job.log': none can be added from outside"
-
-
-class Work(Client):
-    """A client that also claims, keeps and ends jobs."""
-
-    def claim(self, worker_id: str) -> tuple[Sequence[Seen], float]:
-        """Start the best waiting job; answers it, if there is one, and how many seconds its lease lasts."""
-        body = {"worker_id": worker_id, "max": 1}
-        return self._run(_post("/workers/claim", _claimed, body, repeatable=False))
-
-    def heartbeat(self, job_id: str, attempt: int, progress: Progress | None) -> bool:
-        """Keep a job; answers whether it shall stop."""
-        path = f"/jobs/{quote(job_id, safe='')}/heartbeat"
-        told = {} if progress is None else {"progress": asdict(progress)}
-        return self._run(_post(path, lambda wire: bool(wire["cancel_requested"]), {"attempt": attempt, **told}))
-
-    def end(self, job_id: str, how: str, attempt: int, **body: Json) -> Seen:
-        """`complete`, `fail`, `skip`, `snooze` or `stopped`."""
-        path = f"/jobs/{quote(job_id, safe='')}/{how}"
-        return self._run(_post(path, lambda wire: Seen.from_wire(wire["job"]), {"attempt": attempt, **body}))
 
 
 class ServerHome:
@@ -52,8 +23,9 @@ class ServerHome:
     lease_seconds = 30.0
     """Until a claim tells how long leases last."""
 
-    def __init__(self, client: Work) -> None:
+    def __init__(self, client: WorkClient) -> None:
         self._client = client
+        self._attempts = HttpAttempts(client, client)
 
     def submit(self, job_type: str, config: Json, priority: int, max_retries: int | None) -> str:
         """See `Home.submit`."""
@@ -73,36 +45,44 @@ class ServerHome:
 
     def claim(self, worker_id: str) -> Job | None:
         """See `Home.claim`."""
-        jobs, lease_seconds = self._client.claim(worker_id)
-        if not jobs:
-            return None
-        self.lease_seconds = lease_seconds
-        job = jobs[0]
-        return shown(self._client.get(job.id) if "data" in job.omitted else job, attempt=job.attempt)
+        claimed = self._client.claim(worker_id)
+        self.lease_seconds = claimed.lease_seconds
+        for each in claimed.jobs:
+            record = self._attempts.full(job_of(each))
+            return replace(shown(each.job), config=record.data, record=record)
+        return None
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> bool:
         """See `Home.heartbeat`."""
-        return self._client.heartbeat(job.job_id, job.attempt, progress)
+        return self._client.heartbeat(job.job_id, job.attempt, None if progress is None else asdict(progress))
 
     def complete(self, job: Job, result: Json) -> None:
         """See `Home.complete`."""
-        self._client.end(job.job_id, "complete", job.attempt, result=result)
+        self._client.complete(job.job_id, job.attempt, result)
 
     def fail(self, job: Job, message: str, *, final: bool) -> None:
         """See `Home.fail`."""
-        self._client.end(job.job_id, "fail", job.attempt, error_message=message, permanent=final)
+        self._client.fail(job.job_id, job.attempt, message, permanent=final)
 
     def release(self, job: Job, seconds: float = 0.0) -> None:
         """See `Home.release`."""
-        self._client.end(job.job_id, "snooze", job.attempt, seconds=seconds)
+        self._client.snooze(job.job_id, job.attempt, seconds)
 
     def skip(self, job: Job, reason: str) -> None:
         """See `Home.skip`."""
-        self._client.end(job.job_id, "skip", job.attempt, reason=reason)
+        self._client.skip(job.job_id, job.attempt, reason)
 
     def stopped(self, job: Job) -> None:
         """See `Home.stopped`."""
-        self._client.end(job.job_id, "stopped", job.attempt)
+        self._client.stopped(job.job_id, job.attempt)
+
+    def gather(self, job: Job) -> Json:
+        """See `Home.gather`."""
+        return self._client.job_entries(job.job_id, job.attempt)
+
+    def upstream(self, job: Job) -> Mapping[str, Upstream]:
+        """See `Home.upstream`."""
+        return {} if job.record is None else self._attempts.upstream(job.record)
 
     def cancel(self, job_id: str) -> None:
         """See `Home.cancel`."""
@@ -112,25 +92,21 @@ class ServerHome:
         """See `Home.retry`."""
         self._client.retry(job_id, counted=True)
 
-    def log(self, job_id: str, level: str, message: str) -> None:  # noqa: ARG002 - as `Home.log`
-        """Raises InvalidInput: a server keeps what handlers tell, and nothing else."""
-        raise InvalidInput(_NO_LINES)
+    def log(self, job: Job, level: str, message: str) -> None:
+        """See `Home.log`. Raises LeaseLost: only who holds a job may add to its log here."""
+        self._client.append_log(job.job_id, job.attempt, [{"level": level, "message": message}])
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """See `Home.logs`."""
         lines = self._client.logs(job_id)
         return log_rows(job_id, [(round(line.time.timestamp() * 1000), line.level, line.message) for line in lines])
 
-    def context(self, job: Job) -> JobContext:
-        """See `Home.context`."""
-        return HeldContext(_as_domain(self._client.get(job.job_id), job), job, partial(self.heartbeat, job))
-
     def close(self) -> None:
         """See `Home.close`."""
         self._client.close()
 
 
-def shown(job: Seen, attempt: int | None = None) -> Job:
+def shown(job: Seen) -> Job:
     """A job as the manager shows it. Raises InvalidInput for one without a time."""
     if job.created_at is None:
         raise InvalidInput("the server told of a job without saying when it was made")
@@ -149,31 +125,5 @@ def shown(job: Seen, attempt: int | None = None) -> Job:
         max_retries=job.retry_limit,
         queue=job.queue,
         result=job.result,
-        attempt=job.attempt if attempt is None else attempt,
+        attempt=job.attempt,
     )
-
-
-def _as_domain(seen: Seen, job: Job) -> domain.Job:
-    """The job as far as handlers look at it."""
-    spec = JobSpec(
-        name=seen.name,
-        data=seen.data,
-        queue=seen.queue,
-        priority=seen.priority,
-        tags=seen.tags,
-        metadata=seen.metadata,
-        retry_limit=seen.retry_limit,
-    )
-    made = new_job(spec, Queue(tenant="-", name=seen.queue), job_id=seen.id, owner="-", now=0)
-    left = seen.retry_limit - seen.retry_count
-    return replace(made, attempt=job.attempt, attempts_allowed=job.attempt + left, state=domain.State.ACTIVE)
-
-
-def _claimed(wire: Mapping[str, Any]) -> tuple[Sequence[Seen], float]:
-    return [Seen.from_wire(each) for each in wire["jobs"]], float(wire["lease_seconds"])
-
-
-def _post(
-    path: str, read: Callable[[Mapping[str, Any]], T], body: Mapping[str, Any], *, repeatable: bool = True
-) -> Call[T]:
-    return Call("POST", path, read, body=to_json(dict(body)), repeatable=repeatable)

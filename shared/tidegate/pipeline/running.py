@@ -22,7 +22,8 @@ from tidegate.service.stats import stats
 from tidegate.service.submit import submit_one
 from tidegate.service.tick import tick
 from tidegate.service.tokens import DEFAULT_TENANT
-from tidegate.worker.pull import PullLoop, WorkerOptions
+from tidegate.worker.options import WorkerOptions
+from tidegate.worker.pull import PullLoop
 
 from .settings import PipelineSettings
 

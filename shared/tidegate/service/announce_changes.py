@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tidegate.domain.events import Event, event_type
+from tidegate.domain.events import SLA_EVENTS, Event, event_type
 from tidegate.domain.job import Ms, State
 from tidegate.ports import Ports
 
@@ -13,7 +13,7 @@ from .record_changes import Change
 
 
 def announce_changes(ports: Ports, changes: Sequence[Change]) -> None:
-    """Announce every transition among the changes, at least once each. Raises Unavailable.
+    """Announce every transition, and what is told of deadlines, at least once each. Raises Unavailable.
 
     Heartbeats, progress and moves in a lane are changes too, but no transitions.
     """
@@ -23,24 +23,29 @@ def announce_changes(ports: Ports, changes: Sequence[Change]) -> None:
 
 
 def events_of(changes: Sequence[Change], now: Ms) -> Iterator[Event]:
-    """The transitions among the changes; a job that was erased has no time of its own, so it gets `now`."""
+    """The events among the changes; a job that was erased has no time of its own, so it gets `now`."""
     for change in changes:
-        if not _is_transition(change):
-            continue
-        yield Event(
-            id=change.id,
-            type=event_type(change.old_state, change.state),
-            at=now if change.state is None else change.at,
-            tenant=change.tenant,
-            owner=change.owner,
-            job_id=change.job_id,
-            name=change.name,
-            queue=change.queue,
-            old_state=change.old_state,
-            state=change.state,
-            attempt=change.attempt,
-            details=_current(change),
-        )
+        for sla in change.told:
+            yield _event(f"{change.id}-sla{sla}", SLA_EVENTS[sla], change.state, change, now)
+        if _is_transition(change):
+            yield _event(change.id, event_type(change.old_state, change.state), change.old_state, change, now)
+
+
+def _event(event_id: str, kind: str, old_state: State | None, change: Change, now: Ms) -> Event:
+    return Event(
+        id=event_id,
+        type=kind,
+        at=now if change.state is None else change.at,
+        tenant=change.tenant,
+        owner=change.owner,
+        job_id=change.job_id,
+        name=change.name,
+        queue=change.queue,
+        old_state=old_state,
+        state=change.state,
+        attempt=change.attempt,
+        details=_current(change),
+    )
 
 
 _WITH_ERROR = frozenset({State.RETRY, State.FAILED, State.CANCELLED})

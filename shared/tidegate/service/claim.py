@@ -6,7 +6,7 @@ the next candidate; what the index says is only a hint, the guarded write decide
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.queue import Queue
+from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
@@ -79,14 +80,25 @@ def claim_for(
         return _claim_within_limits(ports, queue, bearer, now)
     lost_own: Outcome | None = None
     for job_id in _candidates(ports, ticket):
-        outcome = _try(ports, guarded.claim_if_ready(ticket.lane, job_id, bearer.lease, now))
-        if not outcome.applied and outcome.job is not None:
-            outcome = _recover(ports, outcome.job, bearer, now)
-        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+        outcome = _started(ports, bearer, job_id, now)
+        if outcome.job is not None and _is_claim(outcome):
             return Claimed(outcome.job)
         if job_id == ticket.job_id:
             lost_own = outcome
     return _nothing(lost_own.job if lost_own else None, now, receives)
+
+
+def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float) -> Job | Full | None:
+    """Start the ticket's own job or none, for who has looked at the lane already. Full: nothing of it can start now."""
+    queue, now = queue_named(ports, ticket.tenant, ticket.queue), ports.now()
+    bearer = _Bearer(ticket, Lease(worker_id, now + round(lease_seconds * 1000)), 1, ())
+    if queue.limits_starts:
+        gate = Gate(ports, queue)
+        found, _ = _through(ports, gate, bearer, now, [ticket.job_id])
+        gate.close()
+        return found
+    outcome = _started(ports, bearer, ticket.job_id, now)
+    return outcome.job if _is_claim(outcome) else None
 
 
 class _Bearer(NamedTuple):
@@ -98,10 +110,23 @@ class _Bearer(NamedTuple):
     cleans_up: Collection[str]
 
 
+def _started(ports: Ports, bearer: _Bearer, job_id: str, now: Ms) -> Outcome:
+    """The claim of one candidate, or what else was due to it."""
+    outcome = _try(ports, guarded.claim_if_ready(bearer.ticket.lane, job_id, bearer.lease, now))
+    if not outcome.applied and outcome.job is not None:
+        return _recover(ports, outcome.job, bearer, now)
+    return outcome
+
+
+def _is_claim(outcome: Outcome) -> bool:
+    return outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE
+
+
 def _claim_within_limits(ports: Ports, queue: Queue, bearer: _Bearer, now: Ms) -> Claim:
     """The same where the queue limits what may start: candidates pass its gate one by one, until it is full."""
     gate = Gate(ports, queue)
-    found, own = _through(ports, gate, queue, bearer, now)
+    candidates = _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS)
+    found, own = _through(ports, gate, bearer, now, candidates)
     if isinstance(found, Full):
         claim = _held_up(ports, queue, bearer, found)
     else:
@@ -110,16 +135,18 @@ def _claim_within_limits(ports: Ports, queue: Queue, bearer: _Bearer, now: Ms) -
     return claim
 
 
-def _through(ports: Ports, gate: Gate, queue: Queue, bearer: _Bearer, now: Ms) -> tuple[Job | Full | None, Job | None]:
+def _through(
+    ports: Ports, gate: Gate, bearer: _Bearer, now: Ms, candidates: Iterable[str]
+) -> tuple[Job | Full | None, Job | None]:
     """What got through the gate, or why nothing did; and the ticket's own job if it was tried in vain."""
     own: Job | None = None
-    for job_id in _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS):
+    for job_id in candidates:
         outcome = gate.start(job_id, bearer.lease, now)
         if isinstance(outcome, Full):
             return outcome, own
         if not outcome.applied and outcome.job is not None:
             outcome = _recover(ports, outcome.job, bearer, now)
-        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+        if _is_claim(outcome):
             return outcome.job, own
         if job_id == bearer.ticket.job_id:
             own = outcome.job
@@ -133,7 +160,7 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     now = ports.now()
     if own is not None and own.lease_lapsed(now):
         outcome = _recover(ports, own, bearer, now)
-        if outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE:
+        if outcome.job is not None and _is_claim(outcome):
             return Claimed(outcome.job)
         own = outcome.job
     if own is None or own.state in TERMINAL:
@@ -180,7 +207,10 @@ def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
 
 
 def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
-    """What to do with a job that could not simply be claimed: reclaim, bury or expire it if that is due."""
+    """What to do with a job that could not simply be claimed: reclaim, bury, expire or stop it if that is due."""
+    if is_stopped(job, now):
+        stopped = _try(ports, guarded.end_if_hard_missed(job, now))
+        return _ended(ports, stopped) if job.state is State.ACTIVE else stopped
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
     if not job.lease_lapsed(now):

@@ -10,15 +10,16 @@ from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
-from tidegate.domain.priority import rank_of
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import stands_in_way, takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
 from .announce import announce, remember_lanes
+from .expectations import Expectations
 from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
+from .ranks import rank_now
 
 _TRIES = 5
 
@@ -89,13 +90,7 @@ def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Jo
         if job.state not in WAITING:
             raise WrongState(f"job '{job_id}' is {job.state}: it no longer waits", state=str(job.state))
         queue = queue_named(ports, job.tenant, job.queue)
-        rank = rank_of(
-            queue.ordering,
-            priority=priority,
-            created_at=job.created_at,
-            deadline=job.soft_sla if job.soft_sla is not None else job.hard_sla,
-            aging_seconds=queue.aging_seconds,
-        )
+        rank = rank_now(queue, job, priority, Expectations(ports))
         return guarded.move_if_waiting(job, priority, rank, ports.now())
 
     job = _change(ports, caller, job_id, write)

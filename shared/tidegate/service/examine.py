@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.domain import guarded
-from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.job import OPEN, WAITING, Job, Ms, Sla, State
+from tidegate.domain.sla import deadlines, next_look
 from tidegate.domain.ticket import Lane, ticket_for
-from tidegate.ports import BACKLOG, Addition, JobKey, Ports, Timer, backlog_series
+from tidegate.ports import BACKLOG, DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
 from .announce import send_tickets
 from .examine_limits import free_slots_of, leaked_slots, that_could_start
-from .record_changes import NAME, QUEUE, RETRIES, STATES, TOTALS
+from .expectations import NAME
+from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, TOTALS
 
 GRACE_MS = 180_000
 """Three minutes: the clock finds a lost ticket within two, and looks again at a lapsed lease within one."""
@@ -40,8 +42,10 @@ class Drift(StrEnum):
     """A delayed job's time came, and nobody put it among the ready ones or expired it."""
     LAPSED_LEASE = "lapsed_lease"
     """A running job's lease ran out, and no timer makes the clock look at it."""
+    MISSED_DEADLINE = "missed_deadline"
+    """A deadline passed, nothing was told of it, and no timer makes the clock look at the job."""
     ORPHANED_TIMER = "orphaned_timer"
-    """A timer was due, its attempt has ended, and it is still there."""
+    """A timer was due, its attempt or its job has ended, and it is still there."""
     LEAKED_SLOT = "leaked_slot"
     """A slot of a queue is held by no running attempt."""
     COUNTER = "counter"
@@ -70,6 +74,9 @@ class _Seen:
     overdue: list[Job] = field(default_factory=list)
     lapsed: list[Job] = field(default_factory=list)
     active: dict[JobKey, int] = field(default_factory=dict)
+    open: set[JobKey] = field(default_factory=set)
+    """Those with deadlines."""
+    missed: list[Job] = field(default_factory=list)
     counts: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
 
@@ -93,6 +100,7 @@ def examine(ports: Ports, *, repair: bool = False) -> Examination:
         _lost_tickets(ports, seen, repair=repair),
         _overdue(ports, seen, now, repair=repair),
         _lapsed(ports, seen, timers, now, repair=repair),
+        _missed(ports, seen, timers, now, repair=repair),
         _orphaned(ports, seen, timers, now, repair=repair),
         _leaked(ports, now, repair=repair),
     )
@@ -134,6 +142,10 @@ def _note(seen: _Seen, job: Job, now: Ms) -> None:
         seen.active[JobKey(job.tenant, job.id)] = job.attempt
         if job.lease_until is not None and job.lease_until <= now - GRACE_MS:
             seen.lapsed.append(job)
+    if job.state in OPEN and (look_at := next_look(job, 0)) is not None:
+        seen.open.add(JobKey(job.tenant, job.id))
+        if look_at <= now - GRACE_MS and deadlines(job).missed_at(now - GRACE_MS) > job.sla:
+            seen.missed.append(job)
     if job.state in WAITING:
         if job.wake_at is not None and job.wake_at <= now - GRACE_MS:
             seen.overdue.append(job)
@@ -148,6 +160,8 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
     if job.state is State.CREATED and job.wake_at is not None:
         counts[job.tenant, TOTALS]["scheduled"] += 1
+    if job.state in OPEN and job.sla is Sla.AT_RISK:
+        counts[job.tenant, SLA + job.queue][AT_RISK] += 1
     if job.state is State.CREATED and job.counted:
         counts[job.tenant, backlog_series(Lane(job.tenant, job.queue))]["size"] += 1
 
@@ -195,10 +209,22 @@ def _lapsed(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, repa
     return _finding(Drift.LAPSED_LEASE, [job.id for job in lost], repaired=repair)
 
 
+def _missed(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, repair: bool) -> Finding | None:
+    timed = {JobKey(timer.tenant, timer.job_id) for timer in timers if timer.attempt == DEADLINES}
+    lost = [job for job in seen.missed if JobKey(job.tenant, job.id) not in timed]
+    if repair and lost:
+        ports.timers.set([Timer(now, job.tenant, job.id, DEADLINES) for job in lost])
+    return _finding(Drift.MISSED_DEADLINE, [job.id for job in lost], repaired=repair)
+
+
 def _orphaned(ports: Ports, seen: _Seen, timers: Sequence[Timer], now: Ms, *, repair: bool) -> Finding | None:
-    """A timer whose attempt ended goes when it is due, so only those that are overdue are left behind."""
-    overdue = [timer for timer in timers if timer.at <= now - GRACE_MS]
-    orphans = [timer for timer in overdue if seen.active.get(JobKey(timer.tenant, timer.job_id)) != timer.attempt]
+    """A timer whose attempt or job ended goes when it is due, so only those that are overdue are left behind."""
+
+    def serves(timer: Timer) -> bool:
+        key = JobKey(timer.tenant, timer.job_id)
+        return key in seen.open if timer.attempt == DEADLINES else seen.active.get(key) == timer.attempt
+
+    orphans = [timer for timer in timers if timer.at <= now - GRACE_MS and not serves(timer)]
     if repair and orphans:
         ports.timers.clear(orphans)
     return _finding(Drift.ORPHANED_TIMER, [timer.job_id for timer in orphans], repaired=repair)
@@ -225,13 +251,17 @@ def _differences(ports: Ports, recount: Mapping[tuple[str, str], Counter[str]]) 
 
 
 def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]]:
-    for first in (QUEUE, NAME):
+    for first in (QUEUE, NAME, SLA):
         for series, totals in ports.figures.between(tenant, first, first + "~").items():
-            yield series, {field: n for field, n in totals.items() if first == QUEUE or RETRIES.fullmatch(field)}
+            yield series, {field: n for field, n in totals.items() if _is_gauge(first, field)}
     for series, totals in ports.figures.between(tenant, BACKLOG, BACKLOG + "~").items():
         yield series, {field: totals.get(field, 0) for field in ("size", "pending")}
     yield STATES, ports.figures.read(tenant, STATES)
     yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
+
+
+def _is_gauge(first: str, field: str) -> bool:
+    return first == QUEUE or (field == AT_RISK if first == SLA else RETRIES.fullmatch(field) is not None)
 
 
 def _finding(drift: Drift, names: Sequence[str], *, repaired: bool) -> Finding | None:

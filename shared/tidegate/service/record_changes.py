@@ -15,9 +15,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
-from tidegate.domain.job import Json, Ms, State
+from tidegate.domain.durations import duration_field
+from tidegate.domain.job import OPEN, TERMINAL, Json, Ms, Sla, State
+from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
 from tidegate.domain.ticket import Lane
-from tidegate.ports import Addition, JobKey, Ports, Timer, backlog_series
+from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
+
+from .expectations import NAME, Expectations
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
@@ -26,10 +30,14 @@ TOTALS = "totals"
 SINCE = "since"
 QUEUE = "queue#"
 """Before a queue's name: how many of its jobs stand in each state now."""
-NAME = "name#"
-"""Before a job's name: what became of its jobs, and how many stored ones have used how many retries (`r1`, `r2`, …)."""
 RETRIES = re.compile(r"r(\d+)")
 RUN_MS = "run_ms"
+SLA = "sla#"
+"""Before a queue's name: of its jobs with deadlines, how many are at risk now, and have met or missed them so far."""
+MET, AT_RISK = "met", "at_risk"
+MISSED: Mapping[Sla, str] = {Sla.SOFT_MISSED: "missed_soft", Sla.HARD_MISSED: "missed_hard"}
+STARTS_SLOT_MS = 600_000
+"""Starts of each queue are counted by sixths of an hour."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -65,6 +73,35 @@ class Change:
     """Whether it waited, or waits, for a time of its own."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
+    created_at: Ms = 0
+    deadlines: Deadlines = NO_DEADLINES
+    old_sla: Sla = Sla.NONE
+    sla: Sla = Sla.NONE
+    """What had been, and is, noted of its deadlines."""
+
+    @property
+    def told(self) -> tuple[Sla, ...]:
+        """What this change tells of the deadlines. A late end tells too; a restart nothing."""
+        if self.state is None or self.old_state in TERMINAL:
+            return ()
+        return self.deadlines.told(self.old_sla, self.stands)
+
+    @property
+    def stands(self) -> Sla:
+        """How the job stands to its deadlines: what is noted, and what its end makes of it."""
+        return max(self.sla, self.deadlines.missed_at(self.at)) if self.state in TERMINAL else self.sla
+
+    @property
+    def met(self) -> bool:
+        """Whether the job completed within its first deadline. One that ended otherwise in time counts as neither."""
+        completes = self.state is State.COMPLETED and self.old_state in OPEN
+        return completes and self.deadlines.first is not None and self.stands < Sla.SOFT_MISSED
+
+    @property
+    def opens(self) -> bool:
+        """Whether the job was made, or started over."""
+        return self.state in OPEN and (self.old_state is None or self.old_state in TERMINAL)
+
     counted: bool = False
     """Whether it counts against its queue's `max_queue_size` until it starts."""
     unique_key: str | None = None
@@ -79,6 +116,7 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
     `batch` names the batch: the same changes always arrive under the same name.
     """
     timers = [_timer(change) for change in _last_of_each(changes) if change.state is State.ACTIVE]
+    timers += _deadline_timers(ports, changes)
     if timers:
         ports.timers.set(timers)
     _sweep(ports, [change for change in changes if change.state is None])
@@ -97,9 +135,9 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
     totals: Totals = defaultdict(Counter)
     for change in changes:
         _count(totals, change)
-    first = {tenant: min(c.at for c in changes if c.tenant == tenant) for tenant, series in totals if series == TOTALS}
+    firsts = _firsts(changes)
     return [
-        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, _first(series, first[tenant]))
+        Addition(tenant, series, {field: n for field, n in amounts.items() if n}, firsts.get((tenant, series), {}))
         for (tenant, series), amounts in totals.items()
         if any(amounts.values())
     ]
@@ -110,12 +148,43 @@ def hour_series(at: Ms) -> str:
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
 
 
-def _first(series: str, at: Ms) -> dict[str, int]:
-    return {SINCE: at} if series == TOTALS else {}
+def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
+    """The fields of an hourly series that say how many jobs of a queue started in a sixth of it, and since when."""
+    sixth = at % 3_600_000 // STARTS_SLOT_MS
+    return f"s{sixth}#{queue}", f"f{sixth}#{queue}"
+
+
+def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
+    """What is set once in each series: since when it counts, as a whole or a queue's starts."""
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for change in sorted(changes, key=lambda each: each.at):
+        found[change.tenant, TOTALS].setdefault(SINCE, change.at)
+        if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
+            _, first = starts_fields(change.queue, change.at)
+            found[change.tenant, hour_series(change.at)].setdefault(first, change.at)
+    return found
 
 
 def _timer(change: Change) -> Timer:
     return Timer(change.lease_until or change.at, change.tenant, change.job_id, change.attempt)
+
+
+def _deadline_timers(ports: Ports, changes: Sequence[Change]) -> list[Timer]:
+    """When the clock must look at each job with deadlines that was opened here, and did not end within the batch."""
+    opened = {JobKey(change.tenant, change.job_id): change for change in changes if change.opens}
+    timed = {key: change for key, change in opened.items() if change.deadlines.first is not None}
+    if not timed:
+        return []
+    ended = {JobKey(last.tenant, last.job_id) for last in _last_of_each(changes) if last.state not in OPEN}
+    expectations = Expectations(ports)
+    return [_deadline_timer(ports, expectations, change) for key, change in timed.items() if key not in ended]
+
+
+def _deadline_timer(ports: Ports, expectations: Expectations, change: Change) -> Timer:
+    """A tick before it is at risk of missing the first, so that this is told before it happens."""
+    first = change.deadlines.first or change.at
+    risk = risk_at(first, change.created_at, expectations.of(change.tenant, change.name))
+    return Timer(risk - round(ports.clock_seconds * 1000), change.tenant, change.job_id, DEADLINES)
 
 
 def _last_of_each(changes: Iterable[Change]) -> Iterable[Change]:
@@ -140,6 +209,8 @@ def _count(totals: Totals, change: Change) -> None:
     everything["scheduled"] += change.is_delayed - change.was_delayed
     if change.retries != change.old_retries:
         _count_retries(totals, change)
+    if change.deadlines.first is not None:
+        _count_sla(totals[change.tenant, SLA + change.queue], change)
     if change.old_state is change.state:
         return
     if change.counted:
@@ -154,6 +225,16 @@ def _count(totals: Totals, change: Change) -> None:
             series[change.state] += 1
     if change.state is not None:
         _count_entry(totals, change, change.state)
+
+
+def _count_sla(series: Counter[str], change: Change) -> None:
+    """What its deadlines add to the figures of its queue."""
+    was = change.old_state in OPEN and change.old_sla is Sla.AT_RISK
+    series[AT_RISK] += (change.state in OPEN and change.sla is Sla.AT_RISK) - was
+    for sla in change.told:
+        if sla in MISSED:
+            series[MISSED[sla]] += 1
+    series[MET] += change.met
 
 
 def _backlog(change: Change) -> Mapping[str, int]:
@@ -177,9 +258,13 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
     hour, everything = totals[change.tenant, hour_series(change.at)], totals[change.tenant, TOTALS]
     hour[state] += 1
     everything[state] += 1
+    if state is State.ACTIVE:
+        started, _ = starts_fields(change.queue, change.at)
+        hour[started] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
     if state is State.COMPLETED and change.started_at is not None:
         took = max(0, change.at - change.started_at)
         hour[RUN_MS] += took
         totals[change.tenant, NAME + change.name][RUN_MS] += took
+        totals[change.tenant, NAME + change.name][duration_field(took)] += 1

@@ -80,8 +80,10 @@ class Engine:
     def go_on(self, run: Run, ended: Sequence[str]) -> None:
         """Some nodes of an open run have ended: release what hangs on them, stop or close the run if that is due."""
         graph = self.graph(run)
-        if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST and self._any_broke(run, ended):
-            run = self.stop(run, RunState.FAILED, "a node failed")
+        if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST:
+            broken = self._first_broken(run, ended)
+            if broken is not None:
+                run = self.stop(run, RunState.FAILED, f"its node {broken.node} is {broken.state}")
         children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
         self.evaluate(run, list(children))
         self.close_if_done(run)
@@ -161,10 +163,10 @@ class Engine:
         vertex = graph.vertex(job.node or "")
         if run.stopping is not None and not vertex.cleanup:
             return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
-        parents = self._parents(run, vertex)
+        parents = self.parents(run, vertex)
         decision = self._decision(run, vertex, parents)
         if isinstance(decision, Release) and (entries := entries_of(job)) is not None:
-            decision = decide(Join.ALL_DONE, None, self._ends_of_entries(run, job, entries))
+            decision = decide(Join.ALL_DONE, None, self.ends_of_entries(run, job, entries))
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Pass):
@@ -186,7 +188,7 @@ class Engine:
         vertex = graph.vertex(job.node or "")
         if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
             return job
-        parents = self._parents(run, vertex)
+        parents = self.parents(run, vertex)
         if not isinstance(self._decision(run, vertex, parents), Release):
             return job
         upstream = self._results(parents, {str(vertex.for_each[0]), *(nodes_in(vertex.when) if vertex.when else ())})
@@ -227,7 +229,7 @@ class Engine:
         data, ref = offloaded(self._ports.blobs, "data", lambda: blob_key(made, "data"), made.data)
         return replace(made, data=data, data_ref=ref)
 
-    def _ends_of_entries(self, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
+    def ends_of_entries(self, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
         """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
         ends: dict[str, End | None] = {}
         for start in range(0, count, _CHUNK):
@@ -247,7 +249,7 @@ class Engine:
         decision = decide(join, vertex.join_count, ends)
         return Release() if isinstance(decision, Pass) and vertex.cleanup and run.stopping else decision
 
-    def _parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
+    def parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
         """The parents as stored. For joins that wait for all, reading ends at the first chunk with an open one."""
         found: dict[str, Job | None] = {}
         early = vertex.join in {Join.ANY, Join.N_OF}
@@ -264,8 +266,8 @@ class Engine:
         full = {node: with_payloads(self._ports.blobs, job) for node, job in jobs.items() if job is not None}
         return {node: {"state": job.state.value, "result": job.result} for node, job in full.items()}
 
-    def _any_broke(self, run: Run, nodes: Sequence[str]) -> bool:
-        return any(end_of(job) is End.BROKEN for job in self._jobs(run, nodes))
+    def _first_broken(self, run: Run, nodes: Sequence[str]) -> Job | None:
+        return next((job for job in self._jobs(run, nodes) if end_of(job) is End.BROKEN), None)
 
     def _stop_jobs(self, run: Run, graph: Graph) -> None:
         now, reason = self._ports.now(), run.reason or "the run was stopped"

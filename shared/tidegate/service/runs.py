@@ -30,6 +30,7 @@ from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
 
 from .announce import announce, remember_lanes
+from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .record_changes import run_series
@@ -262,7 +263,9 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
         queue = queue_named(ports, caller.tenant, asked.queue)
     except NotFound as error:
         raise InvalidInput.field("queue", error.message) from error
-    job = new_job(asked, queue, job_id=node_job_id(run_id, node.id), owner=caller.user, now=now)
+    expected = Expectations(ports).steering(queue, asked.name)
+    job_id = node_job_id(run_id, node.id)
+    job = new_job(asked, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
     payload = asked.data
     if node.for_each is not None:
         job = replace(job, name=GATHER)

@@ -79,7 +79,8 @@ def create_schedule(
         raise InvalidInput.field("expression", "has no time to come")
     if not ports.schedules.create(schedule):
         (existing,) = ports.schedules.get([ScheduleKey(caller.tenant, name)])
-        if existing is not None and schedule_id is not None and existing.id == schedule_id:
+        same = existing is not None and schedule_id is not None and existing.id == schedule_id
+        if existing is not None and same and _may_see(caller, existing):
             return existing, False
         raise Conflict(f"there is a schedule '{name}' already, or one with this id", name=name)
     fire_one(ports, schedule)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.fingerprint import fold
-from tidegate.domain.job import COARSE, TERMINAL, WAITING, Job, Ms, State
+from tidegate.domain.job import COARSE, TERMINAL, WAITING, Job, Ms, Sla, State
 from tidegate.ports import JobQuery, Ports
 
-from .record_changes import NAME, QUEUE, RETRIES, RUN_MS, STATES, hour_series
+from .expectations import NAME
+from .record_changes import AT_RISK, MET, MISSED, QUEUE, RETRIES, RUN_MS, SLA, STATES, hour_series
 
 HOUR_MS = 3_600_000
 _LAST = "~"
@@ -25,6 +26,20 @@ class Stats:
     states: Mapping[str, int]
     counts: Mapping[str, int]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlaFigures:
+    """Jobs of a queue that met or missed their deadlines, since it had any; and those at risk now.
+
+    Met: completed within the first deadline. A job may miss both. What ended otherwise within them is neither.
+    """
+
+    queue: str
+    met: int
+    missed_soft: int
+    missed_hard: int
+    at_risk: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +140,13 @@ def queue_figures(ports: Ports, caller: Caller) -> list[QueueFigures]:
     return [_queue(name.removeprefix(QUEUE), _by_state(totals)) for name, totals in series.items()]
 
 
+def sla_figures(ports: Ports, caller: Caller) -> list[SlaFigures]:
+    """How the jobs of every queue that had jobs with deadlines stood, and stand, to them, by name."""
+    caller.require(Scope.READ)
+    series = ports.figures.between(caller.tenant, SLA, SLA + _LAST)
+    return [_sla(name.removeprefix(SLA), totals) for name, totals in series.items()]
+
+
 def total_count(ports: Ports, caller: Caller, query: JobQuery) -> int | None:
     """How many jobs the query has in all its pages; None where only reading them all could tell.
 
@@ -144,6 +166,11 @@ def total_count(ports: Ports, caller: Caller, query: JobQuery) -> int | None:
 
 def _by_state(totals: Mapping[str, int]) -> dict[str, int]:
     return {state.value: max(0, totals.get(state.value, 0)) for state in State}
+
+
+def _sla(queue: str, totals: Mapping[str, int]) -> SlaFigures:
+    soft, hard = (totals.get(MISSED[sla], 0) for sla in (Sla.SOFT_MISSED, Sla.HARD_MISSED))
+    return SlaFigures(queue, totals.get(MET, 0), soft, hard, max(0, totals.get(AT_RISK, 0)))
 
 
 def _histogram(totals: Mapping[str, int]) -> dict[int, int]:

@@ -18,6 +18,7 @@ from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
 from .announce import announce, remember_lanes
+from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .unique import answer_to_duplicate, replace_blocked
@@ -44,7 +45,10 @@ def submit(
         raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
-    made: Sequence[Job | TidegateError] = [_made(ports, caller, spec, queues, now, internal) for spec in specs]
+    expectations = Expectations(ports)
+    made: Sequence[Job | TidegateError] = [
+        _made(ports, caller, spec, queues, expectations, now, internal=internal) for spec in specs
+    ]
     with ports.together():
         made = admitted(ports, made, queues, now)
         jobs = [job for job in made if isinstance(job, Job)]
@@ -66,7 +70,14 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
 
 
 def _made(
-    ports: Ports, caller: Caller, spec: JobSpec, queues: dict[str, Queue | TidegateError], now: Ms, internal: bool
+    ports: Ports,
+    caller: Caller,
+    spec: JobSpec,
+    queues: dict[str, Queue | TidegateError],
+    expectations: Expectations,
+    now: Ms,
+    *,
+    internal: bool,
 ) -> Job | TidegateError:
     if spec.queue not in queues:
         queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
@@ -76,7 +87,8 @@ def _made(
     try:
         check_horizon(spec, now)
         check_allowed(ports, spec, internal)
-        job = new_job(spec, queue, job_id=spec.job_id or ports.new_id(), owner=caller.user, now=now)
+        job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
+        job = new_job(spec, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
         data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error

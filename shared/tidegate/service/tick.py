@@ -9,25 +9,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
-from tidegate.domain.job import WAITING, Job, Ms, State
+from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane, Ticket, ticket_for
-from tidegate.ports import JobKey, Ports, Timer
+from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
-from .announce import remember_lanes, send_tickets
+from .announce import announce, remember_lanes, send_tickets
+from .claim import CLEAN_UP_TRIES
+from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
-from .limits import free_slots
+from .limits import free_slots, leave
 from .policies import queue_named
 from .retention import retire
 from .supervise import check_deadlines, check_runs
 from .sweep_slots import sweep_slots
 
 _PAGE = 200
+_PAGES = 50
+"""Of each part of one tick, so that all parts get their turn: 10,000 jobs; the next tick goes on."""
 _LANE_HEAD = 25
 _MINUTE_MS = 60_000
 _LOST_AFTER_MS = 60_000
 """A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
 _LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
+_CLEAN_UP_BY_TICKET_MS = 60_000
+"""For so long a cancelled job whose holder vanished is left to the bearers of tickets, who know its clean-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,10 @@ class Ticked:
     retired: int = 0
     fired: int = 0
     """Jobs made by schedules."""
+    at_risk: int = 0
+    """Jobs noted as at risk of missing their first deadline; `missed_soft` and `missed_hard` likewise."""
+    missed_soft: int = 0
+    missed_hard: int = 0
 
 
 def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ticked:
@@ -54,8 +65,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     now = ports.now()
     until = now + round(period_seconds * 1000)
     fired = fire_schedules(ports, until)
-    done = replace(wake_due(ports, now, until), fired=len(fired))
-    done = replace(done, recovered=check_leases(ports, now), retired=retire(ports, now))
+    woken = wake_due(ports, now, until)
+    done = check_timers(ports, now)
+    done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
         reticketed, expired = reticket_lanes(ports, now)
         swept = sweep_slots(ports, now)
@@ -69,7 +81,10 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
 def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     """Send a ticket for every delayed job whose time comes until `by`; those whose time has come get in line."""
     woken = expired = 0
-    while keys := ports.jobs.due(by, _PAGE):
+    for _ in range(_PAGES):
+        keys = ports.jobs.due(by, _PAGE)
+        if not keys:
+            break
         jobs = [job for job in ports.jobs.get(keys) if job is not None and job.state in WAITING]
         late = [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
         ready = [job for job in jobs if job not in late and (job.wake_at is None or job.wake_at <= now)]
@@ -87,20 +102,37 @@ def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
     return Ticked(woken=woken, expired=expired)
 
 
-def check_leases(ports: Ports, now: Ms) -> int:
-    """Send a ticket for every running job whose lease ran out: whoever gets it reclaims the job."""
-    recovered = 0
-    while timers := ports.timers.due(now, _PAGE):
+def check_timers(ports: Ports, now: Ms) -> Ticked:
+    """Look at every job whose time to be looked at has come.
+
+    One whose lease ran out is put back in line with a ticket, or ended if it may not run again: in line it is found
+    by whoever looks for work, also by workers that take no tickets. What a job has come to with its deadlines is
+    noted. The next looks are set before these are cleared, so that a crash forgets none.
+    """
+    done = Ticked()
+    for _ in range(_PAGES):
+        timers = ports.timers.due(now, _PAGE)
+        if not timers:
+            break
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
-        held = [job for timer, job in zip(timers, jobs, strict=True) if job is not None and _runs(job, timer)]
+        found = [(timer, job) for timer, job in zip(timers, jobs, strict=True) if job is not None]
+        held = [job for timer, job in found if _runs(job, timer)]
         lapsed = [job for job in held if job.lease_lapsed(now)]
-        send_tickets(ports, [(ticket_for(job), 0.0) for job in lapsed])
-        ports.timers.set([_next_timer(job, now) for job in held])
+        moved = _recovered(ports, lapsed, now)
+        timed = {_key(job): job for timer, job in found if timer.attempt == DEADLINES}
+        noted, again = look_at_deadlines(ports, list(timed.values()), now)
+        ports.timers.set([*again, *(_next_timer(job, now) for job in held if _key(job) not in moved)])
         ports.timers.clear(timers)
-        recovered += len(lapsed)
+        done = replace(
+            done,
+            recovered=done.recovered + len(lapsed),
+            at_risk=done.at_risk + noted[Sla.AT_RISK],
+            missed_soft=done.missed_soft + noted[Sla.SOFT_MISSED],
+            missed_hard=done.missed_hard + noted[Sla.HARD_MISSED],
+        )
         if len(timers) < _PAGE:
             break
-    return recovered
+    return done
 
 
 def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
@@ -130,10 +162,43 @@ def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple
     return [(ticket_for(job), 0.0) for job in stuck], len(late)
 
 
+def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
+    """Write what becomes of jobs whose holders vanished; answers those that run no longer."""
+    found = [(job, _recovery(job, now)) for job in lapsed]
+    remember_lanes(ports, [job for job, write in found if write is not None])
+    send_tickets(ports, [(ticket_for(job), 0.0) for job, write in found if write is None])
+    writes = [write for _, write in found if write is not None]
+    outcomes = ports.jobs.apply(writes) if writes else []
+    moved = [outcome.job for outcome in outcomes if outcome.applied and outcome.job is not None]
+    for job in moved:
+        leave(ports, job)
+    announce(ports, [job for job in moved if job.state in WAITING])
+    return frozenset(_key(job) for job in moved)
+
+
+def _recovery(job: Job, now: Ms) -> GuardedWrite | None:
+    """What becomes of a running job whose holder vanished; None while that is for whoever gets its ticket."""
+    if job.cancel_requested:
+        if now - (job.lease_until or now) < _CLEAN_UP_BY_TICKET_MS:
+            return None
+        may_clean_up = job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
+        return guarded.release_if_lapsed(job, now) if may_clean_up else guarded.cancel_if_lapsed(job, now)
+    if job.is_last_attempt:
+        return guarded.fail_if_lapsed(job, now)
+    return guarded.release_if_lapsed(job, now)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.tenant, job.id)
+
+
 def _runs(job: Job, timer: Timer) -> bool:
     return job.state is State.ACTIVE and job.attempt == timer.attempt
 
 
 def _next_timer(job: Job, now: Ms) -> Timer:
-    at = now + _CHECK_AGAIN_MS if job.lease_lapsed(now) else job.lease_until or now
-    return Timer(at, job.tenant, job.id, job.attempt)
+    """When to look at a running job again."""
+    at = job.lease_until or now
+    if job.lease_lapsed(now):
+        at = at + _CLEAN_UP_BY_TICKET_MS if job.cancel_requested else now + _CHECK_AGAIN_MS
+    return Timer(max(at, now + 1), job.tenant, job.id, job.attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tidegate.domain.dag.joins import End
@@ -26,17 +26,28 @@ class Upstream:
 
 def upstream_of(ports: Ports, job: Job) -> Mapping[str, Upstream]:
     """The nodes that a job of a run depends on, with their results; empty for a job of no run."""
+    return dict(upstream_from(ports, job))
+
+
+def upstream_from(ports: Ports, job: Job, first: int = 0) -> Iterator[tuple[str, Upstream]]:
+    """Like `upstream_of`, one node after the other, from the one at this position on."""
     if job.dag_id is None or job.node is None:
-        return {}
-    nodes = job.dependencies or _in_graph(ports, job.tenant, job.dag_id, job.node)
+        return
+    nodes = (job.dependencies or _in_graph(ports, job.tenant, job.dag_id, job.node))[first:]
     keys = [JobKey(job.tenant, node_job_id(job.dag_id, node)) for node in nodes]
-    found = zip(nodes, ports.jobs.get(keys), strict=True)
-    full = {node: with_payloads(ports.blobs, each) for node, each in found if each is not None}
-    return {node: Upstream(each.id, each.state, each.result) for node, each in full.items()}
+    for node, found in zip(nodes, ports.jobs.get(keys) if keys else (), strict=True):
+        if found is not None:
+            full = with_payloads(ports.blobs, found)
+            yield node, Upstream(full.id, full.state, full.result)
 
 
 def gather(ports: Ports, job: Job) -> list[Json]:
-    """The results of a fanned-out node's entries, in order; None for an entry that was skipped.
+    """The results of a fanned-out node's entries, in order; None for an entry that was skipped. Raises Conflict."""
+    return list(gather_from(ports, job))
+
+
+def gather_from(ports: Ports, job: Job, first: int = 0) -> Iterator[Json]:
+    """Like `gather`, one result after the other, from the entry of this number on.
 
     Raises Conflict when the list that it was to run over was none or too long, or when an entry failed.
     """
@@ -44,12 +55,13 @@ def gather(ports: Ports, job: Job) -> list[Json]:
     if count is None or not isinstance(job.data, dict) or job.data["entries"] < 0:
         raise Conflict("for_each did not lead to a list of at most 10000 entries in the upstream results")
     dag_id, node = job.dag_id or "", job.node or ""
-    keys = [JobKey(job.tenant, node_job_id(dag_id, item_node(node, number))) for number in range(count)]
+    keys = [JobKey(job.tenant, node_job_id(dag_id, item_node(node, number))) for number in range(first, count)]
     found = ports.jobs.get(keys) if keys else []
     torn = [each.node for each in found if each is not None and end_of(each) is End.BROKEN]
     if torn:
         raise Conflict(f"{len(torn)} of {count} entries did not succeed: {', '.join(map(str, torn[:5]))}")
-    return [None if each is None else with_payloads(ports.blobs, each).result for each in found]
+    for each in found:
+        yield None if each is None else with_payloads(ports.blobs, each).result
 
 
 def _in_graph(ports: Ports, tenant: str, dag_id: str, name: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from tidegate.domain.job import Job
+from tidegate.domain.job import Job, Ms
 from tidegate.domain.logs import (
     CHUNK_BYTES,
     MAX_BYTES,
@@ -31,6 +32,54 @@ _CLOSE_TRIES = 2
 _LOCK_SECONDS = 2.0
 
 
+class LogStore(Protocol):
+    """Where the lines of one attempt are kept."""
+
+    def kept(self) -> tuple[LogUsage, int]:
+        """How much of the job's log is kept, and the number of this attempt's last chunk (0: it has none)."""
+
+    def append(self, number: int, lines: Sequence[LogLine], before: LogUsage) -> LogUsage:
+        """Store lines as the attempt's chunk of this number, where `before` is kept; answers what is kept then.
+
+        The same chunk twice is one.
+        """
+
+
+class PortsLog:
+    """`LogStore` straight on the ports."""
+
+    def __init__(self, ports: Ports, job: Job) -> None:
+        self._ports = ports
+        self._job = job
+
+    def kept(self) -> tuple[LogUsage, int]:
+        """See `LogStore.kept`."""
+        last = self._ports.logs.last(log_of(self._job))
+        if last is None:
+            return LogUsage(), 0
+        return last.usage, last.place.number if last.place.attempt == self._job.attempt else 0
+
+    def append(self, number: int, lines: Sequence[LogLine], before: LogUsage) -> LogUsage:
+        """See `LogStore.append`. A blob comes first, so that no chunk names one that is not there."""
+        log, place = log_of(self._job), LogPlace(self._job.attempt, number)
+        size = sum(line.size for line in lines)
+        if before.fits_table(len(lines), size):
+            chunk = LogChunk(place, tuple(lines), None, before.plus(len(lines), size, 0))
+        else:
+            chunk = LogChunk(place, (), chunk_blob_key(log, place), before.plus(len(lines), size, 1))
+        if chunk.blob is not None:
+            self._ports.blobs.put(chunk.blob, json.dumps(lines).encode())
+        self._ports.logs.append(log, chunk, self._job.keep_until)
+        return chunk.usage
+
+
+def log_writer(
+    ports: Ports, job: Job, clock: Callable[[], float] = time.monotonic, *, resumed: bool = False
+) -> LogWriter:
+    """A writer straight on the ports; see `LogWriter`."""
+    return LogWriter(PortsLog(ports, job), job, ports.now, clock, resumed=resumed)
+
+
 class LogWriter:
     """Gathers the lines of one attempt and writes them, a chunk at a time. Safe to use from any thread.
 
@@ -38,19 +87,25 @@ class LogWriter:
     """
 
     def __init__(
-        self, ports: Ports, job: Job, clock: Callable[[], float] = time.monotonic, *, resumed: bool = False
+        self,
+        store: LogStore,
+        job: Job,
+        now: Callable[[], Ms],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        resumed: bool = False,
     ) -> None:
         """`resumed`: lines of this attempt were written before, by a process that is no more (one at a time)."""
-        self._ports = ports
+        self._store = store
         self._job = job
+        self._now = now
         self._clock = clock
         self._lines: list[LogLine] = []
         self._size = 0
         self._dropped = 0
         self._gathering = threading.Lock()
         self._writing = threading.Lock()
-        self._pending: LogChunk | None = None
-        self._pending_lines: tuple[LogLine, ...] = ()
+        self._pending: tuple[LogLine, ...] = ()
         self._usage: LogUsage | None = LogUsage() if job.attempt == 1 and not resumed else None
         self._number = 0
         self._due = 0.0
@@ -58,7 +113,7 @@ class LogWriter:
 
     def add(self, level: Level, message: str) -> None:
         """Keep a line. Writes by itself, on the caller's thread, when so much was said that it fills a chunk."""
-        line = line_of(self._ports.now(), level, message)
+        line = line_of(self._now(), level, message)
         if self._size + line.size > CHUNK_BYTES and not self._made_room():
             self._dropped += 1
             return
@@ -82,9 +137,9 @@ class LogWriter:
         if not self._writing.acquire(timeout=_LOCK_SECONDS):
             return False  # whoever writes hangs: the attempt must end nevertheless
         try:
-            if self._pending is not None:
+            if self._pending:
                 self._write()
-            if self._next_chunk() is not None:
+            if self._next_chunk():
                 self._write()
         except Exception as error:  # whatever it is, it is no reason for the job to fail or its lease to lapse
             self._due = self._troubled_until = self._clock() + _AFTER_TROUBLE_SECONDS
@@ -98,10 +153,10 @@ class LogWriter:
 
     def close(self) -> None:
         """Write all that is left, with a last line that says how many were dropped, if any."""
-        if not self._lines and self._pending is None and not self._dropped:
+        if not self._lines and not self._pending and not self._dropped:
             return
         if not any(self.flush() for _ in range(_CLOSE_TRIES)):
-            lost = len(self._lines) + len(self._pending_lines) + self._dropped
+            lost = len(self._lines) + len(self._pending) + self._dropped
             _log.warning("%d log lines lost", lost, extra={"action": "log_lost", "job_id": self._job.id})
             return
         if self._dropped:
@@ -112,22 +167,17 @@ class LogWriter:
             f"a job's log has at most {MAX_LINES:,} lines and {MAX_BYTES:,} bytes, of which {CHUNK_BYTES:,} can wait"
         )
         text = f"{self._dropped:,} lines were dropped: {limits} to be stored"
-        self._pending_lines = (line_of(self._ports.now(), Level.WARNING, text),)
-        self._pending = self._chunk_of(self._pending_lines, self._usage or LogUsage())
+        self._pending = (line_of(self._now(), Level.WARNING, text),)
         self.flush()
 
-    def _next_chunk(self) -> LogChunk | None:
+    def _next_chunk(self) -> Sequence[LogLine]:
         """What is to be written next: what was not written the last time, unchanged, else what was gathered since."""
-        if self._pending is None:
+        if not self._pending:
             if self._usage is None:
-                last = self._ports.logs.last(log_of(self._job))
-                self._usage = LogUsage() if last is None else last.usage
-                self._number = last.place.number if last is not None and last.place.attempt == self._job.attempt else 0
+                self._usage, self._number = self._store.kept()
             with self._gathering:
                 lines, self._lines, self._size = self._lines, [], 0
-                self._pending_lines = self._within_limits(lines)
-                if self._pending_lines:
-                    self._pending = self._chunk_of(self._pending_lines, self._usage)
+                self._pending = self._within_limits(lines)
         return self._pending
 
     def _within_limits(self, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
@@ -139,20 +189,7 @@ class LogWriter:
         self._dropped += len(lines) - kept
         return tuple(lines[:kept])
 
-    def _chunk_of(self, lines: tuple[LogLine, ...], usage: LogUsage) -> LogChunk:
-        place = LogPlace(self._job.attempt, self._number + 1)
-        size = sum(line.size for line in lines)
-        if usage.fits_table(len(lines), size):
-            return LogChunk(place, lines, None, usage.plus(len(lines), size, 0))
-        return LogChunk(place, (), chunk_blob_key(log_of(self._job), place), usage.plus(len(lines), size, 1))
-
     def _write(self) -> None:
-        """Store the pending chunk: its blob first, so that no chunk names a blob that is not there."""
-        chunk = self._pending
-        if chunk is None:
-            return
-        if chunk.blob is not None:
-            self._ports.blobs.put(chunk.blob, json.dumps(self._pending_lines).encode())
-        self._ports.logs.append(log_of(self._job), chunk, self._job.keep_until)
-        self._usage, self._number = chunk.usage, self._number + 1
-        self._pending, self._pending_lines = None, ()
+        """Store the pending chunk."""
+        self._usage = self._store.append(self._number + 1, self._pending, self._usage or LogUsage())
+        self._number, self._pending = self._number + 1, ()

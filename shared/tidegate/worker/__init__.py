@@ -1,5 +1,6 @@
-"""Workers that pull their tickets, on any machine."""
+"""Workers on any machine: with access to the home itself, or over HTTPS alone."""
 
-from .pull import WorkerOptions, run
+from .crew import run
+from .options import WorkerOptions
 
 __all__ = ["WorkerOptions", "run"]

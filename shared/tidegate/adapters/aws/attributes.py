@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
-from tidegate.domain.job import ErrorType, Failure, Progress, State, UniquePolicy
+from tidegate.domain.job import ErrorType, Failure, HardMiss, Progress, Sla, State, UniquePolicy
 from tidegate.domain.priority import Ordering
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ _BY_ANNOTATION: Mapping[str, _Codec] = {
     "UniquePolicy": _Codec("S", str, UniquePolicy),
     "ErrorType": _Codec("S", str, ErrorType),
     "Ordering": _Codec("S", str, Ordering),
+    "HardMiss": _Codec("S", str, HardMiss),
+    "Sla": _Codec("N", lambda sla: str(int(sla)), lambda number: Sla(int(number))),
     "RunState": _Codec("S", str, RunState),
     "FailurePolicy": _Codec("S", str, FailurePolicy),
     "tuple[str, ...]": _Codec("L", _dump_texts, _load_texts),

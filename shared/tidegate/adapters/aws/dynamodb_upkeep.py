@@ -14,7 +14,7 @@ from typing import Any
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job, Ms, State
-from tidegate.ports import JobKey, JobQuery
+from tidegate.ports import DEADLINES, JobKey, JobQuery
 
 from .addresses import Addresses
 from .attributes import Item
@@ -124,7 +124,7 @@ class DynamoUpkeep:
             ExpressionAttributeValues={":pk": {"S": f"timers#{shard}"}},
         )
         timers = [timer_of(item["sk"]["S"]) for item in items]
-        return [JobKey(timer.tenant, timer.job_id) for timer in timers]
+        return [JobKey(timer.tenant, timer.job_id) for timer in timers if timer.attempt != DEADLINES]
 
 
 def _encoded(key: Mapping[str, Any]) -> str:

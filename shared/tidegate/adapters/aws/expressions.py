@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegate.domain.guarded import Guard, GuardedWrite
-from tidegate.domain.job import TERMINAL, Job, Ms
+from tidegate.domain.job import TERMINAL, HardMiss, Job, Ms, Sla
 from tidegate.ports import JobQuery
 
 from .attributes import AttributeValue
@@ -36,7 +36,7 @@ class Placeholders:
 
     def number(self, value: int) -> str:
         """A placeholder for a number."""
-        return self.value({"N": str(value)})
+        return self.value({"N": str(int(value))})
 
     def text(self, value: str) -> str:
         """A placeholder for a text."""
@@ -187,6 +187,20 @@ def _guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
         # it waits, or does not wait, for other nodes of its run
         function = "attribute_exists" if guard.blocked else "attribute_not_exists"
         yield f"{function}({marks.name('blocked')})"
+    yield from _deadlines_guard(guard, marks)
+
+
+def _deadlines_guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
+    if guard.sla_below is not None:
+        # not so much has been noted of its deadlines; nothing is stored as an absent attribute
+        sla = marks.name("sla")
+        yield f"(attribute_not_exists({sla}) OR {sla} < {marks.number(guard.sla_below)})"
+    if guard.unstopped_at is not None:
+        # its hard deadline is to come, has been dealt with, or is only told
+        hard_sla, sla = marks.name("hard_sla"), marks.name("sla")
+        told = f"{marks.name('on_hard_miss')} = {marks.text(HardMiss.ONLY_TELL)}"
+        to_come = f"attribute_not_exists({hard_sla}) OR {hard_sla} >= {marks.number(guard.unstopped_at)}"
+        yield f"({to_come} OR {told} OR {sla} >= {marks.number(Sla.HARD_MISSED)})"
 
 
 def _wanted(query: JobQuery, marks: Placeholders) -> Iterable[str]:

@@ -21,6 +21,7 @@ from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_webhook_secrets import DynamoWebhookSecrets
+from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
@@ -39,12 +40,13 @@ def open_ports(
     rng: random.Random,
     clients: Clients | None = None,
     event_bus: str = "",
+    lambda_pools: frozenset[str] = frozenset(),
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
-    `event_bus` is the bus that transitions are announced on; none if empty.
+    `event_bus` is the bus that transitions are announced on; none if empty. `lambda_pools` are those with Lambdas.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -71,9 +73,11 @@ def open_ports(
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         supervisors=ClockAlone(),
+        workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,
         rng=rng,
         pools=frozenset(pools),
+        lambda_pools=lambda_pools,
         clock_seconds=60.0,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from tidegate.domain.job import ErrorType, Failure, Job, Progress, State, UniquePolicy
+from tidegate.domain.job import ErrorType, Failure, HardMiss, Job, Progress, Sla, State, UniquePolicy
 
 Encode = Callable[[Any], Any]
 Decode = Callable[[Any], Any]
@@ -55,6 +55,8 @@ _CODECS: Mapping[str, tuple[Encode, Decode]] = {
     "cancel_requested": (int, bool),
     "blocked": (int, bool),
     "broken": (int, bool),
+    "on_hard_miss": (str, HardMiss),
+    "sla": (int, Sla),
     "policy": (_same, lambda text: None if text is None else UniquePolicy(text)),
     "counted": (int, bool),
 }

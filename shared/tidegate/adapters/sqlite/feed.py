@@ -11,7 +11,7 @@ from .database import Database
 _COLUMNS = (
     "seq", "tenant", "id", "name", "queue", "old_state", "state", "attempt", "at", "started_at", "lease_until",
     "wake_at", "attempts_allowed", "retry_limit", "data_ref", "result_ref", "old_wake_at", "old_attempt",
-    "old_attempts_allowed", "details",
+    "old_attempts_allowed", "details", "sla",
 )  # fmt: skip
 
 
@@ -36,14 +36,17 @@ class SqliteFeed:
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     same = {name: row[name] for name in ("tenant", "id", "name", "queue", "retry_limit")}
     same |= json.loads(row["details"])
+    sla = json.loads(row["sla"] or "{}")
+    same |= {name: sla.get(name) for name in ("soft_sla", "hard_sla", "created_at")}
     images: dict[str, Any] = {}
     if row["old_state"] is not None:
         before = {name: row[f"old_{name}"] for name in ("state", "wake_at", "attempt", "attempts_allowed")}
         left = {name: row[name] for name in ("data_ref", "result_ref")}
-        images["OldImage"] = _image({**same, **before, **left, "updated_at": row["at"]})
+        images["OldImage"] = _image({**same, **before, **left, "sla": sla.get("old_sla"), "updated_at": row["at"]})
     if row["state"] is not None:
         names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed")
-        images["NewImage"] = _image({**same, **{name: row[name] for name in names}, "updated_at": row["at"]})
+        now = {name: row[name] for name in names}
+        images["NewImage"] = _image({**same, **now, "sla": sla.get("sla"), "updated_at": row["at"]})
     kind = "INSERT" if row["old_state"] is None else "MODIFY" if row["state"] is not None else "REMOVE"
     return {
         "eventID": str(row["seq"]),

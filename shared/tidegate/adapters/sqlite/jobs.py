@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
-from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
+from tidegate.domain.job import RESTARTABLE, TERMINAL, HardMiss, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ready
@@ -24,6 +24,7 @@ _INSERT = (
 _SELECT = f"SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"
 _KEPT = "(keep_until IS NULL OR keep_until > ? OR completed_at IS NULL)"
 _DELETE_UNKEPT = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND NOT {_KEPT}"
+_UNSTOPPED = f"(hard_sla IS NULL OR hard_sla >= ? OR on_hard_miss = '{HardMiss.ONLY_TELL}' OR sla >= {Sla.HARD_MISSED})"
 _SHELVED = RESTARTABLE | {State.SKIPPED}
 
 
@@ -166,6 +167,8 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
         ("cancel_requested = ?", guard.cancel_requested),
         ("updated_at = ?", guard.seen_at),
         ("blocked = ?", guard.blocked),
+        ("sla < ?", guard.sla_below),
+        (_UNSTOPPED, guard.unstopped_at),
     ):
         if value is not None:
             parts.append(condition)

@@ -26,6 +26,7 @@ from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
 from .webhook_secrets import SqliteWebhookSecrets
+from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
 
@@ -73,6 +74,7 @@ def open_ports(
         events=SqliteEvents(database),
         upkeep=SqliteUpkeep(database, now),
         supervisors=ClockAlone(),
+        workers=SqliteWorkers(database),
         now=now,
         new_id=new_id,
         rng=rng,

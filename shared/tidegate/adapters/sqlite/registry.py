@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from tidegate.domain.job import Ms
+from tidegate.domain.job import HardMiss, Ms
 from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
@@ -163,7 +163,8 @@ class SqliteTokens:
 
 def _queue(policy: str) -> Queue:
     values = json.loads(policy)
-    return Queue(**{**values, "ordering": Ordering(values["ordering"])})
+    enums = {"ordering": Ordering(values["ordering"]), "on_hard_miss": HardMiss(values["on_hard_miss"])}
+    return Queue(**{**values, **enums})
 
 
 def _token(text: str) -> Token:

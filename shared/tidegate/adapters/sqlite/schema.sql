@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     data TEXT, data_ref TEXT, tags TEXT, metadata TEXT, fingerprint TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, start_after INTEGER, wake_at INTEGER,
     expires_at INTEGER, keep_until INTEGER, keep_seconds REAL, soft_sla INTEGER, hard_sla INTEGER,
+    on_hard_miss TEXT NOT NULL, sla INTEGER NOT NULL,
     timeout REAL NOT NULL, retry_limit INTEGER NOT NULL, retry_delay REAL NOT NULL,
     retry_backoff INTEGER NOT NULL, retry_delay_max REAL NOT NULL, retry_jitter INTEGER NOT NULL,
     attempt INTEGER NOT NULL, attempts_allowed INTEGER NOT NULL,
@@ -34,28 +35,35 @@ CREATE TABLE IF NOT EXISTS changes (
     tenant TEXT NOT NULL, id TEXT NOT NULL, old_state TEXT, state TEXT, attempt INTEGER,
     name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER,
     wake_at INTEGER, attempts_allowed INTEGER, retry_limit INTEGER, data_ref TEXT, result_ref TEXT,
-    old_wake_at INTEGER, old_attempt INTEGER, old_attempts_allowed INTEGER, details TEXT
+    old_wake_at INTEGER, old_attempt INTEGER, old_attempts_allowed INTEGER, details TEXT, sla TEXT
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
-    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, wake_at, attempts_allowed, retry_limit, details)
+    INSERT INTO changes (tenant, id, state, attempt, name, queue, at, wake_at, attempts_allowed, retry_limit, details,
+                         sla)
     VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.wake_at,
             new.attempts_allowed, new.retry_limit,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
-            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
+            CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
+            'hard_sla', new.hard_sla, 'sla', new.sla, 'created_at', new.created_at) END);
 END;
-CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt, wake_at ON jobs
-WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NULL) <> (new.wake_at IS NULL) BEGIN
+CREATE TRIGGER IF NOT EXISTS jobs_changed AFTER UPDATE OF state, attempt, wake_at, sla ON jobs
+WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NULL) <> (new.wake_at IS NULL)
+     OR old.sla <> new.sla BEGIN
     INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, wake_at,
-                         attempts_allowed, retry_limit, old_wake_at, old_attempt, old_attempts_allowed, details)
+                         attempts_allowed, retry_limit, old_wake_at, old_attempt, old_attempts_allowed, details,
+                         sla)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
             new.updated_at, new.started_at, new.lease_until, new.wake_at,
             new.attempts_allowed, new.retry_limit, old.wake_at, old.attempt, old.attempts_allowed,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
-            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)));
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
+            CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
+            'hard_sla', new.hard_sla, 'sla', new.sla, 'old_sla', old.sla, 'created_at', new.created_at) END);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
     INSERT INTO changes (tenant, id, old_state, name, queue, at, retry_limit, data_ref, result_ref, old_wake_at,
@@ -124,6 +132,9 @@ CREATE TABLE IF NOT EXISTS definitions (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS webhook_secrets (
     tenant TEXT NOT NULL, queue TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS workers (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,

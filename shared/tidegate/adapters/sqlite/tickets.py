@@ -14,6 +14,9 @@ from .database import Database
 
 _BANDS = tuple(Band)
 _POLL_SECONDS = 0.002
+_KEPT_MS = 14 * 86_400_000
+"""A ticket that nobody takes is dropped so long after it could be seen: the longest retention of SQS."""
+_SWEEP_EVERY_MS = 3_600_000
 
 
 class SqliteTickets:
@@ -23,6 +26,7 @@ class SqliteTickets:
         self._database = database
         self._now = now
         self._visibility = round(visibility * 1000)
+        self._swept: dict[str, Ms] = {}
 
     def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
         """See `Tickets.send`."""
@@ -32,6 +36,8 @@ class SqliteTickets:
             for ticket, delay in tickets
         ]
         self._database.many("INSERT INTO tickets (pool, band, visible_at, body) VALUES (?, ?, ?, ?)", rows)
+        for pool in {ticket.pool for ticket, _ in tickets}:
+            self._sweep(pool, now)
 
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """See `Tickets.receive`."""
@@ -61,6 +67,14 @@ class SqliteTickets:
         now = self._now()
         found = {_BANDS[band]: Depth(*counts) for band, *counts in self._database.rows(sql, (now, now, now, pool))}
         return {band: found.get(band, Depth(0, 0, 0)) for band in _BANDS}
+
+    def _sweep(self, pool: str, now: Ms) -> None:
+        """Drop the pool's tickets that are too old, now and then: where workers take none they would pile up."""
+        if now - self._swept.get(pool, 0) < _SWEEP_EVERY_MS:
+            return
+        self._swept[pool] = now
+        sql = "DELETE FROM tickets WHERE pool = ? AND band = ? AND visible_at <= ?"
+        self._database.many(sql, [(pool, band, now - _KEPT_MS) for band in range(len(_BANDS))])
 
     def _take(self, pool: str, limit: int) -> list[Delivery]:
         for band in range(len(_BANDS)):

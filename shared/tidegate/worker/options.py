@@ -1,0 +1,54 @@
+"""How a worker is to run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.queue import DEFAULT_POOL, check_name
+
+PARENT_VARIABLE = "TIDEGATE_PARENT_PID"
+MAX_CONCURRENCY = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker is to run. `poll_interval` in seconds.
+
+    It works on the folder `data`, on the deployed `stack` (its name; needs AWS credentials), over HTTP for the server
+    at `url` with `token`, or, with none of them, on the home that `TIDEGATE_*` variables name.
+    """
+
+    data: Path | None = None
+    stack: str | None = None
+    url: str | None = None
+    token: str | None = None
+    pool: str = DEFAULT_POOL
+    queues: tuple[str, ...] = ()
+    """The queues whose jobs to run; empty: all of the pool."""
+    concurrency: int = 1
+    """How many jobs to run at once, each on a thread of its own."""
+    max_jobs: int | None = None
+    worker_id: str | None = None
+    poll_interval: float = 5.0
+    handlers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for queue in self.queues:
+            check_name("queue", queue)
+        if not 1 <= self.concurrency <= MAX_CONCURRENCY:
+            raise InvalidInput.field("concurrency", f"must be from 1 to {MAX_CONCURRENCY}")
+
+
+class Parent:
+    """The process that started this one, if it is one that its workers must not outlive."""
+
+    def __init__(self) -> None:
+        self._pid = int(os.environ.get(PARENT_VARIABLE, "0"))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._pid != 0 and os.getppid() != self._pid
