@@ -121,7 +121,7 @@ def test_only_an_authorizer_that_takes_other_tokens_carries_what_checks_them(
 ) -> None:
     assert "TIDEGATE_OIDC" not in template.environment("authorizer")
     for name, function in sealed.functions().items():
-        own = ["<Identity>"] if name == "authorizer" else []
+        own = {"authorizer": ["<Identity>"], "api": ["<Schemas>"]}.get(name, [])
         assert function["Layers"] == ["<Dependencies>", *own]
         assert ("TIDEGATE_OIDC" in function["Environment"]["Variables"]) == (name == "authorizer")
     assert settings_from(sealed.environment("authorizer")).oidc == rules_from(OIDC)
