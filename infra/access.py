@@ -23,6 +23,12 @@ READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+TRACE = (
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+)
 # All items of a table, a slice at a time: for the walk over what has outlived its time.
 SCAN = "dynamodb:Scan"
 
@@ -82,6 +88,16 @@ def consume(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
 def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     """Allow the depth of the queues to be read, and nothing else."""
     return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
+
+
+def supervise(state_machine: str) -> iam.PolicyStatement:
+    """Allow supervisors of runs to be started."""
+    return iam.PolicyStatement(actions=["states:StartExecution"], resources=[state_machine])
+
+
+def answer(state_machine: str) -> iam.PolicyStatement:
+    """Allow a supervisor that waits to be told what it waits for."""
+    return iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
 
 
 def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:

@@ -16,11 +16,13 @@ from tidegate.domain.errors import NotFound, TidegateError
 from . import (
     aliases,
     attempts,
+    bulk,
     dags,
     definitions,
     errors,
     events,
     health,
+    identity,
     jobs,
     maintenance,
     pipeline,
@@ -37,6 +39,7 @@ from . import (
 
 _ROUTERS = (
     jobs.router,
+    bulk.router,
     records.router,
     why.router,
     dags.router,
@@ -53,6 +56,7 @@ _ROUTERS = (
     attempts.router,
     aliases.router,
     health.router,
+    identity.router,
 )
 
 

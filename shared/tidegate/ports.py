@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -101,8 +101,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
-        """The best ready jobs of a lane, best first. May lag behind `apply` by seconds: re-check by claiming."""
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+        """The best ready jobs of a lane with this rank or a later one, best first.
+
+        May lag behind `apply` by seconds: re-check by claiming.
+        """
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """The best jobs of a lane that wait for a slot of their concurrency key, best first. May lag like `head`."""
@@ -150,6 +153,9 @@ class Tickets(Protocol):
 
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """Up to `limit` (1–10) tickets of the best band that has any, waiting up to `wait` seconds for one.
+
+        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), embedded over all
+        bands, each tenant's best first.
 
         A delivered ticket is out of sight until `finish`, or until its visibility time-out ends.
         """
@@ -689,11 +695,14 @@ class Ports:
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
-    pools: frozenset[str] = frozenset({"default"})
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    policy_seconds: float = 0.0
+    """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     development: bool = False

@@ -48,6 +48,8 @@ class Settings:
     bucket: str = ""
     event_bus: str = ""
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
+    state_machine: str = ""
+    """The ARN of the state machine that supervises runs; empty where the clock alone does."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
@@ -98,6 +100,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
+        state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
@@ -154,6 +157,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        state_machine=settings.state_machine,
         lambda_pools=settings.lambda_pools,
     )
     return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
@@ -200,7 +204,7 @@ def database_file(folder: Path) -> Path:
 def _cached(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
     """The ports with what changes rarely remembered for so long."""
     queues, definitions = CachedQueues(ports.queues, now, seconds), CachedDefinitions(ports.definitions, now, seconds)
-    return replace(ports, queues=queues, definitions=definitions)
+    return replace(ports, queues=queues, definitions=definitions, policy_seconds=seconds)
 
 
 def back_up(settings: Settings, target: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from synthesised import ROOT, Synthesised
 
-FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters")
+FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
 PRIORITIES = ("critical", "high", "normal", "low")
 ALARMS = {
     *(f"{function}-{kind}" for function in FUNCTIONS for kind in ("errors", "throttles")),
@@ -17,6 +17,7 @@ ALARMS = {
     *(f"{pool}-{priority}-oldest" for pool in ("default", "slow") for priority in PRIORITIES),
     *("clock-stopped", "clock-lag", "clock-dead-letters"),
     *("changes-behind", "changes-dead-letters"),
+    *("supervisors-failed", "dag-dead-letters"),
     "api-5xx",
 }
 

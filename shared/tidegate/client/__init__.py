@@ -15,7 +15,7 @@ from .definitions import Definition, Delivery, WebhookSecret
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
-from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
 from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
@@ -36,6 +36,7 @@ __all__ = [
     "Gate",
     "Health",
     "History",
+    "Identity",
     "Job",
     "JobFields",
     "JobFilters",

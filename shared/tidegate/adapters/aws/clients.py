@@ -30,6 +30,7 @@ _CONFIG = Config(
 
 _PASSING = frozenset(
     {
+        "ExecutionLimitExceeded",
         "InternalError",
         "InternalFailure",
         "InternalServerError",
@@ -79,6 +80,11 @@ class Clients:
     def events(self) -> Any:
         """The EventBridge client."""
         return self._client("events")
+
+    @property
+    def stepfunctions(self) -> Any:
+        """The Step Functions client."""
+        return self._client("stepfunctions")
 
     def _client(self, service: str) -> Any:
         made = self._made.get(service)

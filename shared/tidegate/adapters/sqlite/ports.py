@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from tidegate.adapters.cron import ZonedCron
@@ -20,6 +20,7 @@ from .events import SqliteEvents
 from .jobs import SqliteJobs
 from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .logs import SqliteLogs
+from .pools import EveryPool
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
@@ -29,6 +30,7 @@ from .webhook_secrets import SqliteWebhookSecrets
 from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
+EVERY_POOL = EveryPool()
 
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
@@ -46,7 +48,7 @@ def open_ports(
     now: Callable[[], Ms],
     new_id: Callable[[], str],
     rng: random.Random,
-    pools: frozenset[str] = frozenset({"default"}),
+    pools: Set[str] = EVERY_POOL,
     visibility: float = 15.0,
     database: Database | None = None,
 ) -> Ports:
