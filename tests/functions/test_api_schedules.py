@@ -74,7 +74,12 @@ def test_everything_said_is_kept(api: Api) -> None:
         {"job": {"job_type": "work", "config": {"x": 1}}},
         {"job": {"agent": "work", "data": {"x": 1}}},
         {"job": {"data": {"agent": "work", "x": 1}}},
-        {"job": {"name": "work", "data": {"x": 1}}, "job_type": "work", "config": {"x": 1}, "schedule_expr": "0 2 * * *"},
+        {
+            "job": {"name": "work", "data": {"x": 1}},
+            "job_type": "work",
+            "config": {"x": 1},
+            "schedule_expr": "0 2 * * *",
+        },
     ],
 )
 def test_the_words_of_the_documents_mean_the_same(api: Api, body: dict[str, Any]) -> None:
@@ -163,7 +168,10 @@ def test_a_change_leaves_the_rest(api: Api) -> None:
     changed = told(patch(api, {"expression": "0 3 * * *", "timezone": "Europe/Berlin"}), "patch_schedule")["schedule"]
     different = {"expression": "0 3 * * *", "timezone": "Europe/Berlin", "next_run": "2033-05-19T01:00:00.000Z"}
     assert changed == {**before, **different}
-    assert told(patch(api, {"priority": "high"}), "patch_schedule")["schedule"]["job"] == {**before["job"], "priority": 8}
+    assert told(patch(api, {"priority": "high"}), "patch_schedule")["schedule"]["job"] == {
+        **before["job"],
+        "priority": 8,
+    }
     assert told(patch(api, {"config": None}), "patch_schedule")["schedule"]["job"]["data"] is None
     assert told(patch(api, {"job": {"name": "other"}}), "patch_schedule")["schedule"]["priority"] == 5
     assert told(patch(api, {"ends_at": None, "starts_at": None}), "patch_schedule")["schedule"]["ends_at"] is None

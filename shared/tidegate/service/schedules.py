@@ -33,6 +33,8 @@ MAX_NEXT = 100
 MAX_BACKFILL = 10_000
 MAX_PER_MINUTE = 1_000
 _TRIES = 5
+_MAX_PAGES = 20
+"""Read for one answer: those that the caller may not see, or did not ask for, count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def create_schedule(
         raise InvalidInput.field("expression", "has no time to come")
     if not ports.schedules.create(schedule):
         (existing,) = ports.schedules.get([ScheduleKey(caller.tenant, name)])
-        if existing is not None and schedule_id is not None and existing.id == schedule_id:
+        if existing is not None and (existing.id, existing.owner) == (schedule_id, caller.user):
             return existing, False
         raise Conflict(f"there is a schedule '{name}' already, or one with this id", name=name)
     fire_one(ports, schedule)
@@ -98,7 +100,7 @@ def list_schedules(
     """Schedules that the caller may see, by name after `after`, and where the next page begins (None: at the end)."""
     caller.require(Scope.READ)
     found: list[Schedule] = []
-    while True:
+    for _ in range(_MAX_PAGES):
         page = ports.schedules.list(caller.tenant, after, limit)
         for schedule in page:
             if _may_see(caller, schedule) and (schedule.enabled or not enabled_only):
@@ -108,6 +110,7 @@ def list_schedules(
                 return found, after
         if len(page) < limit:
             return found, None
+    return found, after
 
 
 def change_schedule(

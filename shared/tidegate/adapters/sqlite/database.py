@@ -12,7 +12,7 @@ from typing import Any
 
 from tidegate.domain.errors import Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_SECONDS = 10.0
 
 
