@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_schedule_of_seconds_fires_within_one(
         assert max(late) < 1
         assert min(late) >= 0
         times = [job.start_after for job in jobs if job.start_after is not None]
-        gaps = {(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)}
+        gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(times)}
         assert gaps == {2.0}, "no time left out, none doubled"
         assert jobs[0].result["data"] == {"text": "hello"}
         assert {run.fate for run in client.schedule_history("often")} == {"fired"}
@@ -70,5 +71,5 @@ def test_kill_9_in_the_middle_loses_no_run_and_makes_none_twice(serve: Callable[
         eventually(lambda: len(runs_of(client, "often")) >= 8, 60)
         client.disable_schedule("often")
         times = [job.start_after for job in runs_of(client, "often") if job.start_after is not None]
-        gaps = {(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)}
+        gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(times)}
         assert gaps == {1.0}

@@ -144,7 +144,7 @@ def test_a_scheduler_on_a_path_of_its_own(tmp_path: Path) -> None:
     scheduler.create_schedule(name="s", job_type="training", config={}, schedule_expr="every 1s")
     scheduler.close()
     code = (
-        "import sys, time; from tidegate.scheduler import TrainingScheduler; time.sleep(1.1); "
+        "import sys, time; from tidegate.scheduler import TrainingScheduler; time.sleep(2.1); "
         "print(len(TrainingScheduler(sys.argv[1]).check_due_schedules()))"
     )
     done = subprocess.run(

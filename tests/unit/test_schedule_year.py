@@ -196,7 +196,8 @@ def test_a_year_of_ticks_loses_and_doubles_nothing(
     with capsys.disabled():
         print(  # noqa: T201
             f"\n  a virtual year: {count} ticks ({doubled} doubled, {len(outages)} outages), "
-            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, {extra} unasked for, in {seconds:.1f} s of processor time"
+            f"{len(schedules)} schedules, {len(made.puts)} jobs, {twice} duplicated, {lost} lost, "
+            f"{extra} unasked for, in {seconds:.1f} s of processor time"
         )
     assert len(outages) > 3
     assert expected_total > 5_000
