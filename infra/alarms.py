@@ -154,7 +154,8 @@ def changes_watches(changes: lambda_.IFunction, dead: sqs.IQueue) -> list[Watch]
             metric=changes.metric("IteratorAge", period=PERIOD, statistic="Maximum"),
             limit=ITERATOR_AGE.to_milliseconds(),
             section="Change feed",
-            advice="The change feed is behind, so counters and events are late. Mend what its log shows within a day.",
+            advice="The change feed is behind, so counters and events are late. Mend what its log shows within "
+            "twenty hours.",
             periods=2,
         ),
         dead_letters(

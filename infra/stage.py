@@ -25,6 +25,9 @@ MAX_POOLS = 5
 LEAST_TIMEOUT = 20
 
 
+_MACHINE = re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]{1,80}")
+
+
 class StageError(ValueError):
     """A stage in `cdk.json` is not usable; the message names the field and what it should hold."""
 
@@ -78,6 +81,7 @@ class StageConfig:
         oidc: the issuer whose tokens are accepted beside Tidegate's own, as `TIDEGATE_OIDC` has it; None for no other.
         iam_callers: roles and users of the account whose signed requests are taken under `/iam`, and for whom: objects
             of `principal`, `tenant`, `user` and `scopes`. None of them, no such routes.
+        waiting_machines: ARNs of your own state machines whose tasks may wait for the ends of jobs and runs.
         events: announce every transition of every job on an EventBridge bus, $1 a million events: $3 a million jobs.
     """
 
@@ -93,6 +97,7 @@ class StageConfig:
     authorizer_cache_seconds: int
     oidc: Mapping[str, Any] | None
     iam_callers: Sequence[Mapping[str, Any]]
+    waiting_machines: Sequence[str]
     events: bool
 
     @classmethod
@@ -125,6 +130,7 @@ class StageConfig:
             authorizer_cache_seconds=fields.whole("authorizer_cache_seconds", 0, 3_600, 60),
             oidc=_oidc(fields.take("oidc", None), fields.at("oidc")),
             iam_callers=_iam_callers(fields.take("iam_callers", []), fields.at("iam_callers")),
+            waiting_machines=_machines(fields.take("waiting_machines", []), fields.at("waiting_machines")),
             events=fields.flag("events", True),
         )
         fields.refuse_unknown()
@@ -147,6 +153,15 @@ def _iam_callers(value: object, field: str) -> Sequence[Mapping[str, Any]]:
     except InvalidInput as error:
         raise StageError(field, error.message) from error
     return value if isinstance(value, list) else []
+
+
+def _machines(value: object, field: str) -> Sequence[str]:
+    arns: list[str] = []
+    for arn in value if isinstance(value, list) else [value]:
+        if not isinstance(arn, str) or not _MACHINE.fullmatch(arn):
+            raise StageError(field, f"expected ARNs of state machines, got {arn!r}")
+        arns.append(arn)
+    return arns
 
 
 def _pools(value: object, field: str, root: Path) -> tuple[PoolConfig, ...]:
