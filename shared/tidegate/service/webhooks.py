@@ -90,7 +90,7 @@ def rotate_secret(ports: Ports, caller: Caller, queue: str) -> WebhookSecret:
     """Replace the secret; messages are signed with both for a day. Raises NotFound, Conflict."""
     caller.require(Scope.OPERATE)
     queue_named(ports, caller.tenant, queue)
-    act = Act(ports, caller, "webhook.rotate_secret", queue)
+    act = Act(ports, caller, "webhook.rotate", queue)
     for _ in range(_TRIES):
         seen = webhook_secret(ports, caller.tenant, queue)
         fresh = replace(seen, current=_fresh(), previous=seen.current, rotated_at=ports.now())
