@@ -457,6 +457,12 @@ class Dags(Protocol):
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         """Watched runs whose next deadline is not after `by`."""
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """The run id that is kept under a key of the tenant; None if none is."""
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
 
