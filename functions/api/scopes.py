@@ -106,6 +106,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "reset_stuck",
             "dead_letters",
             "redrive",
+            "read_audit",
         ),
         Scope.OPERATE,
     ),
