@@ -69,7 +69,9 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     done = check_timers(ports, now)
     done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
-        reticketed, expired = reticket_lanes(ports, now)
+        lanes = ports.lanes.all()
+        reticketed, expired = reticket_lanes(ports, lanes, now)
+        _rest_or_wake(ports, lanes)
         swept = sweep_slots(ports, now)
         check_runs(ports)
         expired += done.expired + swept.expired
@@ -135,10 +137,18 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
     return done
 
 
-def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
+def _rest_or_wake(ports: Ports, lanes: Sequence[tuple[Lane, Ms]]) -> None:
+    """Queues are polled as long as any lane is known: for hours after the last job was made ready."""
+    if lanes:
+        ports.polling.wake()
+    else:
+        ports.polling.rest()
+
+
+def reticket_lanes(ports: Ports, lanes: Sequence[tuple[Lane, Ms]], now: Ms) -> tuple[int, int]:
     """Send tickets for jobs that wait at the head of their lane too long; answers how many, and how many expired."""
     sent = expired = 0
-    for lane, touched in ports.lanes.all():
+    for lane, touched in lanes:
         head = ports.jobs.head(lane, _LANE_HEAD)
         if not head:
             if now - touched > _LANE_IDLE_MS:

@@ -80,6 +80,11 @@ class Clients:
         """The EventBridge client."""
         return self._client("events")
 
+    @property
+    def lambda_(self) -> Any:
+        """The Lambda client."""
+        return self._client("lambda")
+
     def _client(self, service: str) -> Any:
         made = self._made.get(service)
         if made is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.job import Ms
-from tidegate.ports import Ports
+from tidegate.ports import AlwaysPolled, Ports
 
 from .clients import Clients
 from .dynamodb_dags import DynamoDags
@@ -21,6 +21,7 @@ from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
+from .lambda_polling import LambdaPolling
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .tables import Table
@@ -39,12 +40,14 @@ def open_ports(
     clients: Clients | None = None,
     event_bus: str = "",
     lambda_pools: frozenset[str] = frozenset(),
+    mappings: Sequence[str] = (),
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
-    `event_bus` is the bus that transitions are announced on; none if empty. `lambda_pools` are those with Lambdas.
+    `event_bus` is the bus that transitions are announced on; none if empty. `lambda_pools` are those with Lambdas,
+    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -75,5 +78,6 @@ def open_ports(
         rng=rng,
         pools=frozenset(pools),
         lambda_pools=lambda_pools,
+        polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
     )
