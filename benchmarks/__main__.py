@@ -113,6 +113,13 @@ def _growth(options: argparse.Namespace) -> Iterator[Table]:
         yield measure(Path(folder), (*_SIZES, _MILLION) if options.million else _SIZES)
 
 
+def _fairness(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.fairness import measure
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        yield measure(Path(folder), (0, 1_000, 100_000))
+
+
 def _cold(options: argparse.Namespace) -> Iterator[Table]:
     from .cold_start import imports, sizes
 
@@ -134,6 +141,7 @@ def _cloud(_: argparse.Namespace) -> Iterator[Table]:
     used = bill.lives(flows, prices)
     yield bill.counts_table(flows)
     yield bill.bill_table(used, prices)
+    yield bill.runs_table(flows, prices)
     months = {}
     try:
         for stage in idle.STAGES:
@@ -149,6 +157,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "peers": _peers,
     "http": _http,
     "growth": _growth,
+    "fairness": _fairness,
     "cold": _cold,
     "cloud": _cloud,
 }

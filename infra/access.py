@@ -24,6 +24,12 @@ READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+TRACE = (
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+)
 # All items of a table, a slice at a time: for the walk over what has outlived its time.
 SCAN = "dynamodb:Scan"
 
@@ -90,6 +96,16 @@ def switch(mappings: Iterable[lambda_.IEventSourceMapping]) -> list[iam.PolicySt
     actions = ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"]
     arns = [mapping.event_source_mapping_arn for mapping in mappings]
     return [iam.PolicyStatement(actions=actions, resources=arns)] if arns else []
+
+
+def supervise(state_machine: str) -> iam.PolicyStatement:
+    """Allow supervisors of runs to be started."""
+    return iam.PolicyStatement(actions=["states:StartExecution"], resources=[state_machine])
+
+
+def answer(state_machine: str) -> iam.PolicyStatement:
+    """Allow a supervisor that waits to be told what it waits for."""
+    return iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
 
 
 def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:

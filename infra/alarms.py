@@ -17,6 +17,7 @@ from infra import metrics
 from infra.api import Api
 from infra.pool import Pool
 from infra.stage import StageConfig
+from infra.supervisor import Supervisor
 
 CLOCK_LAG_SECONDS = 180
 ITERATOR_AGE = Duration.minutes(5)
@@ -179,6 +180,32 @@ def api_watches(api: Api) -> list[Watch]:
             advice="The API answered 5xx. Find the request in the access log and its error in the function's log.",
             first=True,
         )
+    ]
+
+
+def supervisor_watches(supervisor: Supervisor) -> list[Watch]:
+    """Supervisors that gave up, and news of stopped ones that nobody could take in."""
+    failed = cloudwatch.Metric(
+        namespace="AWS/States",
+        metric_name="ExecutionsFailed",
+        dimensions_map={"StateMachineArn": supervisor.machine.ref},
+        period=PERIOD,
+        statistic="Sum",
+    )
+    return [
+        Watch(
+            name="supervisors-failed",
+            metric=failed,
+            limit=0,
+            section="supervisors",
+            advice="A run lost its supervisor: its jobs go on, and the clock keeps its deadlines. Mend what the log of "
+            "the function dag shows.",
+        ),
+        dead_letters(
+            "dag",
+            supervisor.dead,
+            "A supervisor was stopped and its run was not: cancel the run, mend what the log shows, then purge.",
+        ),
     ]
 
 

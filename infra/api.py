@@ -119,6 +119,7 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
         timeout=API_TIMEOUT,
         environment={
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
+            **stores.supervision(),
             "TIDEGATE_LAMBDA_POOLS": ",".join(pool.config.name for pool in stores.pools if pool.config.handlers),
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
@@ -132,6 +133,9 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
+            *access.announce(stores.bus),
+            access.supervise(stores.state_machine),
+            access.answer(stores.state_machine),
         ],
     )
 

@@ -59,6 +59,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         purpose="turns changes of jobs into counters, figures and events, and goes on with their runs",
         memory=512,
         timeout=TIMEOUT,
+        environment=stores.supervision(),
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
@@ -72,6 +73,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),
+            access.answer(stores.state_machine),
             # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )

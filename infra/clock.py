@@ -67,6 +67,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         purpose="each minute: schedules, due jobs, lapsed leases, lost tickets",
         memory=1024,
         timeout=TIMEOUT,
+        environment=stores.supervision(),
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY, access.SCAN),
             access.board(jobs),
@@ -75,5 +76,8 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             access.send(stores.ticket_queues()),
             access.send([dead]),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
+            *access.announce(stores.bus),
+            access.supervise(stores.state_machine),
+            access.answer(stores.state_machine),
         ],
     )

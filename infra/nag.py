@@ -9,7 +9,12 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
 OBJECTS = "Payloads are named by tenant and job at run time, so the objects of this one bucket cannot be listed here."
-XRAY = "X-Ray has no resources to name: PutTraceSegments and PutTelemetryRecords accept '*' alone."
+XRAY = "X-Ray has no resources to name: PutTraceSegments, PutTelemetryRecords and sampling accept '*' alone."
+HISTORY = (
+    "Step Functions keeps the whole history of each Standard execution for 90 days; a second copy in CloudWatch Logs "
+    "would cost as much as the executions and would need a role over all log groups of the account."
+)
+UNTRACED = "Traces would cost as much as the jobs themselves: the stage's `tracing` in cdk.json turns them on."
 RUNTIME = "Python 3.13 is the version that the layer's wheels are built for and that the tests run against."
 
 

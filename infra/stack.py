@@ -10,7 +10,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.alarms import Alarms, api_watches, changes_watches, clock_watches, function_watches, pool_watches
+from infra.alarms import (
+    Alarms,
+    api_watches,
+    changes_watches,
+    clock_watches,
+    function_watches,
+    pool_watches,
+    supervisor_watches,
+)
 from infra.api import Api
 from infra.bucket import payload_bucket
 from infra.changes import Changes
@@ -26,6 +34,7 @@ from infra.pull_policy import PullPolicy
 from infra.sleep import let_sleep
 from infra.stage import StageConfig
 from infra.stores import Stores
+from infra.supervisor import Supervisor
 from infra.tables import Tables
 from infra.topic import alarm_topic
 from infra.worker import Worker
@@ -51,6 +60,7 @@ class TidegateStack(Stack):
             bucket=payload_bucket(self, "Payloads", stage=stage, key=key),
             pools=[Pool(self, stage=stage, config=config, key=key) for config in stage.pools],
             bus=event_bus(self, "Events", stage=stage, key=key),
+            stage=stage.name,
         )
         common = self._common(stage, packaging, stores, key)
         workers = {
@@ -66,6 +76,7 @@ class TidegateStack(Stack):
         clock = Clock(self, "Clock", common=common, stores=stores)
         changes = Changes(self, "Changes", common=common, stores=stores)
         dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)
+        supervisor = Supervisor(self, "Supervisor", common=common, stores=stores)
         if stage.sleep:
             mappings = [mapping for worker in workers.values() for mapping in worker.mappings]
             let_sleep([api.function, clock.function], [*mappings, *dead_letters.mappings])
@@ -76,8 +87,9 @@ class TidegateStack(Stack):
             "clock": clock.function,
             "changes": changes.function,
             "dead_letters": dead_letters.function,
+            "dag": supervisor.function,
         }
-        self._observe(stage, common, stores, functions, api, clock, changes)
+        self._observe(stage, common, stores, functions, api, clock, changes, supervisor)
         self._announce(stage, stores, api)
 
     def _common(self, stage: StageConfig, packaging: Packaging, stores: Stores, key: kms.IKey | None) -> Common:
@@ -107,6 +119,7 @@ class TidegateStack(Stack):
         api: Api,
         clock: Clock,
         changes: Changes,
+        supervisor: Supervisor,
     ) -> None:
         alarms = [
             *(watch for pool in stores.pools for watch in pool_watches(pool)),
@@ -114,11 +127,12 @@ class TidegateStack(Stack):
             *clock_watches(stage, clock.function, clock.dead),
             *changes_watches(changes.function, changes.dead),
             *api_watches(api),
+            *supervisor_watches(supervisor),
         ]
         topic = alarm_topic(self, "AlarmTopic", stage=stage, key=common.key)
         Alarms(self, "Alarms", stage=stage, topic=topic, watches=alarms)
         dead = {pool.config.name: pool.dead for pool in stores.pools}
-        dead |= {"clock": clock.dead, "changes": changes.dead}
+        dead |= {"clock": clock.dead, "changes": changes.dead, "dag": supervisor.dead}
         if stage.dashboard:
             Dashboard(self, "Board", stage=stage, pools=stores.pools, functions=functions, dead=dead, api=api)
 

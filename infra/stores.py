@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -23,12 +23,33 @@ class Stores:
         bucket: large payloads.
         pools: the queues of every pool.
         bus: where transitions are announced, if the stage has events.
+        stage: whose they are.
     """
 
     tables: Tables
     bucket: s3.IBucket
     pools: Sequence[Pool]
     bus: events.IEventBus | None = None
+    stage: str = ""
+
+    @property
+    def state_machine_name(self) -> str:
+        """The name of the state machine that supervises runs."""
+        return f"tidegate-{self.stage}-dag"
+
+    @property
+    def state_machine(self) -> str:
+        """Its ARN, made from its name: the function behind its tasks must know it before it is there."""
+        return Stack.of(self.tables).format_arn(
+            service="states",
+            resource="stateMachine",
+            resource_name=self.state_machine_name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def supervision(self) -> Mapping[str, str]:
+        """The variable that names it."""
+        return {"TIDEGATE_STATE_MACHINE": self.state_machine}
 
     def environment(self) -> Mapping[str, str]:
         """The variables that name all of it."""

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.report import Table, shown
 
 from .flows import Flow
+from .runs import TRANSITIONS, WIDE
 from .stage import BATCH
 
 PRICES = Path(__file__).parents[1] / "prices.toml"
@@ -54,6 +55,10 @@ class Usage:
         for thing, amount in other.units.items():
             both.add(thing, amount)
         return both
+
+    def times(self, factor: float) -> Usage:
+        """So many times as much."""
+        return Usage({thing: amount * factor for thing, amount in self.units.items()}, self.calls * factor)
 
     def dollars(self, prices: Prices, *, free: bool = False) -> float:
         """What it costs; `free`: after what every account is given each month."""
@@ -101,6 +106,41 @@ def lives(flows: Mapping[str, Flow], prices: Prices) -> dict[str, Usage]:
         "single submit with an id of one's own": named.plus(rest),
         "each retry, more": retry.plus(usage(flows["change feed, batch of 99"], "changes", 2 / 99, prices)),
     }
+
+
+def runs(flows: Mapping[str, Flow], prices: Prices) -> dict[str, Usage]:
+    """What a run of a DAG costs beyond what its jobs cost as single ones: its supervisor, and letting jobs go."""
+    return {f"a run of {jobs} jobs": _run(flows, prices, jobs) for jobs in (4, WIDE + 2)}
+
+
+def _run(flows: Mapping[str, Flow], prices: Prices, jobs: int) -> Usage:
+    shape = f"{jobs} jobs"
+    used = Usage()
+    used.add("state_transition", TRANSITIONS)
+    for name, function, times, invocations in (
+        (f"submit a run of {shape}", "api", jobs, 1),
+        (f"supervise a run of {shape}", "dag", 1, 2),
+        (f"close a run of {shape}", "dag", 1, 1),
+        (f"change feed of a run of {shape}", "changes", jobs, 1),
+    ):
+        used = used.plus(usage(flows[name], function, invocations / times, prices).times(times))
+    feed = usage(flows["change feed, batch of 99"], "changes", 1 / 33, prices)
+    alone = usage(flows["submit a hundred"], "api", 1 / 100, prices).plus(feed)
+    return used.plus(alone.times(-jobs))
+
+
+def runs_table(flows: Mapping[str, Flow], prices: Prices) -> Table:
+    """Dollars per million runs, beyond their jobs."""
+    things = ("state_transition", "lambda_gb_second", "write_unit", "read_unit")
+    table = Table("Cloud, counted: a run of a DAG beyond its jobs, $ per million runs", ("", "$/M", *things))
+    for name, each in runs(flows, prices).items():
+        parts = (each.amount(thing) * prices.price[thing] * MILLION for thing in things)
+        table.add(name, f"{each.dollars(prices) * MILLION:.2f}", *(f"{part:.2f}" for part in parts))
+    table.notes.append(
+        f"{TRANSITIONS} transitions whatever the number of jobs; each deadline that passes adds two. "
+        "The counters are written for each of the run's few batches, as in a stage that does nothing else."
+    )
+    return table
 
 
 def counts_table(flows: Mapping[str, Flow]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from .runs import WIDE, diamond, live, wide
 from .stage import BATCH, Counted, Stage
 from .watch import Tally
 
@@ -56,6 +57,7 @@ def count_all(stage: Stage) -> dict[str, Flow]:
     found |= _names(stage)
     found |= _reading(stage)
     found |= _background(stage)
+    found |= _runs(stage)
     found |= _limited(stage)
     return found | _batched_submission(stage)
 
@@ -136,6 +138,31 @@ def _reading(stage: Stage) -> dict[str, Flow]:
     while stage.work():
         pass
     return found
+
+
+def _runs(stage: Stage) -> dict[str, Flow]:
+    """What a run costs beyond its jobs, and what lets them go."""
+    live(stage, stage.post("/dags", diamond())["dag_id"])
+    found: dict[str, Flow] = {}
+    for shape, body in (("4 jobs", diamond()), (f"{WIDE + 2} jobs", wide())):
+        made: list[str] = []
+        jobs = len(body["nodes"])
+        found |= _flow(stage, f"submit a run of {shape}", "job", jobs, lambda: _submit(stage, body, made))  # noqa: B023
+        found |= _flow(stage, f"supervise a run of {shape}", "run", 1, lambda: _supervise(stage, made[0]))  # noqa: B023
+        name = f"change feed of a run of {shape}"
+        found[name] = Flow(name, "job", jobs, live(stage, made[0]), 0)
+        name = f"close a run of {shape}"
+        found |= _flow(stage, name, "run", 1, lambda: stage.supervise("close", made[0]))  # noqa: B023
+    return found
+
+
+def _submit(stage: Stage, body: Mapping[str, object], made: list[str]) -> None:
+    made.append(stage.post("/dags", body)["dag_id"])
+
+
+def _supervise(stage: Stage, dag_id: str) -> None:
+    stage.supervise("release", dag_id)
+    stage.supervise("wait", dag_id)
 
 
 def _background(stage: Stage) -> dict[str, Flow]:

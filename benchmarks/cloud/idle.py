@@ -61,6 +61,7 @@ def table(name: str, used: Usage, stage: Counter[str], prices: Prices) -> Table:
     made.notes.append(
         f"{stage[POLLED]} {POLLED}, {stage['AWS::CloudWatch::Alarm']} alarms, "
         f"{stage['AWS::CloudWatch::Dashboard']} dashboards. Metrics are billed for the hours in which they are "
-        "written: none are. What is always free is the account's, not the stage's: it helps whoever has no other use for it."
+        "written: none are. What is always free is the account's, not the stage's: it helps whoever has no other use "
+        "for it."
     )
     return made

@@ -95,7 +95,7 @@ class Watch:
                 self.tally.sqs_requests += _sqs_requests(params)
             elif service == "s3":
                 self.tally.s3_requests += 1
-            else:
+            elif service == "dynamodb":
                 self._count_writes(model.name, params, context["tidegate_found"], parsed)
                 self.tally.read_units += self._reads(model.name, params, parsed)
 

@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -148,6 +148,9 @@ class Tickets(Protocol):
 
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """Up to `limit` (1–10) tickets of the best band that has any, waiting up to `wait` seconds for one.
+
+        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), embedded over all
+        bands, each tenant's best first.
 
         A delivered ticket is out of sight until `finish`, or until its visibility time-out ends.
         """
@@ -686,7 +689,8 @@ class Ports:
     now: Callable[[], Ms]
     new_id: Callable[[], str]
     rng: random.Random
-    pools: frozenset[str] = frozenset({"default"})
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
     polling: Polling = field(default_factory=AlwaysPolled)

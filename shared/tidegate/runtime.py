@@ -44,6 +44,8 @@ class Settings:
     bucket: str = ""
     event_bus: str = ""
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
+    state_machine: str = ""
+    """The ARN of the state machine that supervises runs; empty where the clock alone does."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
@@ -96,6 +98,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         registry_table=_needed(environ, "TIDEGATE_REGISTRY_TABLE"),
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
+        state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
@@ -153,6 +156,7 @@ def build(settings: Settings) -> App:
         new_id=uuid7,
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
+        state_machine=settings.state_machine,
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
     )

@@ -8,9 +8,9 @@ import zipfile
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from home import Home as Services
 from support.aws import Cloud

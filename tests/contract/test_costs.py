@@ -9,6 +9,7 @@ import pytest
 from benchmarks.cloud import bill
 from benchmarks.cloud.counts import committed, raised
 from benchmarks.cloud.flows import ONE, Flow, count_all
+from benchmarks.cloud.runs import WIDE
 from benchmarks.cloud.stage import Stage
 
 from support.aws import Cloud
@@ -115,6 +116,19 @@ def test_a_life_is_its_steps_together(flows: Mapping[str, Flow]) -> None:
     assert single.amount("http_request") == 1
     assert single.amount("sqs_request") == pytest.approx(1.2)
     assert single.amount("lambda_request") == pytest.approx(1 + 1 / 10 + 1 / 33)
+
+
+def test_a_run_costs_one_write_unit_an_edge_at_most_and_three_transitions(flows: Mapping[str, Flow]) -> None:
+    """A job of a run is put into its lane when it is let go, not when it is made: what is dearer is that update."""
+    shape = f"{WIDE + 2} jobs"
+    edges, jobs = 2 * WIDE, WIDE + 2
+    in_run = flows[f"submit a run of {shape}"].writes + flows[f"change feed of a run of {shape}"].writes
+    counters = flows[f"change feed of a run of {shape}"].tally
+    counted = sum(each.units for each in counters.charges if each.partition.startswith("tidegate-registry")) / jobs
+    alone = flows["submit a hundred"].writes
+    assert (in_run - counted - alone) * jobs / edges <= 1
+    costs = bill.runs(flows, bill.load())
+    assert {each.amount("state_transition") for each in costs.values()} == {3}
 
 
 def test_the_targets_say_pass_and_miss(flows: Mapping[str, Flow]) -> None:

@@ -1,8 +1,9 @@
 """Runs the Lambda handlers for the emulator: one HTTP POST is one invocation.
 
-`python lambda_host.py PORT` asks the emulator for a function's environment and handler when it is first invoked,
-so that what runs is what the template says, on the checkout's own code. `POST /faults` with a share sets how many
-of the functions' calls to AWS fail, and answers which have failed so far.
+`python lambda_host.py PORT` asks the emulator for the functions' environments and handlers when one is first invoked,
+so that what runs is what the template says, on the checkout's own code. One process stands for all functions, so it has
+the variables of all; no two of them give one a different value. `POST /faults` with a share sets how many of the
+functions' calls to AWS fail, and answers which have failed so far.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ class Context:
 
 @cache
 def load(function_name: str) -> Callable[[dict[str, Any], Context], Any]:
-    """Take over the function's environment and import its handler."""
-    settings = boto3.client("lambda").get_function_configuration(FunctionName=function_name)
-    os.environ.update(settings["Environment"]["Variables"])
-    module, _, name = settings["Handler"].rpartition(".")
+    """Take over the environment of the functions and import this one's handler."""
+    functions = {each["FunctionName"]: each for each in boto3.client("lambda").list_functions(MaxItems=50)["Functions"]}
+    for each in functions.values():
+        os.environ.update(each["Environment"]["Variables"])
+    module, _, name = functions[function_name]["Handler"].rpartition(".")
     handler: Callable[[dict[str, Any], Context], Any] = getattr(importlib.import_module(module), name)
     return handler
 

@@ -138,6 +138,20 @@ def test_sigterm_lets_running_jobs_finish(server: Server, start_worker: Start, t
         assert all(job.attempt <= 1 for job in client.list())
 
 
+def test_a_signal_that_comes_again_and_again_does_no_harm(start_worker: Start, server: Server) -> None:
+    """An impatient supervisor, or Ctrl-C to a whole group: while it waits, and while it is told already."""
+    workers = [start_worker("--poll-interval", "0.2", "--concurrency", threads) for threads in ("1", "2")]
+    with server.client() as client:
+        eventually(lambda: len(client.workers()) == 2)
+    for _ in range(5_000):
+        for worker in workers:
+            worker.terminate()
+    codes = {worker.wait(15) for worker in workers}
+    assert codes <= {0, -signal.SIGTERM}, "a signal that comes when Python is being taken down ends it on the spot"
+    with server.client() as client:
+        assert client.workers() == (), "both said good-bye"
+
+
 def test_max_jobs_is_exact(server: Server, start_worker: Start, tmp_path: Path) -> None:
     with server.client() as client:
         submit_marks(client, tmp_path / "runs", 20)

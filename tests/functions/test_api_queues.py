@@ -9,6 +9,7 @@ import pytest
 from gateway import Answer, Api
 
 from home import Home
+from tidegate import runtime
 
 
 @pytest.fixture
@@ -115,7 +116,6 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(operator: Api, home: 
         ({"timeout": 0}, "timeout"),
         ({"ordering": "random"}, "ordering"),
         ({"ordering": None}, "ordering"),
-        ({"pool": "nowhere"}, "pool"),
         ({"pool": "no/where"}, "pool"),
     ],
 )
@@ -127,6 +127,15 @@ def test_wrong_settings_are_named_and_change_nothing(
     assert answer.status == 422
     assert [each["field"] for each in answer.body["details"]["errors"]] == [field]
     assert operator.get("/queues/reports").body["queue"]["retry_limit"] == 5
+
+
+def test_a_pool_that_is_not_deployed_is_refused(operator: Api, home: Home) -> None:
+    """In the cloud: here any name will do."""
+    assert put(operator, {"pool": "gpu"}).body["queue"]["pool"] == "gpu"
+    with runtime.use(home.with_ports(pools=frozenset({"default"})).app):
+        answer = put(operator, {"pool": "tpu"}, method="PATCH")
+    assert (answer.status, [each["field"] for each in answer.body["details"]["errors"]]) == (422, ["pool"])
+    assert operator.get("/queues/reports").body["queue"]["pool"] == "gpu"
 
 
 def test_a_queue_has_a_proper_name(operator: Api) -> None:

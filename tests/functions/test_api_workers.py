@@ -234,7 +234,6 @@ def test_data_that_no_answer_carries_is_refused(api: Api, worker: Api, home: Hom
         ({"worker_id": "w", "max": 11}, "max"),
         ({"worker_id": "w", "wait_seconds": 21}, "wait_seconds"),
         ({"worker_id": "w", "wait_seconds": -1}, "wait_seconds"),
-        ({"worker_id": "w", "pool": "nowhere"}, "pool"),
         ({"worker_id": "w", "queues": "default"}, "queues"),
         ({"worker_id": "w", "tenant": "other"}, "tenant"),
     ],
@@ -271,6 +270,15 @@ def test_a_wrong_word_of_a_worker_is_named(
     answer = worker.post(f"/jobs/j/{how}", body)
     assert (answer.status, [each["field"] for each in answer.body["details"]["errors"]]) == (422, [field])
     assert home.job("j").state is State.ACTIVE
+
+
+def test_a_pool_that_is_not_deployed_is_refused(worker: Api, home: Home) -> None:
+    """In the cloud: here any name will do."""
+    assert claim(worker, pool="gpu").status == tell(worker, pool="gpu").status == 200
+    with runtime.use(home.with_ports(pools=frozenset({"default"})).app):
+        for answer in (claim(worker, pool="tpu"), tell(worker, "w-2", pool="tpu")):
+            assert (answer.status, [each["field"] for each in answer.body["details"]["errors"]]) == (422, ["pool"])
+    assert [each.id for each in home.ports.workers.list(0)] == ["w-1"]
 
 
 def test_a_long_error_is_cut(api: Api, worker: Api, home: Home) -> None:
@@ -426,7 +434,6 @@ def test_a_worker_cannot_tell_of_another_tenant(api: Api, worker: Api, home: Hom
     ("told", "field"),
     [
         ({"concurrency": 0}, "concurrency"),
-        ({"pool": "nowhere"}, "pool"),
         ({"started_at": "yesterday"}, "started_at"),
         ({"running": [{"job_id": "j", "attempt": 1}] * 101}, "running"),
         ({"kind": "lambda"}, "kind"),

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import ReadTimeoutError  # type: ignore[import-untyped]
 from gateway import Api
@@ -24,6 +23,7 @@ from tidegate_functions.clock.handler import handler as clock
 from tidegate_functions.worker.handler import handler as worker
 
 from support.aws import BUCKET, JOBS, REGISTRY, Cloud
+from support.streams import JobsStream
 from tidegate import JobContext, executor, runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.domain.errors import Unavailable
@@ -116,7 +116,7 @@ class Deployment:
         self.fault.strike(number, kind)
         self.ended.clear()
         self._records: list[dict[str, Any]] = []
-        self._iterator = ""
+        self._stream = JobsStream(self.cloud.clients.dynamodb)
         self.ports: Ports = self.cloud.open(self.urls, self._clients)
         self.app = App(self.ports, Settings(jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls))
 
@@ -174,17 +174,10 @@ class Deployment:
         return []
 
     def _read_stream(self) -> None:
-        streams = boto3.client("dynamodbstreams")
-        if not self._iterator:
-            arn = self.cloud.clients.dynamodb.describe_table(TableName=JOBS)["Table"]["LatestStreamArn"]
-            (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-            asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-            self._iterator = streams.get_shard_iterator(**asked)["ShardIterator"]
-        page = streams.get_records(ShardIterator=self._iterator)
-        self._records += page["Records"]
-        self.ended.update(_ended(record["dynamodb"]) for record in page["Records"])
+        records = self._stream.records()
+        self._records += records
+        self.ended.update(_ended(record["dynamodb"]) for record in records)
         self.ended.pop("", None)
-        self._iterator = page["NextShardIterator"]
 
 
 def _ended(change: dict[str, Any]) -> str:

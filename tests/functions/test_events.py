@@ -21,6 +21,7 @@ from home import Home
 from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.run import GATHER
+from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.iam import iam_callers_from
 from tidegate.domain.job import State
 from tidegate.domain.queue import Queue
@@ -30,6 +31,7 @@ from tidegate.local.functions import Context
 from tidegate.ports import Held, Token, Worker
 from tidegate.service.claim_lanes import Wanted, claim_of_tenant
 from tidegate.service.control import cancel
+from tidegate.service.runs import cancel_run, submit_dag
 from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit_one
 from tidegate.service.workers import report
@@ -38,7 +40,7 @@ assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "ada", "scopes": ["read"]}
-JOB = "report-2026-01"
+JOB, RUN = "report-2026-01", "019c1b58-2d80-7000-8000-000000000002"
 Prepare = Callable[[Home], object]
 Check = Callable[[Any, Home], None]
 
@@ -89,6 +91,16 @@ def queue_made(home: Home) -> None:
 def schedule_made(home: Home) -> None:
     job = JobTemplate(name="extract", data={"document": "x"})
     create_schedule(home.ports, ADA, name="daily-report", expression="0 2 * * *", job=job)
+
+
+def run_made(home: Home) -> None:
+    nodes = (NodeSpec(id="a", job={"name": "extract"}),)
+    submit_dag(home.ports, ADA, DagSpec(name="documents", nodes=nodes, dag_id=RUN, hard_sla=MORNING + 90_500), {})
+
+
+def run_ended(home: Home) -> None:
+    run_made(home)
+    cancel_run(home.ports, ADA, RUN)
 
 
 def token_stored(home: Home) -> None:
@@ -162,6 +174,20 @@ def buried(result: Any, home: Home) -> None:
     folder = Path(str(home.app.settings.data)) / "blobs" / "dead-letters"
     (letter,) = folder.iterdir()
     assert json.loads(letter.read_text())["body"] == "not a ticket"
+
+
+def waited_for(result: Any, home: Home) -> None:
+    assert result == {}
+    run = home.ports.dags.get("main", RUN)
+    assert run is not None
+    assert run.token == sample("dag-wait")["token"]
+
+
+def run_stopped(result: Any, home: Home) -> None:
+    assert result == {"stopped": True}
+    run = home.ports.dags.get("main", RUN)
+    assert run is not None
+    assert (run.state, run.reason) == ("CANCELLED", "its supervisor was stopped in Step Functions")
 
 
 def nothing(home: Home) -> None:
@@ -238,6 +264,11 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
         ),
     ),
     "worker": ("worker", submitted, job_completed),
+    "dag-release": ("dag", run_made, equals({"seconds": 91})),
+    "dag-wait": ("dag", run_made, waited_for),
+    "dag-deadline": ("dag", run_made, equals({"seconds": 91})),
+    "dag-close": ("dag", run_ended, equals({"dag_id": RUN, "state": "CANCELLED"})),
+    "dag-stopped": ("dag", run_made, run_stopped),
     "clock": ("clock", nothing, ticked),
     "clock-embedded": ("clock", nothing, ticked),
     "changes": ("changes", nothing, counted(COMPLETED=1, ACTIVE=1)),

@@ -50,6 +50,10 @@ MAPPINGS = tuple(
     )
 )
 BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",), ("<Payloads.Arn>",))]
+MACHINE = ("arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:tidegate-dev-dag",)
+ANNOUNCE: Permission = (("events:PutEvents",), ("<Events.Arn>",))
+SUPERVISE: Permission = (("states:StartExecution",), MACHINE)
+ANSWER: Permission = (("states:SendTaskSuccess",), MACHINE)
 INDEX: Permission = (("dynamodb:Query",), (BOARD,))
 
 
@@ -73,6 +77,9 @@ ALLOWED: dict[str, list[Permission]] = {
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
         (SWITCH, MAPPINGS),
+        ANNOUNCE,
+        SUPERVISE,
+        ANSWER,
     ],
     "authorizer": [((GET, UPDATE), (REGISTRY,))],
     "worker-default": worker("default"),
@@ -86,6 +93,17 @@ ALLOWED: dict[str, list[Permission]] = {
         (SEND, ("<ClockDead.Arn>",)),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
         (SWITCH, MAPPINGS),
+        ANNOUNCE,
+        SUPERVISE,
+        ANSWER,
+    ],
+    "dag": [
+        ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
+        ((*READ, PUT, DELETE), (REGISTRY,)),
+        *BLOBS,
+        (SEND, ALL_TICKETS),
+        ANNOUNCE,
+        ANSWER,
     ],
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
@@ -94,7 +112,8 @@ ALLOWED: dict[str, list[Permission]] = {
         ((*READ, PUT, UPDATE, DELETE, INSERT_MANY), (JOBS,)),
         *BLOBS,
         (SEND, ALL_TICKETS),
-        (("events:PutEvents",), ("<Events.Arn>",)),
+        ANNOUNCE,
+        ANSWER,
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
@@ -133,7 +152,7 @@ def test_a_key_of_the_stage_adds_the_use_of_that_key_alone(sealed: Synthesised, 
 def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthesised) -> None:
     """An adapter that asks for more fails here first, and a permission that none needs any more does too."""
     source = "".join(path.read_text() for path in (ROOT / "shared/tidegate/adapters/aws").glob("*.py"))
-    asked = {f"{service}:{ACTIONS.get(name) or camel(name)}" for service, name in REQUEST.findall(source)}
+    asked = {f"{SERVICES.get(of, of)}:{ACTIONS.get(name) or camel(name)}" for of, name in REQUEST.findall(source)}
     asked -= {"dynamodb:TransactWriteItems"}
     asked |= {CHECK} if '"ConditionCheck"' in source else set()
     granted = {action for function in ALLOWED for actions, _ in permissions(template, function) for action in actions}
@@ -141,7 +160,8 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs)_?\.([a-z_0-9]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs|stepfunctions)_?\.([a-z_0-9]+)")
+SERVICES = {"stepfunctions": "states"}
 ACTIONS = {
     "list_objects_v2": "ListBucket",
     "batch_execute_statement": "PartiQLInsert",
@@ -168,6 +188,8 @@ def test_no_action_is_a_pattern_and_no_resource_but_the_bucket_and_traces(templa
 
 def test_each_function_has_a_role_of_its_own_with_no_managed_policy(template: Synthesised) -> None:
     roles = template.of_type("AWS::IAM::Role")
+    machine = roles.pop("SupervisorMachineRole")
+    assert machine["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "states.amazonaws.com"}
     assert len(roles) == len(ALLOWED)
     assert len({function["Role"] for function in template.functions().values()}) == len(ALLOWED)
     for role in roles.values():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from typing import Any
 
 import pytest
-from docs.check import anchors
 from synthesised import ROOT, Synthesised
 
-FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters")
+FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
 PRIORITIES = ("critical", "high", "normal", "low")
 ALARMS = {
     *(f"{function}-{kind}" for function in FUNCTIONS for kind in ("errors", "throttles")),
@@ -18,6 +18,7 @@ ALARMS = {
     *(f"{pool}-{priority}-oldest" for pool in ("default", "slow") for priority in PRIORITIES),
     *("clock-stopped", "clock-lag", "clock-dead-letters"),
     *("changes-behind", "changes-dead-letters"),
+    *("supervisors-failed", "dag-dead-letters"),
     "api-5xx",
 }
 
@@ -48,6 +49,7 @@ def test_every_alarm_announces_its_begin_and_its_end(template: Synthesised) -> N
 
 
 def test_every_alarm_says_what_to_do_and_names_a_section_of_the_guide(template: Synthesised) -> None:
+    anchors = runpy.run_path(str(ROOT / "docs" / "check.py"))["anchors"]
     for name, alarm in alarms(template).items():
         found = re.fullmatch(r".+\. See (docs/operations\.md)#(.+)", alarm["AlarmDescription"])
         assert found, name

@@ -21,7 +21,8 @@ COMMON = {
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
 }
-FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters")
+SUPERVISING = ("api", "clock", "changes", "dag")
+FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
 
 
 def test_there_is_one_function_per_folder_and_one_worker_per_pool(template: Synthesised) -> None:
@@ -41,6 +42,7 @@ def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synt
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
+    own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
     own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS"} if name == "api" else set()
     own |= {"TIDEGATE_MAPPINGS"} if name in {"api", "clock"} else set()
     assert set(template.environment(name)) == COMMON | own

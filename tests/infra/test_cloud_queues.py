@@ -22,7 +22,7 @@ def mappings(template: Synthesised) -> list[dict[str, Any]]:
 def test_each_pool_has_four_priority_queues_and_a_dead_letter_queue(template: Synthesised) -> None:
     names = {queue["QueueName"] for queue in queues(template).values()}
     expected = {f"tidegate-dev-{pool}-{name}" for pool in ("default", "slow") for name in NAMES}
-    assert names == expected | {"tidegate-dev-clock-dead", "tidegate-dev-changes-dead"}
+    assert names == expected | {"tidegate-dev-clock-dead", "tidegate-dev-changes-dead", "tidegate-dev-dag-dead"}
 
 
 NAMES = ("critical", "high", "normal", "low", "dead")
@@ -104,7 +104,7 @@ def test_the_stream_is_read_in_batches_that_come_again_whole_and_end_in_a_queue(
 
 
 def test_the_clock_runs_each_minute_and_gives_missed_ticks_up(template: Synthesised) -> None:
-    (rule,) = template.of_type("AWS::Events::Rule").values()
+    rule = template.of_type("AWS::Events::Rule")["ClockRule"]
     assert rule["ScheduleExpression"] == "rate(1 minute)"
     (target,) = rule["Targets"]
     assert target["Arn"] == f"<{template.function_id('clock')}.Arn>"

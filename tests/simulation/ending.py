@@ -11,12 +11,14 @@ from functools import cache
 
 from tidegate.adapters.sqlite.database import Database
 from tidegate.adapters.sqlite.registry import SqliteFigures
+from tidegate.domain.events import SLA_EVENTS
 from tidegate.domain.job import Ms, State
+from tidegate.service.record_changes import MISSED
 
 from .cast import Cast, Home, on_virtual_time
 from .machinery import quiet_until
-from .store import open_store
-from .watch import Broken
+from .store import Store, open_store
+from .watch import Broken, Watch
 from .world import World
 
 HOUR: Ms = 3_600_000
@@ -126,8 +128,25 @@ def check_end(cast: Cast) -> None:
     announced = dict(store.database.rows(_ANNOUNCED))
     if announced != entered:
         watch.breaks(Broken.MISCOUNTED, f"events: {announced}, in truth {entered}")
+    _check_deadlines(watch, store)
 
 
+def _check_deadlines(watch: Watch, store: Store) -> None:
+    """All that was to be told of deadlines was counted once, and announced once."""
+    told = {name: n for name, n in watch.deadlines.items() if n}
+    summed = "SELECT field, SUM(amount) FROM figures WHERE series LIKE 'sla#%' GROUP BY field"
+    counted = {field: n for field, n in store.database.rows(summed) if n}
+    names = {"met": "met", **{SLA_EVENTS[sla]: name for sla, name in MISSED.items()}}
+    if counted != {names[name]: n for name, n in told.items() if name in names}:
+        watch.breaks(Broken.MISCOUNTED, f"deadlines: {counted}, in truth {told}")
+    announced = dict(store.database.rows(_DEADLINES_ANNOUNCED))
+    if announced != {name: n for name, n in told.items() if name != "met"}:
+        watch.breaks(Broken.MISCOUNTED, f"events of deadlines: {announced}, in truth {told}")
+
+
+_DEADLINES_ANNOUNCED = """
+    SELECT json_extract(event, '$.type') AS type, COUNT(*) FROM events WHERE type LIKE 'job.sla.%' GROUP BY type
+"""
 _ANNOUNCED = """
     SELECT json_extract(event, '$.state') AS state, COUNT(*) FROM events
     WHERE state IS NOT NULL AND state IS NOT json_extract(event, '$.old_state') GROUP BY state

@@ -9,7 +9,8 @@ from typing import Any
 
 from tidegate.adapters.sqlite.registry import SqliteQueues
 from tidegate.domain.caller import Caller
-from tidegate.domain.job import Ms
+from tidegate.domain.job import HardMiss, Ms
+from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane
@@ -24,7 +25,8 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority", "limits")
+STYLES = ("storm", "calm", "priority", "limits", "deadlines")
+"""The last one is played where it is asked for."""
 CALM = ("calm", "priority")
 _KEYS = (None, "a", "a", "b")
 
@@ -100,6 +102,8 @@ def _begin(cast: Cast, style: str) -> None:
     queues.put_if_unchanged(Queue(tenant="main", name="slow", retry_delay=20.0, retry_limit=5), None)
     if style == "limits":
         _limit(cast, queues)
+    if style == "deadlines":
+        _set_deadlines(cast, queues)
     workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
     machinery.everybody(cast, workers, world.between(0, round(cast.home.tick * 1000)))
     end = _script(cast, style)
@@ -116,6 +120,23 @@ def _limit(cast: Cast, queues: SqliteQueues) -> None:
         queue = Queue(tenant=tenant, name="default", **limits)
         queues.put_if_unchanged(queue, None)
         cast.watch.limits[Lane(tenant, "default")] = queue
+
+
+def _set_deadlines(cast: Cast, queues: SqliteQueues) -> None:
+    """Let jobs have deadlines, and misses have any of the effects that they may have."""
+    for tenant in ("main", "other"):
+        policy = list(HardMiss)[int(cast.world.rng.random() * 3)]
+        ordering = Ordering.DEADLINE if cast.world.chance(0.5) else Ordering.STRICT
+        default = Queue(tenant=tenant, name="default", hard_sla_seconds=100, on_hard_miss=policy, ordering=ordering)
+        queues.put_if_unchanged(default, None)
+
+
+def _deadlines(cast: Cast) -> Mapping[str, Any]:
+    """Mostly some that a job can only just meet, or cannot."""
+    soft = 0.001 + cast.world.rng.random() * 60
+    hard = soft + cast.world.rng.random() * 60
+    given = {"soft_sla_seconds": soft, "hard_sla_seconds": hard}
+    return {name: seconds for name, seconds in given.items() if cast.world.chance(0.7)}
 
 
 def _script(cast: Cast, style: str) -> Ms:
@@ -187,6 +208,8 @@ def _spec(cast: Cast, queue: str, style: str, job_id: str | None) -> JobSpec:
         fields["retry_delay"] = (0.0, 0.5, 30.0, 100.0, 1_000.0, 50_000.0)[int(rng.random() ** 2 * 6)]
     if world.chance(0.2):
         fields["timeout"] = 1 + rng.random() * 60
+    if style == "deadlines":
+        fields |= _deadlines(cast)
     steps = [_step(cast, style) for _ in range(1 + int(rng.random() * 3))]
     data: dict[str, Any] = {"plan": [*steps, {"does": "work", "ms": 100}]}
     if world.chance(0.05):

@@ -14,11 +14,11 @@ from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
-from tidegate.domain.job import OPEN, ErrorType, Job, State
+from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
 from tidegate.domain.ticket import decode
 from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey
-from tidegate.service import bury, claim, limits, record_changes, settle, sweep_slots, tick
+from tidegate.service import bury, claim, deadlines, limits, record_changes, settle, sweep_slots, tick
 
 from . import crash_points, history
 from .watch import Broken
@@ -286,6 +286,40 @@ def _nobody_is_expected(patch: Patch) -> None:
     patch.setattr(SqliteSlots, "expect", lambda *args: None)
 
 
+def _deadlines_forgotten(patch: Patch) -> None:
+    patch.setattr(record_changes, "_deadline_timers", lambda ports, changes: [])
+
+
+def _started_past_its_deadline(patch: Patch) -> None:
+    _guard(patch, "claim_if_ready", lambda write: replace(write.guard, unstopped_at=None))
+
+
+def _note_shrinks(patch: Patch) -> None:
+    _guard(patch, "note_sla_if_open", lambda write: replace(write.guard, sla_below=None))
+
+
+def _deadline_ends_anything(patch: Patch) -> None:
+    _guard(patch, "end_if_hard_missed", lambda write: replace(write.guard, states=frozenset(State)))
+
+
+def _deadline_ends_again(patch: Patch) -> None:
+    _guard(patch, "end_if_hard_missed", lambda write: replace(write.guard, states=OPEN, sla_below=None))
+
+
+def _deadline_told_early(patch: Patch) -> None:
+    patch.setattr(deadlines, "standing", lambda job, expected_ms, now, ahead=0: Sla.SOFT_MISSED)
+
+
+def _restart_forgets(patch: Patch) -> None:
+    real = guarded.restart_if_ended
+
+    def forgetful(job: Job, now: int) -> GuardedWrite:
+        write = real(job, now)
+        return replace(write, values={**write.values, "sla": Sla.NONE})
+
+    patch.setattr(guarded, "restart_if_ended", forgetful)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -326,5 +360,15 @@ MUTANTS: tuple[Mutant, ...] = (
            use_case="start in the only slot"),
     Mutant("jobs set aside are never woken", _parked_for_good, _caught(B.LOST), "limits"),
     Mutant("nobody notes that a job waits for a slot", _nobody_is_expected, _caught(B.LOST), "limits"),
+    Mutant("deadlines are never looked at", _deadlines_forgotten, _caught(B.OVERDUE), "deadlines"),
+    Mutant("a job is started past its hard deadline", _started_past_its_deadline, _caught(B.OVERDUE), "deadlines"),
+    Mutant("what is noted of deadlines shrinks", _note_shrinks, _caught(B.OVERWRITTEN),
+           use_case="tick: a job at risk that runs"),
+    Mutant("a hard miss overwrites an ended job", _deadline_ends_anything, _caught(B.OVERWRITTEN),
+           use_case="tick: end a job that runs"),
+    Mutant("a hard miss ends a job that was retried after it", _deadline_ends_again, _caught(B.HASTY),
+           use_case="tick: deadlines of waiting jobs"),
+    Mutant("a miss is told before it is one", _deadline_told_early, _caught(B.HASTY), "deadlines"),
+    Mutant("a restart forgets what was told", _restart_forgets, _caught(B.OVERWRITTEN, B.HASTY), "deadlines"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

@@ -26,6 +26,12 @@ def test_no_accepted_job_is_lost_or_completed_twice(first: int) -> None:
     assert not broken
 
 
+def test_deadlines_are_told_once_and_kept_whatever_goes_wrong() -> None:
+    """Never before they are past, never of a job that ended, never forgotten; counted and announced once each."""
+    broken = {seed: told.broken for seed in range(2 * CHUNK) if (told := play(seed, style="deadlines")).broken}
+    assert not broken
+
+
 def test_limits_hold_whatever_goes_wrong() -> None:
     """Never more run than their queue allows, no slot stays behind, and what waits for one starts within bounds."""
     broken = {seed: told.broken for seed in range(2 * CHUNK) if (told := play(seed, style="limits")).broken}

@@ -292,6 +292,20 @@ USE_CASES: tuple[UseCase, ...] = (
     UseCase("tick: slots", (
         _one_at_a_time, _has("a", **KEY), _orphaned, _sent_away, _wait(3 * MINUTE),
     ), _ticks, "clock", limited=True),
+    UseCase("serve a job past its hard deadline", (_has("a", hard_sla_seconds=1.0), _wait(2_000), _delivered), _serves,
+            "worker"),
+    UseCase("tick: deadlines of waiting jobs", (
+        _has("a", hard_sla_seconds=15.0), _has("b", soft_sla_seconds=20.0, hard_sla_seconds=60.0), _feed, _wait(20_001),
+    ), _ticks, "clock"),
+    UseCase("tick: a job at risk that runs", (
+        _has("a", soft_sla_seconds=8.0, hard_sla_seconds=80.0), _held, _feed, _wait(7_500),
+    ), _ticks, "clock"),
+    UseCase("tick: end a job that runs", (
+        _has("a", hard_sla_seconds=5.0), _held, _feed, _wait(5_001),
+    ), _ticks, "clock"),
+    UseCase("record changes of jobs with deadlines", (
+        _has("a", soft_sla_seconds=60.0), _has("b", "fail", soft_sla_seconds=1.0, hard_sla_seconds=600.0), _held,
+    ), _records, "feed", asks_again=True),
     UseCase("record changes", (_has("a"), _has("b", "fail"), _held), _records, "feed", asks_again=True),
     UseCase("bury a dead letter", (_has("a"), _purge), _buries, "digger"),
 )  # fmt: skip
@@ -334,11 +348,18 @@ def _clock_comes_late(scene: Scene) -> None:
     tick.tick(scene.helper, scene.cast.home.tick)
 
 
+def _clock_comes_and_it_is_retried(scene: Scene) -> None:
+    scene.wait(1_000)
+    tick.tick(scene.helper, scene.cast.home.tick)
+    control.retry(scene.helper, CALLER, "a")
+
+
 VISITS: Mapping[str, Step] = {
     "a worker comes between": _worker_comes,
     "a worker comes between, later": _worker_comes_late,
     "the clock comes between": _clock_comes,
     "the clock comes between, later": _clock_comes_late,
+    "the clock comes between, a second later, and it is retried": _clock_comes_and_it_is_retried,
     "cancelled meanwhile": lambda scene: control.cancel(scene.helper, CALLER, "a"),
     "retried meanwhile": lambda scene: control.retry(scene.helper, CALLER, "a"),
     "raised meanwhile": lambda scene: control.reprioritise(scene.helper, CALLER, "a", 10),

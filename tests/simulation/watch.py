@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tidegate.domain.guarded import OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
-from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, State
+from tidegate.domain.events import SLA_EVENTS
+from tidegate.domain.guarded import MAX_FAILURES_KEPT, MISSED_HARD, OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
+from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, Sla, State
 from tidegate.domain.queue import Queue
+from tidegate.domain.sla import deadlines, is_stopped
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
 from tidegate.service.claim import CLEAN_UP_TRIES
@@ -44,6 +46,10 @@ class Broken(StrEnum):
     """Tickets or timers were left behind."""
     OVERRUN = "overrun"
     """More jobs ran at once than their queue allows."""
+    OVERDUE = "overdue"
+    """A job was started past its hard deadline, or nobody ended it within the bound on recovery."""
+    HASTY = "hasty"
+    """A deadline was told, or acted upon, that was not past, or that had been dealt with."""
     RAISED = "raised"
     """The project raised what nobody expects."""
     MISCOUNTED = "miscounted"
@@ -95,6 +101,8 @@ class Watch:
     answered: set[JobKey] = field(default_factory=set)
     erased: set[JobKey] = field(default_factory=set)
     entered: Counter[State] = field(default_factory=Counter)
+    deadlines: Counter[str] = field(default_factory=Counter)
+    """What there was to be told of deadlines, by the names of the figures."""
     worst_recovery: Ms = 0
     worst_under_fire: Ms = 0
     taken_from_the_living: int = 0
@@ -139,6 +147,7 @@ class Watch:
         seen = self.seen[JobKey(job.tenant, job.id)]
         before = seen.job
         self._check_move(process, seen, before, job)
+        self._check_deadlines(process, before, job)
         if before.state is State.ACTIVE:
             self._check_holder(process, seen, before, job)
         if job.state is State.ACTIVE and job.attempt != before.attempt:
@@ -200,6 +209,9 @@ class Watch:
     def check_stalls(self) -> None:
         """Nothing that could run is nobody's for longer than the bound on recovery."""
         for seen in self.open():
+            since = self.world.now - self.recovery_bound
+            if self.calm_from is not None and self.calm_from < since and is_stopped(seen.job, since):
+                self.breaks(Broken.OVERDUE, f"{seen.job.id} is {seen.job.state}, due until {seen.job.hard_sla}")
             stall = self._stall(seen, self.calm_from)
             if stall > self.recovery_bound:
                 text = f"{seen.job.id} is {seen.job.state} at {seen.spot.place} and nobody's for {stall / 1000:.0f} s"
@@ -247,13 +259,35 @@ class Watch:
         if job.attempt > job.attempts_allowed + (CLEAN_UP_TRIES if job.cancel_requested else 0):
             self.breaks(Broken.UNBOUNDED, f"{job.id} attempt {job.attempt} of {job.attempts_allowed}")
 
+    def _check_deadlines(self, process: Process, before: Job, job: Job) -> None:
+        """What is noted of deadlines only grows and is true; only a miss ends a job. Counts what is to be told."""
+        now, due = process.now(), deadlines(job)
+        name = f"{job.id} {before.sla.name} -> {job.sla.name} by {process.name}"
+        if job.sla < before.sla:
+            self.breaks(Broken.OVERWRITTEN, name)
+        if before.state in TERMINAL:
+            return
+        if job.reason == MISSED_HARD and job.state in TERMINAL and not is_stopped(before, now):
+            self.breaks(Broken.HASTY, f"{name}: ended")
+        missed = max(Sla.AT_RISK, due.missed_at(now))
+        if job.sla > max(before.sla, missed):
+            self.breaks(Broken.HASTY, name)
+        ended = job.completed_at if job.state in TERMINAL else None
+        after = job.sla if ended is None else max(job.sla, due.missed_at(ended))
+        self.deadlines.update(SLA_EVENTS[sla] for sla in due.told(before.sla, after))
+        self.deadlines["met"] += job.state is State.COMPLETED and due.first is not None and after < Sla.SOFT_MISSED
+        if before.failures != job.failures[: len(before.failures)] and len(job.failures) < MAX_FAILURES_KEPT:
+            self.breaks(Broken.OVERWRITTEN, f"{job.id}: a failure is gone from its history")
+
     def _check_holder(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         """Only its holder changes a running job, unless the lease lapsed or all that changes is the wish to stop it."""
         if process is seen.holder and job.attempt == before.attempt:
             return
         same = (job.state, job.attempt, job.lease_until) == (before.state, before.attempt, before.lease_until)
-        if same and process.role == "api":
+        if same and (process.role == "api" or job.sla > before.sla):
             return
+        if job.reason == MISSED_HARD and job.state in TERMINAL:
+            return  # `_check_deadlines` judges it
         name = f"{job.id} attempt {before.attempt} of {seen.holder.name if seen.holder else 'nobody'} by {process.name}"
         lease_until = before.lease_until or 0
         if lease_until > process.now():
@@ -275,6 +309,8 @@ class Watch:
     def _check_start(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         if before.wake_at is not None and before.wake_at > process.now():
             self.breaks(Broken.EARLY, f"{job.id} by {before.wake_at - process.now()} ms")
+        if before.state in WAITING and is_stopped(before, job.started_at or 0):
+            self.breaks(Broken.OVERDUE, f"{job.id} was started at {job.started_at}, due until {job.hard_sla}")
         stall = self._stall(seen, None)
         name = f"{job.id} attempt {job.attempt} after {stall / 1000:.1f} s"
         if self.start_bound is not None and stall > self.start_bound:

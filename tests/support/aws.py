@@ -66,7 +66,9 @@ class Cloud:
             assert made.dynamodb.meta.endpoint_url == dynamodb
         return made
 
-    def open(self, pools: Mapping[str, Mapping[str, str]], clients: Clients | None = None) -> Ports:
+    def open(
+        self, pools: Mapping[str, Mapping[str, str]], clients: Clients | None = None, state_machine: str = ""
+    ) -> Ports:
         """All ports, as another process of the deployment would have them."""
         return open_ports(
             jobs_table=JOBS,
@@ -77,6 +79,7 @@ class Cloud:
             new_id=lambda: self.clock.new_id(),
             rng=random.Random(1),
             clients=clients or self.clients,
+            state_machine=state_machine,
         )
 
 

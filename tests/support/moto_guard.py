@@ -46,6 +46,19 @@ def guarded_moto(now: Callable[[], int]) -> Iterator[None]:
             setattr(owner, name, value)
 
 
+@contextmanager
+def given_up() -> Iterator[None]:
+    """Give the lock up for a while, if this thread has it."""
+    if not _LOCK._is_owned():  # type: ignore[attr-defined]
+        yield
+        return
+    state = _LOCK._release_save()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        _LOCK._acquire_restore(state)  # type: ignore[attr-defined]
+
+
 def _locked(dispatch: Callable[..., Any]) -> Callable[..., Any]:
     def _dispatch(self: Any, *arguments: Any, **named: Any) -> Any:
         with _LOCK:
@@ -56,11 +69,8 @@ def _locked(dispatch: Callable[..., Any]) -> Callable[..., Any]:
 
 def _unlocked_wait(wait: Callable[..., None]) -> Callable[..., None]:
     def wait_for_messages(self: Any, timeout: float) -> None:
-        state = _LOCK._release_save()  # type: ignore[attr-defined]
-        try:
+        with given_up():
             wait(self, min(timeout, _LONGEST_WAIT_SECONDS))
-        finally:
-            _LOCK._acquire_restore(state)  # type: ignore[attr-defined]
 
     return wait_for_messages
 

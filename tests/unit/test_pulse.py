@@ -75,6 +75,33 @@ def test_a_heartbeat_that_hangs_holds_the_end_up_for_a_while_only(monkeypatch: p
     assert 0.2 <= time.monotonic() - started < 5
 
 
+def test_the_thread_ends_when_nothing_is_watched_and_the_next_attempt_has_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidegate.execution.pulse._STEP_SECONDS", 0.01)
+    beats = threading.Semaphore(0)
+
+    def beat(job: Job, progress: Progress | None) -> Job:
+        beats.release()
+        return job
+
+    pulse = Pulse(0.0, beat, refuse)
+    before = set(threading.enumerate())
+
+    def ours() -> set[threading.Thread]:
+        return set(threading.enumerate()) - before
+
+    for _ in range(2):
+        running = pulse.watch(JOB, JobContext(JOB, lambda: None), 60)
+        assert len(ours()) == 1
+        assert beats.acquire(timeout=5)
+        pulse.release(running)
+        end = time.monotonic() + 5
+        while ours() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not ours()
+
+
 def test_a_retry_is_not_hidden_for_a_lease_by_a_late_heartbeat(home: Home) -> None:
     """The handler fails while its heartbeat is on the way to keep the ticket out of sight for a whole lease."""
     asked: list[float] = []

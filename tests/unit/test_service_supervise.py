@@ -161,7 +161,7 @@ class TestSupervisors:
         desk.waiting = {"t-1"}
         supervise.await_end(cloud.ports, watch, "t-1")
         quiet(cloud, work=work)
-        assert desk.told == [("t-1", {"dag_id": run.id, "state": "COMPLETED", "reason": None})]
+        assert desk.told == [("t-1", {"dag_id": run.id, "state": "COMPLETED"})]
         assert told_of(cloud, run) == ["dag.started"], "the end is announced by its last step"
         assert supervise.close_run(cloud.ports, watch).state is RunState.COMPLETED
         assert told_of(cloud, run) == ["dag.started", "dag.completed"]

@@ -18,6 +18,8 @@ from .context import JobContext
 
 _log = logging.getLogger("tidegate.worker")
 _STEP_SECONDS = 0.2
+_IDLE_STEPS = 10
+"""After so many steps with nothing to watch the thread ends; the next attempt starts another."""
 _PROGRESS_SECONDS = 0.5
 _STUCK_AFTER_SECONDS = 5.0
 _ALARM_FIRST_SECONDS = 1.0
@@ -81,10 +83,11 @@ class Pulse:
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
         running = Running(job, context, now + timeout + grace, now + self.interval, now + _PROGRESS_SECONDS, log)
-        self._running = running
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
-            self._thread.start()
+        with self._lock:
+            self._running = running
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="tidegate-pulse", daemon=True)
+                self._thread.start()
         return running
 
     def release(self, running: Running) -> None:
@@ -134,18 +137,29 @@ class Pulse:
             return True
 
     def _run(self) -> None:
-        while True:
+        idle = 0
+        while idle < _IDLE_STEPS or not self._retire():
             time.sleep(_STEP_SECONDS)
             running = self._running
-            if running is None:
-                continue
-            now = time.monotonic()
-            if now >= running.deadline:
-                self._interrupt(running, now)
-            elif now >= running.next_beat or (running.context.has_progress and self._may_tell(running, now)):
-                self.beat_now(running)
-            if running.log is not None and running.log.is_due:
-                running.log.flush()
+            idle = 0 if running is not None else idle + 1
+            if running is not None:
+                self._look_after(running)
+
+    def _retire(self) -> bool:
+        """Whether nothing is watched, so that the thread may end."""
+        with self._lock:
+            if self._running is None:
+                self._thread = None
+            return self._thread is None
+
+    def _look_after(self, running: Running) -> None:
+        now = time.monotonic()
+        if now >= running.deadline:
+            self._interrupt(running, now)
+        elif now >= running.next_beat or (running.context.has_progress and self._may_tell(running, now)):
+            self.beat_now(running)
+        if running.log is not None and running.log.is_due:
+            running.log.flush()
 
     def _interrupt(self, running: Running, now: float) -> None:
         with self._lock:

@@ -73,7 +73,7 @@ def _is_open(queue: Queue, wanted: Wanted) -> bool:
 
 
 def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
-    """Start up to `limit` of the best jobs of these lanes: of the highest priority, within a lane in its order."""
+    """Start up to `limit` of the best jobs of these lanes, in the order of `_candidates`."""
     started: list[Job] = []
     full: set[Lane] = set()
     for job in _candidates(ports, lanes, wanted, limit):
@@ -99,7 +99,11 @@ def _is_wanted(ports: Ports, job: Job, wanted: Wanted) -> bool:
 
 
 def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
-    """Jobs to be tried: the highest priority first, each lane in its own order."""
+    """Jobs to be tried: of each tenant the highest priority first, each lane in its own order.
+
+    Whose tenant's turn it is is drawn by lot: one that has many waiting delays nobody else's first.
+    """
+    lot = {lane.tenant: ports.rng.random() for lane in lanes}
     found = {lane: _line(ports, lane, wanted, limit) for lane in lanes}
     for job in _due(ports, found.keys()) if found else ():
         line = found[Lane(job.tenant, job.queue)]
@@ -107,7 +111,7 @@ def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int)
         line.sort(key=lambda each: each.rank)
     lines = [[job for job in line if not wanted.names or job.name in wanted.names] for line in found.values()]
     while lines := [line for line in lines if line]:
-        best = min(lines, key=lambda line: (-line[0].priority, line[0].created_at, line[0].id))
+        best = min(lines, key=lambda line: (lot[line[0].tenant], -line[0].priority, line[0].created_at, line[0].id))
         yield best.pop(0)
 
 

@@ -178,9 +178,9 @@ def _unknown_lanes(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None
 def _lost_tickets(ports: Ports, seen: _Seen, *, repair: bool) -> Finding | None:
     """Any ticket starts any job of its lane, so a pool needs as many as could start there. Depths are approximate."""
     lacking: list[Job] = []
-    for pool in sorted(ports.pools):
+    for pool in sorted({job.pool for job in seen.ready}):
         jobs = that_could_start(ports, [job for job in seen.ready if job.pool == pool])
-        if jobs:
+        if jobs and pool in ports.pools:
             depths = ports.tickets.depth(pool).values()
             tickets = sum(depth.visible + depth.in_flight + depth.delayed for depth in depths)
             lacking += sorted(jobs, key=lambda job: job.rank)[: max(0, len(jobs) - tickets)]

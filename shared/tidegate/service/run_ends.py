@@ -33,4 +33,4 @@ def close(ports: Ports, run: Run) -> None:
 
 def outcome_of_run(run: Run) -> dict[str, Any]:
     """How a run stands, for its supervisor."""
-    return {"dag_id": run.id, "state": run.state.value, "reason": run.reason}
+    return {"dag_id": run.id, "state": run.state.value}

@@ -70,15 +70,18 @@ class ClaimLoop:
         self._runners = runners
         self._budget = budget
         self._close = close
-        self._stopping = threading.Event()
+        self._stopping = False
         self._parent = Parent()
         self._idle: queue.Queue[AttemptRunner] = queue.Queue()
         self._jobs: queue.Queue[Job | None] = queue.Queue()
         self._empty = 0
 
     def stop(self) -> None:
-        """Claim no more, finish the running jobs, and return from `run`."""
-        self._stopping.set()
+        """Claim no more, finish the running jobs, and return from `run`.
+
+        A signal handler may call it in the middle of anything, so it takes no lock: an Event would.
+        """
+        self._stopping = True
 
     def run(self) -> int:
         """Claim and run jobs; answers how many were run."""
@@ -106,7 +109,7 @@ class ClaimLoop:
                 continue
             granted = self._budget.reserve(min(free, _MAX_CLAIMED))
             if not granted:
-                self._stopping.wait(_TURN_SECONDS)
+                self._wait(_TURN_SECONDS)
                 continue
             jobs = self._claimed(granted)
             self._budget.release(granted - len(jobs))
@@ -116,7 +119,7 @@ class ClaimLoop:
     def _start(self, job: Job, start: Callable[[Job], object]) -> None:
         """Start a claimed job; if a stop came while it was claimed, let it go instead."""
         runner = self._idle.get()
-        if self._stopping.is_set():
+        if self._stopping:
             self._idle.put(runner)
             self._budget.release(1)
             runner.give_back(job)
@@ -129,12 +132,18 @@ class ClaimLoop:
             jobs = self._source.claim(limit)
         except TidegateError as error:
             _log.warning("trouble: %s", error, extra={"action": "worker_trouble", "code": error.code})
-            self._stopping.wait(_TROUBLE_SECONDS)
+            self._wait(_TROUBLE_SECONDS)
             return []
         self._empty = 0 if jobs else self._empty + 1
         if not jobs:
-            self._stopping.wait(self._source.pause(self._empty, time.monotonic() - began))
+            self._wait(self._source.pause(self._empty, time.monotonic() - began))
         return jobs
+
+    def _wait(self, seconds: float) -> None:
+        """Let so many seconds pass, or less if a stop comes."""
+        end = time.monotonic() + seconds
+        while not self._stopping and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _TURN_SECONDS))
 
     def _free(self) -> int:
         """How many jobs can start now; waits for a free runner, but only for a moment, so that a stop is seen soon."""
@@ -163,4 +172,4 @@ class ClaimLoop:
             self._idle.put(runner)
 
     def _finished(self) -> bool:
-        return self._stopping.is_set() or self._budget.is_spent or self._parent.is_gone
+        return self._stopping or self._budget.is_spent or self._parent.is_gone

@@ -30,6 +30,7 @@ _CONFIG = Config(
 
 _PASSING = frozenset(
     {
+        "ExecutionLimitExceeded",
         "InternalError",
         "InternalFailure",
         "InternalServerError",
@@ -84,6 +85,11 @@ class Clients:
     def lambda_(self) -> Any:
         """The Lambda client."""
         return self._client("lambda")
+
+    @property
+    def stepfunctions(self) -> Any:
+        """The Step Functions client."""
+        return self._client("stepfunctions")
 
     def _client(self, service: str) -> Any:
         made = self._made.get(service)

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.adapters.cron import ZonedCron
-from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.job import Ms
 from tidegate.ports import AlwaysPolled, Ports
 
@@ -24,6 +23,7 @@ from .eventbridge import bus_named
 from .lambda_polling import LambdaPolling
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
+from .step_functions import supervisors_of
 from .tables import Table
 from .unique_keys import DynamoUniqueKeys
 
@@ -39,6 +39,7 @@ def open_ports(
     rng: random.Random,
     clients: Clients | None = None,
     event_bus: str = "",
+    state_machine: str = "",
     lambda_pools: frozenset[str] = frozenset(),
     mappings: Sequence[str] = (),
 ) -> Ports:
@@ -46,8 +47,9 @@ def open_ports(
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
-    `event_bus` is the bus that transitions are announced on; none if empty. `lambda_pools` are those with Lambdas,
-    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
+    `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
+    runs; none if empty. `lambda_pools` are those with Lambdas, `mappings` the UUIDs of the event source mappings
+    that sleep while nothing is to be done.
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -71,7 +73,7 @@ def open_ports(
         tokens=DynamoTokens(registry),
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
-        supervisors=ClockAlone(),
+        supervisors=supervisors_of(clients, state_machine),
         workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,

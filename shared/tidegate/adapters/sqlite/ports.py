@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from tidegate.adapters.cron import ZonedCron
@@ -19,6 +19,7 @@ from .events import SqliteEvents
 from .jobs import SqliteJobs
 from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
 from .logs import SqliteLogs
+from .pools import EveryPool
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
 from .tickets import SqliteTickets
@@ -27,6 +28,7 @@ from .upkeep import SqliteUpkeep
 from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
+EVERY_POOL = EveryPool()
 
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
@@ -44,7 +46,7 @@ def open_ports(
     now: Callable[[], Ms],
     new_id: Callable[[], str],
     rng: random.Random,
-    pools: frozenset[str] = frozenset({"default"}),
+    pools: Set[str] = EVERY_POOL,
     visibility: float = 15.0,
     database: Database | None = None,
 ) -> Ports:

@@ -77,10 +77,10 @@ END;
 
 CREATE TABLE IF NOT EXISTS tickets (
     seq INTEGER PRIMARY KEY,
-    pool TEXT NOT NULL, band INTEGER NOT NULL, visible_at INTEGER NOT NULL,
+    pool TEXT NOT NULL, tenant TEXT NOT NULL, band INTEGER NOT NULL, visible_at INTEGER NOT NULL,
     receives INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS tickets_visible ON tickets (pool, band, visible_at);
+CREATE INDEX IF NOT EXISTS tickets_visible ON tickets (pool, tenant, band, visible_at);
 
 CREATE TABLE IF NOT EXISTS queues (
     tenant TEXT NOT NULL, name TEXT NOT NULL, policy TEXT NOT NULL, PRIMARY KEY (tenant, name)

@@ -1,9 +1,12 @@
-"""Tickets as rows: visibility time-out, delay and receive count, as SQS has them."""
+"""Tickets as rows: visibility time-out, delay and receive count, as SQS has them; and its fairness between tenants.
+
+Tenants take turns, each with its best band: however many tickets one has, another's first is the next but one.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tidegate.domain.job import Ms
 from tidegate.domain.priority import Band
@@ -27,15 +30,16 @@ class SqliteTickets:
         self._now = now
         self._visibility = round(visibility * 1000)
         self._swept: dict[str, Ms] = {}
+        self._turn: dict[str, str] = {}
 
     def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
         """See `Tickets.send`."""
         now = self._now()
         rows = [
-            (ticket.pool, _BANDS.index(ticket.band), now + round(delay * 1000), encode(ticket))
+            (ticket.pool, ticket.tenant, _BANDS.index(ticket.band), now + round(delay * 1000), encode(ticket))
             for ticket, delay in tickets
         ]
-        self._database.many("INSERT INTO tickets (pool, band, visible_at, body) VALUES (?, ?, ?, ?)", rows)
+        self._database.many("INSERT INTO tickets (pool, tenant, band, visible_at, body) VALUES (?, ?, ?, ?, ?)", rows)
         for pool in {ticket.pool for ticket, _ in tickets}:
             self._sweep(pool, now)
 
@@ -73,25 +77,39 @@ class SqliteTickets:
         if now - self._swept.get(pool, 0) < _SWEEP_EVERY_MS:
             return
         self._swept[pool] = now
-        sql = "DELETE FROM tickets WHERE pool = ? AND band = ? AND visible_at <= ?"
-        self._database.many(sql, [(pool, band, now - _KEPT_MS) for band in range(len(_BANDS))])
+        self._database.rows("DELETE FROM tickets WHERE pool = ? AND visible_at <= ?", (pool, now - _KEPT_MS))
 
     def _take(self, pool: str, limit: int) -> list[Delivery]:
-        for band in range(len(_BANDS)):
-            if taken := self._take_band(pool, band, limit):
-                return taken
+        """Tickets of the tenant whose turn it is: the next one by name, after the one that had the last, with any."""
+        last = self._turn.get(pool, "")
+        for tenant in self._tenants_after(pool, last):
+            for band in range(len(_BANDS)):
+                if taken := self._take_band(pool, tenant, band, limit):
+                    self._turn[pool] = tenant
+                    return taken
         return []
 
-    def _take_band(self, pool: str, band: int, limit: int) -> list[Delivery]:
+    def _tenants_after(self, pool: str, last: str) -> Iterator[str]:
+        """Every tenant with tickets once, in a circle: one look into the index for each."""
+        for first, end in ((last, None), ("", last)):
+            tenant: str | None = first
+            while True:
+                sql = "SELECT MIN(tenant) FROM tickets WHERE pool = ? AND tenant > ?"
+                tenant = self._database.rows(sql, (pool, tenant))[0][0]
+                if tenant is None or (end is not None and tenant > end):
+                    break
+                yield tenant
+
+    def _take_band(self, pool: str, tenant: str, band: int, limit: int) -> list[Delivery]:
         now = self._now()
-        visible = "FROM tickets WHERE pool = ? AND band = ? AND visible_at <= ?"
-        if not self._database.rows(f"SELECT 1 {visible} LIMIT 1", (pool, band, now)):
+        visible = "FROM tickets WHERE pool = ? AND tenant = ? AND band = ? AND visible_at <= ?"
+        if not self._database.rows(f"SELECT 1 {visible} LIMIT 1", (pool, tenant, band, now)):
             return []
         sql = (
             f"UPDATE tickets SET visible_at = ?, receives = receives + 1 WHERE seq IN "
             f"(SELECT seq {visible} ORDER BY visible_at, seq LIMIT ?) RETURNING seq, receives, body"
         )
-        rows = self._database.rows(sql, (now + self._visibility, pool, band, now, limit))
+        rows = self._database.rows(sql, (now + self._visibility, pool, tenant, band, now, limit))
         source = f"{pool}/{_BANDS[band].value}"
         return [Delivery(body, source, f"{seq}:{receives}", receives) for seq, receives, body in rows]
 

@@ -1,0 +1,1 @@
+"""The tasks of the state machine that supervises each run of a DAG."""

@@ -1,0 +1,73 @@
+"""Schedules and deadlines on the deployed template: the clock Lambda, called as EventBridge's rule calls it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cloud import Cloud, eventually
+
+from tidegate import runtime
+from tidegate.ports import ScheduleKey
+
+
+@pytest.fixture
+def minute(cloud: Cloud) -> Callable[[], Any]:
+    """The event that the rule sends each minute."""
+    event = json.loads((Path(__file__).parents[2] / "events" / "clock.json").read_text())
+    return lambda: cloud.invoke("clock", {**event, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+
+
+def job_of(http: httpx.Client, name: str) -> Any:
+    jobs = http.get("/jobs", params={"tag": f"schedule:{name}"}).json()["jobs"]
+    assert len(jobs) <= 1
+    return jobs[0] if jobs and jobs[0]["state"] == "COMPLETED" else None
+
+
+def test_the_clock_makes_the_job_of_a_time_once_and_it_starts_at_its_second(
+    http: httpx.Client, app: runtime.App, minute: Callable[[], Any]
+) -> None:
+    body = {"name": "hourly", "expression": "every 3600s", "job": {"name": "echo", "data": {"text": "tick"}}}
+    made = http.post("/schedules", json=body)
+    assert made.status_code == 201, made.text
+    due = round((time.time() + 4) * 1000)
+    (seen,) = app.ports.schedules.get([ScheduleKey("main", "hourly")])
+    assert seen is not None
+    sooner = replace(seen, next_run=due, look_at=due, version=seen.version + 1)
+    assert list(app.ports.schedules.replace_if_unchanged([(sooner, seen)])) == [True]
+    minute()
+    minute()
+    job = eventually(lambda: job_of(http, "hourly"), 60)
+    started = datetime.fromisoformat(job["started_at"]).timestamp() * 1000
+    assert due <= started < due + 10_000
+    (run,) = http.get("/schedules/hourly/history").json()["runs"]
+    assert (run["fate"], run["job"]["id"]) == ("fired", job["id"])
+    assert http.delete("/schedules/hourly").status_code == 200
+
+
+def test_the_clock_ends_a_job_that_missed_its_hard_deadline(http: httpx.Client, minute: Callable[[], Any]) -> None:
+    now = datetime.now(UTC)
+    times = {"hard_sla": 1, "soft_sla": 0.5, "start_after": 3600}
+    asked = {name: (now + timedelta(seconds=seconds)).isoformat() for name, seconds in times.items()}
+    job_id = http.post("/jobs", json={"name": "echo", **asked}).json()["job_id"]
+
+    def ended() -> Any:
+        minute()
+        job = http.get(f"/jobs/{job_id}").json()["job"]
+        return job if job["state"] == "EXPIRED" else None
+
+    assert eventually(ended, 60)["sla"] == "hard_missed"
+    figures = eventually(lambda: _missed(http), 60)
+    assert (figures["missed_soft"], figures["missed_hard"]) == (1, 1)
+
+
+def _missed(http: httpx.Client) -> Any:
+    sla = http.get("/stats/sla").json()["sla"]
+    return sla if sla["missed_hard"] else None
