@@ -8,9 +8,11 @@ LOCAL := .dynamodb-local
 STAGE ?= dev
 ONCE ?=
 SEEDS ?= 2000
+JOBS ?= 20000
+MINUTES ?= 15
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate faults openapi clean
+.PHONY: help install run test check format synth deploy e2e bench simulate soak faults openapi clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -71,6 +73,9 @@ deploy: $(VENV)/.dev ## Deploy the cloud stack of STAGE with the AWS credentials
 
 simulate: $(VENV)/.dev ## Deterministic simulation of the protocol: SEEDS random histories full of faults
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+soak: $(VENV)/.dev ## Real processes killed at random for MINUTES at most while JOBS jobs go through
+	$(BIN)/python -m tests.soak --jobs $(JOBS) --minutes $(MINUTES)
 
 faults: $(VENV)/.dev $(EMULATOR)/.ready ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
 	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py tests/e2e/test_cloud_under_faults.py

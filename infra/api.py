@@ -1,4 +1,4 @@
-"""The HTTP API: every route to one function, behind one authorizer."""
+"""The HTTP API: every route to one function, behind one authorizer; but for the console's files, which hold no data."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tidegate.domain.iam import PREFIX
 # API Gateway gives up on an HTTP API integration after 30 s; the function ends first, so that its own error is seen.
 API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
+# Static files, for a browser that has no token yet.
+CONSOLE = ("/", "/console", "/console/{file+}")
 # What a request was and how it ended; never its body, query, headers or token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -61,6 +63,7 @@ class Api(Construct):
         super().__init__(scope, name)
         self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage))
         nag.acknowledge_objects(self, stores.bucket)
+        integration = HttpLambdaIntegration("Integration", self.function)
         spec = _authorizer_spec(stores, common.stage, identity)
         self.authorizer = python_function(Construct(self, "Authorizer"), common, spec)
         self.http = apigatewayv2.HttpApi(
@@ -68,7 +71,7 @@ class Api(Construct):
             "Http",
             api_name=f"tidegate-{common.stage.name}",
             create_default_stage=False,
-            default_integration=HttpLambdaIntegration("Integration", self.function),
+            default_integration=integration,
             default_authorizer=HttpLambdaAuthorizer(
                 "Tokens",
                 self.authorizer,
@@ -77,6 +80,14 @@ class Api(Construct):
                 results_cache_ttl=Duration.seconds(common.stage.authorizer_cache_seconds),
             ),
         )
+        for path in CONSOLE:
+            (route,) = self.http.add_routes(
+                path=path,
+                methods=[apigatewayv2.HttpMethod.GET],
+                integration=integration,
+                authorizer=apigatewayv2.HttpNoneAuthorizer(),
+            )
+            nag.acknowledge(route, "AwsSolutions-APIG4", nag.CONSOLE)
         if common.stage.iam_callers:
             self._take_signed_requests()
         # The prefix keeps API Gateway's own resource policy on log groups short.

@@ -15,7 +15,9 @@ from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
 # Parts of the package that serve people's own machines; no function imports them.
-LEFT_OUT = ("__main__.py", "cli", "client", "console", "local", "scheduler.py", "worker")
+LEFT_OUT = ("__main__.py", "cli", "client", "local", "scheduler.py", "worker")
+# What the API alone needs, and no worker.
+OF_THE_API = ("console",)
 NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "tests")
 # The quota of Lambda on a function and its layers, unzipped.
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024
@@ -67,13 +69,13 @@ class Packaging:
                 copy_handlers(path, target)
             for path in pool.files:
                 _copy(path, target / path.name) if path.is_dir() else shutil.copy(path, target)
-            self.copy_shared(target)
+            self.copy_shared(target, leave_out=(*LEFT_OUT, *OF_THE_API))
 
         refuse_reserved(pool.handlers)
         return self._asset(f"worker-{pool.name}", assemble)
 
-    def copy_shared(self, target: Path) -> None:
-        """Copy the program into `target`, without the parts for people's own machines.
+    def copy_shared(self, target: Path, leave_out: Iterable[str] = LEFT_OUT) -> None:
+        """Copy the program into `target`, without the parts for people's own machines, or whatever is to be left out.
 
         Raises:
             PackagingError: the program is not where it should be.
@@ -82,7 +84,7 @@ class Packaging:
         for folder in (package, functions):
             if not folder.is_dir():
                 raise PackagingError(f"{folder} is missing; the stack is built from a complete checkout")
-        _copy(package, target / "tidegate", leave_out=LEFT_OUT)
+        _copy(package, target / "tidegate", leave_out=leave_out)
         _copy(functions, target / "tidegate_functions")
 
     def _asset(self, name: str, assemble: Callable[[Path], None]) -> lambda_.Code:

@@ -137,6 +137,7 @@ def main() -> None:
         counts = client.stats()
         console.print(f"Scheduler: {url}   completed {counts.completed}, failed {counts.failed}")
         if not once:
+            console.print(f"Console: [bold]{url}/console[/], a token to sign in with is in {DATA / 'token'}")
             console.print("Try: [bold].venv/bin/tidegate dag list[/], [bold].venv/bin/tidegate stats[/]. Ctrl-C stops.")
             forever()
 

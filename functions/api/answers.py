@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tidegate.domain.caller import Scope
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.history import Ending
 from tidegate.domain.job import COARSE, ErrorType, HardMiss, State, UniquePolicy
 from tidegate.domain.logs import Level
-from tidegate.domain.priority import Ordering
+from tidegate.domain.priority import Band, Ordering
 from tidegate.domain.why.gate import GateName
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -66,12 +67,15 @@ class Job(Answer):
     tags: list[str]
     metadata: dict[str, str]
     result: Any
+    reason: str | None = Field(description="Why it was cancelled, skipped or expired.")
     error_message: str | None
     error_type: ErrorType | None
     attempt: int = Field(description="Attempts started so far, over all of the job's life.")
     retry_count: int
     retry_limit: int
+    timeout: float = Field(description="Seconds that an attempt may take.")
     worker_id: str | None
+    owner: str = Field(description="The user who submitted it.")
     dag_id: str | None
     node: str | None
     dependencies: list[str]
@@ -81,6 +85,9 @@ class Job(Answer):
     completed_at: Time | None
     updated_at: Time
     start_after: Time | None
+    wake_at: Time | None = Field(description="While it waits: not before this time.")
+    expires_at: Time | None = Field(description="EXPIRED if it still waits at this time.")
+    cancel_requested: bool = Field(description="Whether its handler was asked to stop.")
     soft_sla: Time | None
     hard_sla: Time | None
     sla: Standing | None = Field(description="How it stands, or stood at its end, to its deadlines; null without any.")
@@ -89,7 +96,7 @@ class Job(Answer):
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
     omitted: list[Literal["data", "result"]] = Field(
-        default=[], description="Values left out here because they are large; GET /jobs/{job_id} has them."
+        default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
     failures: list[Failure] = Field(
         default=[], description="The last failed attempts, 20 at most; only GET /jobs/{job_id} shows them."
@@ -119,6 +126,24 @@ class BatchAnswer(Answer):
     message: str
     accepted: list[str] = Field(description="Ids of the accepted jobs, in the order of the batch.")
     rejected: list[Rejected]
+
+
+class Refused(Answer):
+    """A job that nothing was done to."""
+
+    id: str
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class BulkAnswer(Answer):
+    """What became of many jobs."""
+
+    success: bool = Field(description="Whether none was refused.")
+    message: str
+    done: list[str] = Field(description="Ids of those that it was done to, in the order asked for.")
+    refused: list[Refused]
 
 
 class JobPage(Told):
@@ -440,6 +465,17 @@ class Health(Answer):
     time: Time
 
 
+class Identity(Told):
+    """Whose token it is."""
+
+    tenant: str
+    user: str
+    scopes: list[Scope]
+    stage: str = Field(description="`local` embedded, else the name of the deployed stage.")
+    version: str
+    streams: bool = Field(description="Whether `GET /events` streams here.")
+
+
 class ClaimedJob(Job):
     """A job that was started for the worker that claimed it."""
 
@@ -643,13 +679,60 @@ class Hour(Answer):
 
     hour: Time
     completed_jobs: int
-    avg_run_seconds: float | None = Field(description="How long their last attempts took; null if there were none.")
+    failed_jobs: int
+    avg_run_seconds: float | None = Field(description="How long completed jobs' last attempts took; null if none did.")
+    p50_run_seconds: float | None = Field(description="Half of them took at most so long.")
+    p99_run_seconds: float | None = Field(description="99 of 100 took at most so long.")
 
 
 class Throughput(Told):
     """Jobs completed by hour."""
 
     throughput: list[Hour]
+
+
+class TimelinePoint(Answer):
+    """One step of a timeline."""
+
+    at: Time
+    completed: int
+    failed: int
+
+
+class TimelineFigures(Answer):
+    """What became of jobs over time, and of all of them together."""
+
+    step_seconds: int
+    points: list[TimelinePoint]
+    completed: int
+    failed: int
+    success_rate: float | None = Field(description="Percent; null where no job completed or failed.")
+    p50_run_seconds: float | None = Field(description="Half of the completed jobs ran at most so long.")
+    p99_run_seconds: float | None = Field(description="99 of 100 completed jobs ran at most so long.")
+
+
+class TimelineAnswer(Told):
+    """Completed and failed jobs over time."""
+
+    timeline: TimelineFigures
+
+
+class DepthFigures(Answer):
+    """Jobs that wait for a worker, or for their next attempt."""
+
+    total: int
+    bands: dict[Band, int]
+    priorities: dict[str, int] = Field(description="By priority, those that have any.")
+    oldest_seconds: float | None = Field(
+        description="How long the one that is ready longest has been; null if none is."
+    )
+    oldest_job: Job | None = Field(description="That job; null where the caller may not see it.")
+
+
+class DepthAnswer(Told):
+    """How many jobs wait."""
+
+    depth: DepthFigures
 
 
 class SlaFigures(Answer):
@@ -811,6 +894,7 @@ class CapacityAnswer(Told):
 ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "submit_job": {201: JobSubmitted, 200: JobSubmitted},
     "submit_jobs": {200: BatchAnswer},
+    "bulk": {200: BulkAnswer},
     "list_jobs": {200: JobPage},
     "get_job": {200: JobAnswer},
     "delete_job": {200: JobDeleted},
@@ -850,10 +934,13 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "list_workers": {200: WorkerList},
     "put_worker": {200: WorkerTold},
     "health": {200: Health},
+    "whoami": {200: Identity},
     "pipeline_status": {200: PipelineStatusAnswer},
     "pipeline_metrics": {200: PipelineMetricsAnswer},
     "retry_analysis": {200: RetryAnalysis},
     "throughput": {200: Throughput},
+    "timeline": {200: TimelineAnswer},
+    "depth": {200: DepthAnswer},
     "sla_figures": {200: SlaAnswer},
     "common_errors": {200: CommonErrors},
     "stuck_jobs": {200: StuckJobs},

@@ -27,7 +27,7 @@ from tidegate.service.runs import RunView
 
 from .errors import invalid_input
 from .models import Body, JobRequest, ReasonRequest, Time, Word
-from .requests import answer, caller_of, check_query, query_pairs
+from .requests import answer, caller_of, check_query, only, query_pairs
 from .views import job_view
 from .wire import format_time
 
@@ -106,9 +106,15 @@ def list_dags(request: Request, query: Annotated[RunsQuery, Query()]) -> Respons
 
 
 @router.get("/dags/<dag_id>", tags=["dags"], operation_id="get_dag", summary="One run, with its nodes")
-def get_dag(request: Request, dag_id: str) -> Response[Any]:
+def get_dag(
+    request: Request,
+    dag_id: str,
+    brief: Annotated[bool, Query(description="Leave out the nodes: one read, whatever the run's size.")] = False,
+) -> Response[Any]:
     """Another tenant's run, and another user's without the scope `operate`, is not found."""
-    view = runs.get_run(runtime.current().ports, caller_of(request), dag_id)
+    only(request, "brief")
+    look = runs.run_progress if brief else runs.get_run
+    view = look(runtime.current().ports, caller_of(request), dag_id)
     return answer({"success": True, "message": "Run retrieved successfully", "dag": run_view(view)})
 
 

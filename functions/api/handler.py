@@ -1,18 +1,21 @@
-"""HTTP request → one route → answer. The same for API Gateway and for the embedded home's HTTP server."""
+"""HTTP request → one route, or a file of the console → answer. The same for API Gateway and the embedded home."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.console import is_console
 from tidegate.domain.errors import TidegateError
 
-from . import errors, waiting, wire
+from . import console, errors, waiting, wire
 from .resolver import resolver
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Answer one API Gateway HTTP API event (payload format 2.0)."""
+    if is_console(event["rawPath"]):
+        return console.answer(event)
     try:
         request = wire.readable(event)
     except TidegateError as error:

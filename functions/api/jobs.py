@@ -24,7 +24,7 @@ from .errors import body_of, invalid_input
 from .listing import listed, query_of
 from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest
 from .requests import answer, caller_of, check_query, metadata_in, query_pairs
-from .views import fitting_view, job_view, with_result_as
+from .views import brief_view, fitting_view, job_view, with_result_as
 
 router = Router()  # type: ignore[no-untyped-call]
 _MAX_KEY = 255
@@ -76,7 +76,8 @@ def answer_list(request: Request, query: ListQuery, state: str | None = None) ->
             raise InvalidInput.field("state", "is given by the path already")
         query = query.model_copy(update={"state": [state]})
     asked = query_of(query, metadata_in(pairs), caller.tenant)
-    page = listed(runtime.current().ports, caller, asked, query.offset)
+    view = brief_view if query.brief else job_view
+    page = listed(runtime.current().ports, caller, asked, query.offset, view, count=query.count)
     return answer(
         {
             "success": True,

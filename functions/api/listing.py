@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import COARSE, State, states_named
+from tidegate.domain.job import COARSE, Job, State, states_named
 from tidegate.ports import JobPage, JobQuery, Ports
 from tidegate.service.control import list_jobs
 from tidegate.service.stats import total_count
@@ -17,6 +17,7 @@ from .models import MAX_LIMIT, ListQuery
 from .views import job_view
 from .wire import dump, fits
 
+JobView = Callable[[Job], dict[str, Any]]
 _MAX_STEPS = 100
 """Pages read to reach an offset; filtered pages may be shorter than asked for."""
 
@@ -50,12 +51,16 @@ def query_of(asked: ListQuery, metadata: dict[str, str], tenant: str) -> JobQuer
     )
 
 
-def listed(ports: Ports, caller: Caller, query: JobQuery, offset: int) -> Listed:
-    """The page of `query` after `offset` jobs, shortened if need be to what one answer can carry."""
+def listed(
+    ports: Ports, caller: Caller, query: JobQuery, offset: int, view: JobView = job_view, *, count: bool = True
+) -> Listed:
+    """The page of `query` after `offset` jobs, each as `view` shows it, shortened if need be to fit one answer."""
     skipped, start = _skip(ports, caller, query, offset)
     if start is None:
         return Listed([], skipped, None)
-    page, views = _fitting(ports, caller, start)
+    page, views = _fitting(ports, caller, start, view)
+    if not count:
+        return Listed(views, None, page.next_cursor)
     known = offset + len(views) if start.cursor is None or offset else None
     return Listed(views, _total(ports, caller, query, known, page.next_cursor), page.next_cursor)
 
@@ -74,11 +79,11 @@ def _skip(ports: Ports, caller: Caller, query: JobQuery, offset: int) -> tuple[i
     raise InvalidInput.field("offset", "is too far with these filters: follow next_cursor instead")
 
 
-def _fitting(ports: Ports, caller: Caller, query: JobQuery) -> tuple[JobPage, list[dict[str, Any]]]:
+def _fitting(ports: Ports, caller: Caller, query: JobQuery, view: JobView) -> tuple[JobPage, list[dict[str, Any]]]:
     """The page, asked for again with half the limit while it is too large to be answered."""
     while True:
         page = list_jobs(ports, caller, query)
-        views = [job_view(job) for job in page.jobs]
+        views = [view(job) for job in page.jobs]
         if query.limit == 1 or fits(dump(views)):
             return page, views
         query = replace(query, limit=query.limit // 2)

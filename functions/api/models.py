@@ -209,6 +209,10 @@ class ListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=MAX_LIMIT)
     cursor: Word | None = Field(None, description="`next_cursor` of the page before.")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Jobs to leave out first; a cursor is cheaper.")
+    count: bool = Field(
+        True, description="Whether to tell `total_count`; it is null otherwise, and the answer quicker."
+    )
+    brief: bool = Field(False, description="Leave out data and result.")
     result_as: Literal["json", "string"] = Field("json", description="`string`: each result as a JSON text.")
 
 

@@ -16,10 +16,12 @@ from tidegate.domain.errors import NotFound, TidegateError
 from . import (
     aliases,
     attempts,
+    bulk,
     dags,
     errors,
     events,
     health,
+    identity,
     jobs,
     maintenance,
     pipeline,
@@ -35,6 +37,7 @@ from . import (
 
 _ROUTERS = (
     jobs.router,
+    bulk.router,
     records.router,
     why.router,
     dags.router,
@@ -49,6 +52,7 @@ _ROUTERS = (
     attempts.router,
     aliases.router,
     health.router,
+    identity.router,
 )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from tidegate.domain.caller import Scope
 
 ANY_TOKEN: None = None
-"""Any valid token will do: nothing of a tenant is told."""
+"""Any valid token will do: nothing of a tenant is told but its name."""
 
 NEEDED: Mapping[str, Scope | None] = {
     "health": ANY_TOKEN,
     "openapi": ANY_TOKEN,
+    "whoami": ANY_TOKEN,
     **dict.fromkeys(
         (
             "submit_job",
@@ -22,6 +23,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "marie_stop_job",
             "retry_job",
             "reprioritise_job",
+            "bulk",
             "submit_dag",
             "cancel_dag",
             "resume_dag",
@@ -60,6 +62,8 @@ NEEDED: Mapping[str, Scope | None] = {
             "get_stats",
             "retry_analysis",
             "throughput",
+            "timeline",
+            "depth",
             "sla_figures",
             "common_errors",
             "stuck_jobs",

@@ -11,7 +11,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
+from tidegate.service import depth as service_depth
 from tidegate.service import stats as service
+from tidegate.service import timeline as service_timeline
 
 from .requests import answer, caller_of, only
 from .views import job_view, stats_view
@@ -40,13 +42,39 @@ def retry_analysis(request: Request) -> Response[Any]:
     return _told("Retry analysis retrieved", retries=[asdict(each) for each in found])
 
 
-@router.get("/stats/throughput", tags=["stats"], operation_id="throughput", summary="Jobs completed in each hour")
+@router.get("/stats/throughput", tags=["stats"], operation_id="throughput", summary="What became of jobs in each hour")
 def throughput(request: Request, hours: Annotated[int, Query(ge=1, le=720)] = 24) -> Response[Any]:
     """The hour under way is the last; hours without any are there too."""
     only(request, "hours")
     found = service.throughput(runtime.current().ports, caller_of(request), hours)
     rows = [{**asdict(each), "hour": format_time(each.hour)} for each in found]
     return _told("Throughput retrieved", throughput=rows)
+
+
+@router.get("/stats/timeline", tags=["stats"], operation_id="timeline", summary="Completed and failed jobs over time")
+def timeline(request: Request, hours: Annotated[int, Query(ge=1, le=720)] = 24) -> Response[Any]:
+    """In steps of five minutes up to 24 hours, else of an hour; steps without any are there too."""
+    only(request, "hours")
+    found = service_timeline.timeline(runtime.current().ports, caller_of(request), hours)
+    points = [{**asdict(each), "at": format_time(each.at)} for each in found.points]
+    view = {**asdict(found), "success_rate": found.success_rate, "points": points}
+    return _told("Timeline retrieved", timeline=view)
+
+
+@router.get("/stats/depth", tags=["stats"], operation_id="depth", summary="How many jobs wait for a worker")
+def depth(request: Request) -> Response[Any]:
+    """By priority, with the job that has been ready for the longest. Jobs with a time of their own do not count."""
+    only(request)
+    found = service_depth.depth(runtime.current().ports, caller_of(request))
+    oldest = None if found.oldest is None else job_view(found.oldest)
+    view = {
+        "total": sum(found.priorities.values()),
+        "bands": {band.value: jobs for band, jobs in found.bands.items()},
+        "priorities": {str(priority): jobs for priority, jobs in found.priorities.items()},
+        "oldest_seconds": found.waiting_seconds,
+        "oldest_job": oldest,
+    }
+    return _told("Depth retrieved", depth=view)
 
 
 @router.get("/stats/errors", tags=["stats"], operation_id="common_errors", summary="The most common error messages")

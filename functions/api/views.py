@@ -28,12 +28,15 @@ def job_view(job: Job) -> dict[str, Any]:
         "tags": list(job.tags),
         "metadata": dict(job.metadata),
         "result": job.result,
+        "reason": job.reason,
         "error_message": job.error_message,
         "error_type": None if job.error_type is None else job.error_type.value,
         "attempt": job.attempt,
         "retry_count": job.retry_count,
         "retry_limit": job.retry_limit,
+        "timeout": job.timeout,
         "worker_id": job.worker_id,
+        "owner": job.owner,
         "dag_id": job.dag_id,
         "node": job.node,
         "dependencies": list(job.dependencies),
@@ -43,6 +46,9 @@ def job_view(job: Job) -> dict[str, Any]:
         "completed_at": format_time(job.completed_at),
         "updated_at": format_time(job.updated_at),
         "start_after": format_time(job.start_after),
+        "wake_at": format_time(job.wake_at),
+        "expires_at": format_time(job.expires_at),
+        "cancel_requested": job.cancel_requested,
         "soft_sla": format_time(job.soft_sla),
         "hard_sla": format_time(job.hard_sla),
         "sla": standing_view(job),
@@ -52,6 +58,14 @@ def job_view(job: Job) -> dict[str, Any]:
         "timeout_retry_limit": job.timeout_retry_limit,
     }
     omitted = _omitted(job)
+    return {**view, "omitted": omitted} if omitted else view
+
+
+def brief_view(job: Job) -> dict[str, Any]:
+    """A job without its data and result, which `omitted` names as far as it has any."""
+    values = {"data": (job.data, job.data_ref), "result": (job.result, job.result_ref)}
+    omitted = [name for name, (value, ref) in values.items() if value is not None or ref is not None]
+    view = job_view(replace(job, data=None, data_ref=None, result=None, result_ref=None))
     return {**view, "omitted": omitted} if omitted else view
 
 

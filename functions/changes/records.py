@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegate.domain.events import DETAILS
-from tidegate.domain.job import Sla, State, retries_used
+from tidegate.domain.job import WAITING, Sla, State, retries_used
 from tidegate.domain.sla import Deadlines
 from tidegate.service.record_changes import Change
 
@@ -61,6 +61,8 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         retries=0 if new is None else _retries(new),
         was_delayed=old is not None and _is_delayed(old),
         is_delayed=new is not None and _is_delayed(new),
+        was_waiting=None if old is None else _waiting(old),
+        is_waiting=None if new is None else _waiting(new),
         blobs=() if new is not None else _blobs(image),
         created_at=_number(image, "created_at") or 0,
         deadlines=Deadlines(_number(image, "soft_sla"), _number(image, "hard_sla")),
@@ -88,6 +90,12 @@ def _retries(image: Image) -> int:
 def _is_delayed(image: Image) -> bool:
     """A first start that is put off; a retry that waits for its time is not scheduled, it waits."""
     return image["state"]["S"] == State.CREATED and "wake_at" in image
+
+
+def _waiting(image: Image) -> int | None:
+    """The priority of a job that waits for a worker, or for its next attempt; None for any other."""
+    held = image["state"]["S"] not in WAITING or _is_delayed(image) or image.get("blocked", {}).get("BOOL", False)
+    return None if held else _number(image, "priority")
 
 
 def _number(image: Image, name: str) -> int | None:

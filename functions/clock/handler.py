@@ -23,14 +23,16 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
 
     `detail.period_seconds` tells when the next event comes, a minute from now unless it says otherwise;
     `detail.last_tick_ms`, sent where events come more often than each minute, when the last one was handled.
-    Raises Unavailable: the next tick does the rest.
+    Raises what a part of it raised once all others are done: the next tick does the rest.
     """
     app = runtime.current()
-    done = asdict(tick(app.ports, period_of(event), last_tick_of(event)))
-    lag = max(0.0, app.ports.now() / 1000 - datetime.fromisoformat(event["time"]).timestamp())
+    try:
+        done = asdict(tick(app.ports, period_of(event), last_tick_of(event)))
+    finally:
+        lag = max(0.0, app.ports.now() / 1000 - datetime.fromisoformat(event["time"]).timestamp())
+        if app.settings.data is None:
+            publish(app.ports, app.settings.stage, lag)
     _log.debug("ticked: %s", done, extra={"action": "tick", **done})
-    if app.settings.data is None:
-        publish(app.ports, app.settings.stage, lag)
     return {**done, "lag_seconds": lag}
 
 

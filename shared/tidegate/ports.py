@@ -99,8 +99,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
-        """The best ready jobs of a lane, best first. May lag behind `apply` by seconds: re-check by claiming."""
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+        """The best ready jobs of a lane with this rank or a later one, best first.
+
+        May lag behind `apply` by seconds: re-check by claiming.
+        """
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """The best jobs of a lane that wait for a slot of their concurrency key, best first. May lag like `head`."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from gateway import Answer, Api
+from tidegate_functions.api.wire import format_time
 
 from home import Home
 from tidegate import runtime
+from tidegate.domain.queue import Queue
 
 
 @pytest.fixture
@@ -85,10 +87,50 @@ def test_putting_resets_what_is_not_given_and_patching_keeps_it(operator: Api) -
     assert (again["retry_limit"], again["timeout"]) == (3, 20)
 
 
-def test_jobs_inherit_from_their_queue(operator: Api) -> None:
-    put(operator, {"retry_limit": 1})
-    assert operator.submit(queue="reports").body["job"]["retry_limit"] == 1
-    assert operator.submit(queue="reports", retry_limit=0).body["job"]["retry_limit"] == 0
+INHERITED: dict[str, tuple[Any, Any]] = {
+    "retry_limit": (1, 0),
+    "retry_delay": (7, 0.5),
+    "retry_backoff": (False, True),
+    "retry_delay_max": (60, 120),
+    "retry_jitter": (True, False),
+    "timeout_retry_limit": (2, 0),
+    "timeout": (30, 60),
+}
+"""What a queue may say, and a job otherwise."""
+
+
+@pytest.mark.parametrize("name", INHERITED)
+def test_a_policy_changed_at_run_time_holds_for_jobs_submitted_afterwards(operator: Api, home: Home, name: str) -> None:
+    put(operator, {})
+    before = operator.submit(queue="reports").body["job_id"]
+    says, overridden = INHERITED[name]
+    operator.call("PATCH", "/queues/reports", json.dumps({name: says}))
+    after = operator.submit(queue="reports").body["job_id"]
+    own = operator.submit(queue="reports", **{name: overridden}).body["job_id"]
+    default = getattr(Queue(tenant="main", name="reports"), name)
+    assert [getattr(home.job(job_id), name) for job_id in (before, after, own)] == [default, says, overridden]
+
+
+def test_times_and_pool_of_a_queue_hold_for_jobs_submitted_afterwards(operator: Api, home: Home) -> None:
+    put(operator, {})
+    before = home.job(operator.submit(queue="reports").body["job_id"])
+    settings = {"expire_in_seconds": 60, "keep_seconds": 5, "pool": "default"}
+    operator.call("PATCH", "/queues/reports", json.dumps(settings))
+    after = home.job(operator.submit(queue="reports").body["job_id"])
+    assert (before.expires_at, after.expires_at) == (None, home.clock.now() + 60_000)
+    assert (before.keep_seconds, after.keep_seconds) == (Queue(tenant="main", name="q").keep_seconds, 5)
+
+
+@pytest.mark.parametrize(("ordering", "first"), [("strict", "high"), ("aging", "old"), ("deadline", "urgent")])
+def test_the_ordering_of_a_queue_decides_who_starts_first(operator: Api, home: Home, ordering: str, first: str) -> None:
+    put(operator, {"ordering": ordering, "aging_seconds": 1 if ordering == "aging" else 60})
+    operator.submit(queue="reports", job_id="old", priority=3)
+    home.clock.advance(10)
+    operator.submit(queue="reports", job_id="high", priority=8)
+    operator.submit(queue="reports", job_id="urgent", priority=3, soft_sla=format_time(home.clock.now() + 1_000))
+    ran: list[str] = []
+    home.drain(home.runner(work=lambda job: ran.append(job.id)))
+    assert ran[0] == first
 
 
 def test_a_paused_queue_starts_nothing_until_it_is_resumed(operator: Api, home: Home) -> None:

@@ -104,6 +104,7 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
     [
         ("submit_job", "POST", "/jobs", {"name": "work", "tags": ["a"], "metadata": {"a": "b"}}),
         ("submit_jobs", "POST", "/jobs/batch", {"jobs": [{"name": "work"}, {"name": 1}]}),
+        ("bulk", "POST", "/jobs/bulk", {"action": "cancel", "job_ids": ["j", "absent"]}),
         ("list_jobs", "GET", "/jobs", None),
         ("get_job", "GET", "/jobs/j", None),
         ("get_job_logs", "GET", "/jobs/j/logs", None),
@@ -120,8 +121,12 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
         ("get_stats", "GET", "/stats", None),
+        ("timeline", "GET", "/stats/timeline", None),
+        ("throughput", "GET", "/stats/throughput", None),
+        ("depth", "GET", "/stats/depth", None),
         ("sla_figures", "GET", "/stats/sla", None),
         ("health", "GET", "/health", None),
+        ("whoami", "GET", "/whoami", None),
     ],
 )
 def test_answers_are_as_described(api: Api, operation: str, method: str, path: str, body: Any) -> None:

@@ -25,6 +25,7 @@ from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.domain.job import State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Timer, Token
+from tidegate.service import tick as service
 from tidegate.service.tokens import new_token, revoke_token
 
 
@@ -169,6 +170,20 @@ def test_the_minute_finds_a_job_without_a_ticket(app: runtime.App, home: Home) -
     assert job.id in found.body
 
 
+def test_a_tick_that_fails_in_part_tells_its_figures_and_fails(
+    cloud: runtime.App, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gauges do not depend on every part; and EventBridge calls a failed function once more."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(service, "retire", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        tick(clock_event(home), None)
+    assert '"ClockLag"' in capsys.readouterr().out
+
+
 def test_each_tick_looks_ahead_until_the_next(app: runtime.App, home: Home) -> None:
     home.submit(start_after=home.clock.now() + 3_600_000)
     home.clock.advance(3_590)
@@ -248,7 +263,8 @@ def test_a_batch_that_comes_twice_is_counted_once(app: runtime.App) -> None:
     assert app.ports.figures.read("main", "states") == {"COMPLETED": 1, "ACTIVE": 1}
     hour = app.ports.figures.read("main", "hour#2026-01-31T12")
     starts = {"s0#default": 2, "f0#default": 1_769_860_801_000}
-    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts}
+    slots = {"completed0": 1, "d58": 1}
+    assert hour == {"CREATED": 2, "ACTIVE": 2, "COMPLETED": 1, "run_ms": 25_500, **starts, **slots}
 
 
 def test_only_what_still_runs_at_the_end_of_a_batch_is_watched(app: runtime.App) -> None:

@@ -7,10 +7,12 @@ import json
 import pytest
 from synthesised import ETL, OIDC, Synthesised
 
+from tidegate.console import is_console
 from tidegate.domain.iam import iam_callers_from
 from tidegate.domain.identity import rules_from
 from tidegate.runtime import settings_from, worker_settings_from
 
+CONSOLE = {"GET /", "GET /console", "GET /console/{file+}"}
 COMMON = {
     "TIDEGATE_STAGE",
     "TIDEGATE_JOBS_TABLE",
@@ -124,11 +126,14 @@ def test_every_function_writes_to_a_log_group_of_its_own(template: Synthesised) 
     assert len(set(groups)) == len(FUNCTIONS)
 
 
-def test_every_route_is_behind_the_authorizer(template: Synthesised) -> None:
-    (route,) = template.of_type("AWS::ApiGatewayV2::Route").values()
-    assert route["RouteKey"] == "$default"
-    assert route["AuthorizationType"] == "CUSTOM"
-    assert route["AuthorizerId"] == "<ApiHttpTokens>"
+def test_every_route_is_behind_the_authorizer_but_for_the_console_s_files(template: Synthesised) -> None:
+    routes = {route["RouteKey"]: route for route in template.of_type("AWS::ApiGatewayV2::Route").values()}
+    everything = routes.pop("$default")
+    assert (everything["AuthorizationType"], everything["AuthorizerId"]) == ("CUSTOM", "<ApiHttpTokens>")
+    assert set(routes) == CONSOLE
+    assert {route["AuthorizationType"] for route in routes.values()} == {"NONE"}
+    for key in routes:
+        assert is_console(key.removeprefix("GET ").replace("{file+}", "jobs"))
 
 
 def test_the_authorizer_answers_simply_and_is_asked_once_a_minute_per_token(template: Synthesised) -> None:
@@ -155,7 +160,7 @@ def test_signed_requests_are_taken_under_their_own_path_where_the_stage_names_ca
     template: Synthesised, sealed: Synthesised
 ) -> None:
     routes = {route["RouteKey"]: route for route in sealed.of_type("AWS::ApiGatewayV2::Route").values()}
-    assert routes.keys() == {"$default", "ANY /iam/{proxy+}"}
+    assert routes.keys() - CONSOLE == {"$default", "ANY /iam/{proxy+}"}
     assert routes["ANY /iam/{proxy+}"]["AuthorizationType"] == "AWS_IAM"
     assert routes["$default"]["AuthorizationType"] == "CUSTOM"
     assert settings_from(sealed.environment("api")).iam_callers == iam_callers_from([ETL])

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from infra.packaging import LEFT_OUT, Packaging, copy_handlers, refuse_reserved
+from infra.packaging import LEFT_OUT, OF_THE_API, Packaging, copy_handlers, refuse_reserved
 from infra.wheels import PackagingError
 from synthesised import ROOT
 
@@ -45,6 +45,13 @@ def test_the_shared_asset_holds_the_program_under_its_import_names(tmp_path: Pat
         "tidegate_functions/api/handler.py",
         "tidegate_functions/worker/handler.py",
     }
+
+
+def test_workers_go_without_the_console(tmp_path: Path) -> None:
+    write(tmp_path / "shared" / "tidegate", "domain/job.py", "console/static/index.html", "cli/main.py")
+    write(tmp_path / "functions", "worker/handler.py")
+    Packaging(root=tmp_path, cache=tmp_path).copy_shared(tmp_path / "asset", leave_out=(*LEFT_OUT, *OF_THE_API))
+    assert tree(tmp_path / "asset") == {"tidegate/domain/job.py", "tidegate_functions/worker/handler.py"}
 
 
 def test_an_incomplete_checkout_is_named(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ class Jobs:
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         return self._wire.many("jobs.apply", writes, self._apply)
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
-        return self._wire.call("jobs.head", lambda: self._head(lane, limit))
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+        return self._wire.call("jobs.head", lambda: self._head(lane, limit, from_rank))
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         return self._wire.call("jobs.parked", lambda: self._parked(lane, key, limit))
@@ -106,11 +106,11 @@ class Jobs:
             self._store.stir("change", self._wire.world.now + 500)
         return erased
 
-    def _head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+    def _head(self, lane: Lane, limit: int, from_rank: int) -> Sequence[Ready]:
         if not self._wire.faults.strikes(Kind.INDEX_LAG):
-            return self._store.jobs.head(lane, limit)
+            return self._store.jobs.head(lane, limit, from_rank)
         found = self._lagging(self._store.watch.lanes[lane], Place.READY)
-        return [Ready(order, key.job_id) for order, _, key in found[:limit]]
+        return [Ready(order, key.job_id) for order, _, key in found if order >= from_rank][:limit]
 
     def _parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         if not self._wire.faults.strikes(Kind.INDEX_LAG):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -137,6 +138,9 @@ class FakeServer:
             return self.ok(sla={**row, "queues": [{"queue": "reports", **row}]})
         return self.ok(stats=self.stats)
 
+    def get_whoami(self, *_: Any) -> httpx.Response:
+        return self.ok(tenant="main", user="ada", scopes=["read", "submit"], stage="prod", version="0.1.0")
+
     def get_queues(self, _: Any, __: Any, name: str | None = None) -> httpx.Response:
         if name is None:
             return self.ok(queues=list(self.queues.values()))
@@ -211,6 +215,20 @@ def test_submit_sends_what_the_options_say(server: FakeServer, run: Run) -> None
         "name": "training", "data": {"a": 1}, "queue": "gpu", "priority": "high", "tags": ["x", "y"],
         "metadata": {"team": "ml"}, "start_after": "2030-01-01T00:00:00.000Z", "timeout": 60.0, "retry_limit": 2,
         "soft_sla": "2030-01-02T00:00:00.000Z", "hard_sla": "2030-01-03T00:00:00.000Z",
+        "job_id": "j1",
+    }  # fmt: skip
+
+
+def test_submit_sets_every_other_field_by_its_name(server: FakeServer, run: Run) -> None:
+    code, _, err = run(
+        "submit", "training", "--expire-in", "3600", "--concurrency-key", "acme", "--unique-key", "invoice 7",
+        "--policy", "REPLACE", "--set", "retry_delay=2.5", "--set", "retry_backoff=false",
+        "--set", "keep_until=2030-01-31T08:00:00Z", "--job-id", "j1",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert sent(server) == {
+        "name": "training", "expire_in_seconds": 3600.0, "concurrency_key": "acme", "unique_key": "invoice 7",
+        "policy": "REPLACE", "retry_delay": 2.5, "retry_backoff": False, "keep_until": "2030-01-31T08:00:00Z",
         "job_id": "j1",
     }  # fmt: skip
 
@@ -475,6 +493,13 @@ def test_no_color_is_honoured_on_a_terminal(server: FakeServer, run: Run, monkey
     assert codes <= {"", "0", "1"}
 
 
+def test_whoami_tells_user_tenant_scopes_and_server(run: Run) -> None:
+    code, out, _ = run("whoami", "--url", "http://tidegate.test")
+    assert code == 0
+    assert out == "ada of main: read submit\nhttp://tidegate.test, stage prod, version 0.1.0\n"
+    assert json.loads(run("whoami", "--json")[1])["scopes"] == ["read", "submit"]
+
+
 def test_stats_prints_the_layout_of_the_job_queue_guide(run: Run) -> None:
     code, out, _ = run("stats")
     assert code == 0
@@ -509,7 +534,7 @@ def test_watching_stats_in_json_is_a_stream_of_lines_until_interrupted(
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tidegate.cli.jobs.time.sleep", sleep)
+    monkeypatch.setattr("tidegate.cli.jobs.time", SimpleNamespace(sleep=sleep))
     code, out, err = run("stats", "--watch", "--json", "--interval", "0.5")
     assert (code, err, pauses) == (0, "", [0.5] * 3)
     assert [json.loads(line)["total"] for line in out.splitlines()] == [50, 50, 50]

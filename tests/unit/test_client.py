@@ -376,12 +376,16 @@ def test_queues_stats_and_health_are_typed() -> None:
             httpx.Response(
                 200, json={"success": True, "status": "ok", "version": "9.9", "time": "2025-01-01T00:00:00.000Z"}
             ),
+            ok(tenant="main", user="ada", scopes=["read", "submit"], stage="prod", version="9.9", streams=False),
+            ok(tenant="main", user="ada", scopes=["read", "submit"], stage="prod", version="9.9", streams=False),
         )
     )
     assert client.queues()[0].paused_reason == "audit"
     assert client.pause_queue("reports", "audit").raw["slots"] == 3
     assert client.stats().pending == 1
     assert client.health().version == "9.9"
+    me = client.whoami()
+    assert (me.user, me.tenant, me.scopes, me.stage) == ("ada", "main", ("read", "submit"), "prod")
 
 
 def test_changes_have_the_method_path_and_body_of_the_api() -> None:

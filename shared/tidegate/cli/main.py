@@ -19,7 +19,7 @@ from .queues import queue_app
 from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
-from .tokens import token_app
+from .tokens import token_app, whoami
 from .why import why
 from .workers import list_workers
 
@@ -97,6 +97,7 @@ app.command("archive")(operations.archive)
 app.command("errors")(operations.errors)
 app.command("retries")(operations.retries)
 app.command("throughput")(operations.throughput)
+app.command("depth")(operations.depth)
 app.command("stuck")(operations.stuck)
 app.command("queues")(operations.queues)
 app.command("pipeline")(operations.pipeline)
@@ -107,4 +108,5 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.command("whoami")(whoami)
 app.command("version")(show_version)

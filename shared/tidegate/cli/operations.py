@@ -99,15 +99,37 @@ def retries(session: Session) -> None:
 def throughput(
     session: Session, hours: Annotated[int, typer.Option(help="So many of the last hours.", min=1, max=720)] = 24
 ) -> None:
-    """Jobs completed in each hour."""
+    """What became of jobs in each hour."""
     with session.client() as client:
         found = client.throughput(hours)
     most = max(each["completed_jobs"] for each in found) or 1
     rows = (
-        (each["hour"][:13].replace("T", " ") + ":00", str(each["completed_jobs"]), _bar(each["completed_jobs"], most))
+        (
+            each["hour"][:13].replace("T", " ") + ":00",
+            str(each["completed_jobs"]),
+            str(each["failed_jobs"]),
+            *("-" if each[name] is None else f"{each[name]:g} s" for name in ("p50_run_seconds", "p99_run_seconds")),
+            _bar(each["completed_jobs"], most),
+        )
         for each in found
     )
-    _shown(session, "throughput", found, ("Hour (UTC)", "Completed", ""), rows)
+    _shown(session, "throughput", found, ("Hour (UTC)", "Completed", "Failed", "p50", "p99", ""), rows)
+
+
+@with_session
+def depth(session: Session) -> None:
+    """How many jobs wait for a worker, by priority, and for how long."""
+    with session.client() as client:
+        found = client.depth()
+    if session.as_json:
+        emit(found)
+        return
+    most = max(found["bands"].values()) or 1
+    table(("Priority", "Waiting", ""), ((band, str(n), _bar(n, most)) for band, n in found["bands"].items()))
+    if found["oldest_seconds"] is not None:
+        job = found["oldest_job"]
+        whose = f": {clean(job['name'])} {clean(job['id'])} in {clean(job['queue'])}" if job else ""
+        say(f"Longest {found['oldest_seconds']:.0f} s{whose}")
 
 
 @with_session

@@ -39,6 +39,7 @@ def submit(
     ] = None,
     soft_sla: Annotated[str | None, typer.Option(help="Target: a time, or from now, as --start-after.")] = None,
     hard_sla: Annotated[str | None, typer.Option(help="Limit: likewise; a miss is as the queue says.")] = None,
+    expire_in: Annotated[float | None, typer.Option(help="Seconds within which it must start, or it expires.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that an attempt may take.")] = None,
     retry_limit: Annotated[
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
@@ -51,6 +52,12 @@ def submit(
     policy: Annotated[
         str | None,
         typer.Option(help="If it is: REJECT_DUPLICATE (default), ALLOW_DUPLICATE, REPLACE, REJECT_ALL or ALLOW_ALL."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any other field: retry_delay=5, keep_until=2030-01-31T08:00:00Z.", metavar="KEY=VALUE"
+        ),
     ] = None,
     batch: Annotated[
         str | None,
@@ -73,13 +80,14 @@ def submit(
         "start_after": inputs.point_in_time("--start-after", start_after, now),
         "soft_sla": inputs.point_in_time("--soft-sla", soft_sla, now),
         "hard_sla": inputs.point_in_time("--hard-sla", hard_sla, now),
+        "expire_in_seconds": expire_in,
         "timeout": timeout,
         "retry_limit": retry_limit,
         "concurrency_key": concurrency_key,
         "unique_key": unique_key,
         "policy": policy,
     }
-    given = {key: value for key, value in fields.items() if value is not None}
+    given = {key: value for key, value in fields.items() if value is not None} | inputs.json_pairs("--set", set_ or ())
     if batch is None:
         _submit_one(session, {**given, "job_id": job_id}, watch=watch, quiet=quiet)
     elif watch or quiet or job_id is not None:

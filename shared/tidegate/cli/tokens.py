@@ -1,4 +1,4 @@
-"""`tidegate token`: over the server as its admin, or in the home itself, with its files or its AWS credentials."""
+"""`tidegate token`: over the server as its admin, or in the home itself, with its files or AWS rights; `whoami`."""
 
 from __future__ import annotations
 
@@ -100,6 +100,19 @@ def revoke(
 
         token = _shown(ports, revoke_token(ports, _operator(tenant), token_id))
     emit(token.raw) if session.as_json else say(f"✅ Revoked token {clean(token.prefix)}")
+
+
+@with_session
+def whoami(session: Session) -> None:
+    """Tell whose token is in use, what it may do, and on which server."""
+    with session.client() as client:
+        found = client.whoami()
+        url = client.endpoint.url
+    if session.as_json:
+        emit(found.raw)
+    else:
+        say(f"{clean(found.user)} of {clean(found.tenant)}: {' '.join(map(clean, found.scopes))}")
+        say(f"{url}, stage {clean(found.stage)}, version {clean(found.version)}")
 
 
 def _home(tenant: str | None, data: Path | None, stack: str | None) -> Ports | None:

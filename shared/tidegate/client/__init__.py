@@ -14,7 +14,7 @@ from .builder import Dag, Node, Ref
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
-from .models import Batch, DagRun, Health, Job, Page, Progress, Queue, Rejected, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Progress, Queue, Rejected, Stats
 from .operations import Maintained
 from .records import Attempt, History, LogLine, StateChange
 from .retries import Retries
@@ -33,6 +33,7 @@ __all__ = [
     "Gate",
     "Health",
     "History",
+    "Identity",
     "Job",
     "JobFields",
     "JobFilters",

@@ -20,7 +20,7 @@ from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
-from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Queue, Stats
 from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
@@ -266,6 +266,10 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
     async def health(self) -> Health:
         """Whether the server is up, and its version."""
         return await self._run(calls.health())
+
+    async def whoami(self) -> Identity:
+        """Whose token this client uses, and what it may do."""
+        return await self._run(calls.whoami())
 
     async def _run(self, call: Call[T]) -> T:
         tries = 0

@@ -18,7 +18,7 @@ from .errors import UnexpectedAnswer, error_of
 from .explanation import Why
 from .fields import filter_params, job_body, to_json
 from .ids import new_id
-from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Queue, Stats
 from .records import History, LogPage
 from .workers import Worker
 
@@ -200,6 +200,11 @@ def workers() -> Call[tuple[Worker, ...]]:
 def health() -> Call[Health]:
     """Whether the server is up."""
     return Call("GET", "/health", Health.from_wire)
+
+
+def whoami() -> Call[Identity]:
+    """Whose token this is."""
+    return Call("GET", "/whoami", Identity.from_wire)
 
 
 def _post(

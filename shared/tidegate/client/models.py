@@ -208,6 +208,23 @@ class Health:
         return _build(cls, wire, status=_text(wire["status"]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose token it is, what it may do, and where."""
+
+    tenant: str
+    user: str
+    scopes: tuple[str, ...]
+    stage: str = ""
+    version: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Identity:
+        """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
+        return _build(cls, wire, tenant=_text(wire["tenant"]), user=_text(wire["user"]), scopes=tuple(wire["scopes"]))
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A job of a batch that was not accepted; `index` counts from 0 over the whole batch."""

@@ -79,8 +79,22 @@ class Operations:
         return self._run(rows("/stats/retries", "retries"))
 
     def throughput(self, hours: int = 24) -> list[Row]:
-        """`hour`, `completed_jobs`, `avg_run_seconds`: of each of the last hours."""
+        """`hour`, `completed_jobs`, `failed_jobs`, `p50_run_seconds`, `p99_run_seconds`, …: of the last hours."""
         return self._run(rows("/stats/throughput", "throughput", hours=hours))
+
+    def timeline(self, hours: int = 24) -> Row:
+        """`points` of `at`, `completed` and `failed`, their `step_seconds`, and `success_rate`, `p50_run_seconds`, …"""
+        return self._run(row("/stats/timeline", "timeline", hours=hours))
+
+    def depth(self) -> Row:
+        """`total`, `bands`, `priorities`: jobs that wait for a worker; `oldest_seconds` and `oldest_job` of them."""
+        return self._run(row("/stats/depth", "depth"))
+
+    def bulk(
+        self, action: str, job_ids: Sequence[str], *, reason: str | None = None, priority: int | str | None = None
+    ) -> Row:
+        """Do `cancel`, `retry` or `priority` to up to 100 jobs: `done` ids, and the `refused` with their reasons."""
+        return self._run(bulk(action, job_ids, reason, priority))
 
     def sla_figures(self) -> Row:
         """`met`, `missed_soft`, `missed_hard`, `at_risk`: of all jobs with deadlines, and in `queues` of each queue."""
@@ -155,6 +169,20 @@ class AsyncOperations:
         """See `Operations.throughput`."""
         return await self._run(rows("/stats/throughput", "throughput", hours=hours))
 
+    async def timeline(self, hours: int = 24) -> Row:
+        """See `Operations.timeline`."""
+        return await self._run(row("/stats/timeline", "timeline", hours=hours))
+
+    async def depth(self) -> Row:
+        """See `Operations.depth`."""
+        return await self._run(row("/stats/depth", "depth"))
+
+    async def bulk(
+        self, action: str, job_ids: Sequence[str], *, reason: str | None = None, priority: int | str | None = None
+    ) -> Row:
+        """See `Operations.bulk`."""
+        return await self._run(bulk(action, job_ids, reason, priority))
+
     async def sla_figures(self) -> Row:
         """See `Operations.sla_figures`."""
         return await self._run(sla_figures())
@@ -228,6 +256,11 @@ def rows(path: str, name: str, **params: object) -> Call[list[Row]]:
     return Call("GET", path, lambda wire: list(wire[name]), params=_params(params))
 
 
+def row(path: str, name: str, **params: object) -> Call[Row]:
+    """Figures of one thing."""
+    return Call("GET", path, lambda wire: dict(wire[name]), params=_params(params))
+
+
 def stuck_jobs(older_than: float, limit: int) -> Call[list[Job]]:
     """Jobs that run for too long."""
     params = _params({"older_than": older_than, "limit": limit})
@@ -250,6 +283,13 @@ def maintain(action: str, selection: Mapping[str, Any], confirm: bool, continuat
     return Call("POST", f"/maintenance/{action}", Maintained.from_wire, body=body, repeatable=repeatable)
 
 
+def bulk(action: str, job_ids: Sequence[str], reason: str | None, priority: int | str | None) -> Call[Row]:
+    """One deed for many jobs. A second retry could start them once more, so that one is not repeated blindly."""
+    given = {"reason": reason, "priority": priority}
+    asked = {"action": action, "job_ids": list(job_ids), **{k: v for k, v in given.items() if v is not None}}
+    return Call("POST", "/jobs/bulk", _done_and_refused, body=to_json(asked), repeatable=action != "retry")
+
+
 def redrive(ids: Sequence[str] | None, *, drop: bool, confirm: bool) -> Call[list[Row]]:
     """Deal with dead letters. Done again it does not find those of the first time, so it is not repeated blindly."""
     which = {"all": True} if ids is None else {"ids": list(ids)}
@@ -260,6 +300,10 @@ def redrive(ids: Sequence[str] | None, *, drop: bool, confirm: bool) -> Call[lis
 
 def _results(wire: Row) -> list[Row]:
     return list(wire["results"])
+
+
+def _done_and_refused(wire: Row) -> Row:
+    return {name: list(wire[name]) for name in ("done", "refused")}
 
 
 def _params(params: Mapping[str, object]) -> list[tuple[str, str]]:

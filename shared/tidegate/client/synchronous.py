@@ -19,7 +19,7 @@ from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .explanation import Why
 from .fields import JobFields, JobFilters, NewJob, chunks
-from .models import Batch, DagRun, Health, Job, Page, Queue, Stats
+from .models import Batch, DagRun, Health, Identity, Job, Page, Queue, Stats
 from .operations import Operations
 from .records import History, LogLine
 from .retries import Retries
@@ -259,6 +259,10 @@ class Client(Operations, ScheduleMethods, TokenMethods):
     def health(self) -> Health:
         """Whether the server is up, and its version."""
         return self._run(calls.health())
+
+    def whoami(self) -> Identity:
+        """Whose token this client uses, and what it may do."""
+        return self._run(calls.whoami())
 
     def _run(self, call: Call[T]) -> T:
         tries = 0

@@ -65,6 +65,11 @@ def band_of(priority: int) -> Band:
     return Band.NORMAL if priority >= 4 else Band.LOW
 
 
+def first_rank(priority: int) -> int:
+    """The smallest rank that a strict ordering gives to jobs of a priority: the oldest of them has the next one."""
+    return (HIGHEST - priority) * _RANK_SPAN_MS
+
+
 def rank_of(
     ordering: Ordering,
     *,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tidegate.console import is_console
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
@@ -109,6 +110,9 @@ def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapp
     """The answer to a request: what API Gateway would make of the authorizer's verdict and the API's own words."""
     try:
         event = event_of(scope, body)
+        if is_console(event["rawPath"]):
+            page: Mapping[str, Any] = invoke("api", event)
+            return page
         verdict = invoke("authorizer", event)
         if not verdict["isAuthorized"]:
             return _unknown_caller()

@@ -66,7 +66,7 @@ def serve(options: ServeOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _drain_instead_of_dying)
     try:
-        asyncio.run(_serve_http(listener, options.host, app.stream))
+        asyncio.run(_serve_http(listener, options.host, app.stream, data / TOKEN_FILE))
     finally:
         workers.drain(_DRAIN_SECONDS)
         for each in background:
@@ -109,7 +109,7 @@ def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
     _log.info("stopping", extra={"action": "stopping"})
 
 
-async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None) -> None:
+async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None, token_file: Path) -> None:
     gateway = Gateway(stream, lambda: server.should_exit)
     config = uvicorn.Config(
         gateway,
@@ -130,7 +130,9 @@ async def _serve_http(listener: socket.socket, host: str, stream: EventStream | 
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     shown = f"[{host}]" if ":" in host else host
-    print(f"Tidegate is ready at http://{shown}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    print(f"Tidegate is ready at {url}", flush=True)  # noqa: T201
+    print(f"The console is at {url}/console, a token to sign in with in {token_file}", flush=True)  # noqa: T201
     with suppress(asyncio.CancelledError):
         while not server.should_exit and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
+from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable, WrongState
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.ticket import Lane
@@ -22,6 +22,8 @@ from .policies import queue_named
 from .ranks import rank_now
 
 _TRIES = 5
+Results = Sequence[Job | TidegateError]
+"""What became of each of many jobs: the job as it is now, or why nothing was done to it."""
 
 
 def get_job(ports: Ports, caller: Caller, job_id: str) -> Job:
@@ -46,6 +48,24 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
 
     Raises NotFound, WrongState when it has ended otherwise. Cancelling again changes nothing.
     """
+    return _only(cancel_each(ports, caller, [job_id], reason))
+
+
+def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """Start an ended job over with a fresh set of attempts.
+
+    Raises NotFound, WrongState, Conflict when its unique key belongs to another job meanwhile.
+    """
+    return _only(retry_each(ports, caller, [job_id]))
+
+
+def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Job:
+    """Give a waiting job another priority; it moves in its lane at once. Raises NotFound, WrongState."""
+    return _only(reprioritise_each(ports, caller, [job_id], priority))
+
+
+def cancel_each(ports: Ports, caller: Caller, job_ids: Sequence[str], reason: str | None = None) -> Results:
+    """`cancel` for each job; in the place of one that cannot be, why."""
     caller.require(Scope.SUBMIT)
     why = reason or f"cancelled by {caller.user}"
 
@@ -56,45 +76,39 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
             return guarded.cancel_if_waiting(job, why, ports.now())
         if job.state is State.ACTIVE:
             return guarded.request_cancel_if_active(job, why, ports.now())
-        raise WrongState(f"job '{job_id}' has ended: {job.state}", job_id=job_id, state=str(job.state))
+        raise WrongState(f"job '{job.id}' has ended: {job.state}", job_id=job.id, state=str(job.state))
 
-    return _change(ports, caller, job_id, write)
+    return _change_each(ports, caller, job_ids, write)
 
 
-def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
-    """Start an ended job over with a fresh set of attempts.
-
-    Raises NotFound, WrongState, Conflict when its unique key belongs to another job meanwhile.
-    """
+def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> Results:
+    """`retry` for each job; in the place of one that cannot be, why."""
     caller.require(Scope.SUBMIT)
 
     def write(job: Job) -> GuardedWrite:
         if job.state not in RESTARTABLE:
             allowed = ", ".join(sorted(RESTARTABLE))
-            raise WrongState(f"job '{job_id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
+            raise WrongState(f"job '{job.id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
         _check_key(ports, job)
         remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now())
 
-    job = _change(ports, caller, job_id, write)
-    announce(ports, [job])
-    return job
+    return _announced(ports, _change_each(ports, caller, job_ids, write))
 
 
-def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Job:
-    """Give a waiting job another priority; it moves in its lane at once. Raises NotFound, WrongState."""
+def reprioritise_each(ports: Ports, caller: Caller, job_ids: Sequence[str], priority: int) -> Results:
+    """`reprioritise` for each job; in the place of one that cannot be, why."""
     caller.require(Scope.SUBMIT)
+    expectations = Expectations(ports)
 
     def write(job: Job) -> GuardedWrite:
         if job.state not in WAITING:
-            raise WrongState(f"job '{job_id}' is {job.state}: it no longer waits", state=str(job.state))
+            raise WrongState(f"job '{job.id}' is {job.state}: it no longer waits", state=str(job.state))
         queue = queue_named(ports, job.tenant, job.queue)
-        rank = rank_now(queue, job, priority, Expectations(ports))
+        rank = rank_now(queue, job, priority, expectations)
         return guarded.move_if_waiting(job, priority, rank, ports.now())
 
-    job = _change(ports, caller, job_id, write)
-    announce(ports, [job])
-    return job
+    return _announced(ports, _change_each(ports, caller, job_ids, write))
 
 
 def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
@@ -123,20 +137,64 @@ def _check_key(ports: Ports, job: Job) -> None:
 
 def visible_job(ports: Ports, caller: Caller, job_id: str) -> Job:
     """The job as stored, large values left out. Raises NotFound, also for jobs the caller may not see."""
-    (job,) = ports.jobs.get([JobKey(caller.tenant, job_id)])
-    if job is None or (job.owner != caller.user and not caller.sees_all_users()):
-        raise NotFound(f"there is no job '{job_id}'", job_id=job_id)
-    return job
+    return _only(_visible_each(ports, caller, [job_id]))
 
 
-def _change(ports: Ports, caller: Caller, job_id: str, write: Callable[[Job], GuardedWrite | None]) -> Job:
-    """Apply the write that fits the job as it is, looking again when it changed meanwhile."""
+def _visible_each(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> Results:
+    found = ports.jobs.get([JobKey(caller.tenant, job_id) for job_id in job_ids])
+    return [
+        NotFound(f"there is no job '{job_id}'", job_id=job_id)
+        if job is None or (job.owner != caller.user and not caller.sees_all_users())
+        else job
+        for job_id, job in zip(job_ids, found, strict=True)
+    ]
+
+
+def _change_each(
+    ports: Ports, caller: Caller, job_ids: Sequence[str], write: Callable[[Job], GuardedWrite | None]
+) -> Results:
+    """Apply to each job the write that fits it as it is, looking again at those that changed meanwhile."""
+    results: dict[str, Job | TidegateError] = {}
+    left: Sequence[str] = list(dict.fromkeys(job_ids))
     for _ in range(_TRIES):
-        job = visible_job(ports, caller, job_id)
-        wanted = write(job)
-        if wanted is None:
-            return job
-        (outcome,) = ports.jobs.apply([wanted])
-        if outcome.applied and outcome.job is not None:
-            return outcome.job
-    raise Conflict(f"job '{job_id}' keeps changing", job_id=job_id)
+        wanted: dict[str, GuardedWrite] = {}
+        for job_id, found in zip(left, _visible_each(ports, caller, left), strict=True):
+            change = _wanted(found, write)
+            if isinstance(change, GuardedWrite):
+                wanted[job_id] = change
+            else:
+                results[job_id] = change
+        outcomes = ports.jobs.apply(list(wanted.values())) if wanted else []
+        applied = zip(wanted, outcomes, strict=True)
+        results |= {job_id: each.job for job_id, each in applied if each.applied and each.job is not None}
+        left = [job_id for job_id in wanted if job_id not in results]
+        if not left:
+            break
+    results |= {job_id: Conflict(f"job '{job_id}' keeps changing", job_id=job_id) for job_id in left}
+    return [results[job_id] for job_id in job_ids]
+
+
+def _wanted(
+    found: Job | TidegateError, write: Callable[[Job], GuardedWrite | None]
+) -> GuardedWrite | Job | TidegateError:
+    """The write that fits a job; the job where none is needed, or why there is none."""
+    if isinstance(found, TidegateError):
+        return found
+    try:
+        return write(found) or found
+    except TidegateError as error:
+        return error
+
+
+def _announced(ports: Ports, results: Results) -> Results:
+    jobs = [each for each in results if isinstance(each, Job)]
+    if jobs:
+        announce(ports, jobs)
+    return results
+
+
+def _only(results: Results) -> Job:
+    (result,) = results
+    if isinstance(result, TidegateError):
+        raise result
+    return result

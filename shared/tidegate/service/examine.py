@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from tidegate.domain import guarded
 from tidegate.domain.job import OPEN, WAITING, Job, Ms, Sla, State
+from tidegate.domain.priority import HIGHEST, LOWEST
 from tidegate.domain.sla import deadlines, next_look
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import BACKLOG, DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
@@ -21,7 +22,7 @@ from tidegate.ports import BACKLOG, DEADLINES, Addition, JobKey, Ports, Timer, b
 from .announce import send_tickets
 from .examine_limits import free_slots_of, leaked_slots, that_could_start
 from .expectations import NAME
-from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, TOTALS
+from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, TOTALS, WAITING_AT
 
 GRACE_MS = 180_000
 """Three minutes: the clock finds a lost ticket within two, and looks again at a lapsed lease within one."""
@@ -160,6 +161,8 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
     if job.state is State.CREATED and job.wake_at is not None:
         counts[job.tenant, TOTALS]["scheduled"] += 1
+    elif job.state in WAITING and not job.blocked:
+        counts[job.tenant, TOTALS][f"{WAITING_AT}{job.priority}"] += 1
     if job.state in OPEN and job.sla is Sla.AT_RISK:
         counts[job.tenant, SLA + job.queue][AT_RISK] += 1
     if job.state is State.CREATED and job.counted:
@@ -257,7 +260,8 @@ def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]
     for series, totals in ports.figures.between(tenant, BACKLOG, BACKLOG + "~").items():
         yield series, {field: totals.get(field, 0) for field in ("size", "pending")}
     yield STATES, ports.figures.read(tenant, STATES)
-    yield TOTALS, {"scheduled": ports.figures.read(tenant, TOTALS).get("scheduled", 0)}
+    now = {"scheduled", *(f"{WAITING_AT}{priority}" for priority in range(LOWEST, HIGHEST + 1))}
+    yield TOTALS, {field: n for field, n in ports.figures.read(tenant, TOTALS).items() if field in now}
 
 
 def _is_gauge(first: str, field: str) -> bool:

@@ -19,7 +19,8 @@ _MOST_KEYS = 10_000
 
 
 def that_could_start(ports: Ports, ready: Sequence[Job]) -> list[Job]:
-    """Those of the ready jobs that need a ticket: who waits for a slot has none, and is woken by whoever leaves it."""
+    """Those of the ready jobs that need a ticket: who waits for a slot is woken by whoever leaves it, and a paused
+    queue is looked at once it goes on."""
     lanes: defaultdict[Lane, list[Job]] = defaultdict(list)
     for job in ready:
         lanes[Lane(job.tenant, job.queue)].append(job)
@@ -50,8 +51,8 @@ def _within_limits(ports: Ports, lane: Lane, jobs: Sequence[Job]) -> Iterator[Jo
     except NotFound:
         yield from jobs
         return
-    if not queue.limits_running:
-        yield from jobs
+    if queue.paused or not queue.limits_running:
+        yield from () if queue.paused else jobs
         return
     held = {holding.semaphore.key: len(holding.holders) for holding in ports.slots.of_lane(lane, _MOST_KEYS)}
     for job in sorted(jobs, key=lambda job: (job.rank, job.id)):

@@ -30,6 +30,7 @@ _LOOKS = 5
 
 Thousands of tickets that wait for one slot would use up the messages that SQS keeps in flight (120,000).
 """
+_MINUTE_MS = 60_000
 _SPREAD_MS = 30_000
 """Tickets that found a window used up come back within so long, or in the next window if that is longer."""
 
@@ -232,12 +233,15 @@ def seconds_until_room(ports: Ports, queue: Queue, full: Full, receives: int, no
     return (window_end(queue.rate_period, now) - now + windows * period) / 1000
 
 
-def free_slots(ports: Ports, queue: Queue) -> int | None:
-    """How many jobs of the queue could start now; None without a limit."""
-    if queue.slots is None:
-        return None
-    holding = ports.slots.get(Semaphore(Lane(queue.tenant, queue.name)))
-    return max(0, queue.slots - len(holding.holders))
+def room_for_starts(ports: Ports, queue: Queue, most: int) -> int:
+    """How many jobs of the queue could start within the next minute, as far as is known, and at most `most`."""
+    room = most
+    if queue.rate_limit is not None:
+        room = min(room, queue.rate_limit * _MINUTE_MS // PERIODS[queue.rate_period])
+    if queue.slots is not None:
+        holding = ports.slots.get(Semaphore(Lane(queue.tenant, queue.name)))
+        room = min(room, max(0, queue.slots - len(holding.holders)))
+    return room
 
 
 def _wake(ports: Ports, left: Holding) -> None:

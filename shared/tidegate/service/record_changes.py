@@ -26,12 +26,17 @@ from .expectations import NAME, Expectations
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
 TOTALS = "totals"
-"""The series of what has happened since `since`: entries of each state, `retried` jobs; and `scheduled`, as of now."""
+"""The series of what has happened since `since`: entries of each state, `retried` jobs; and, as of now, `scheduled`
+jobs and those that wait for a worker, by priority: `waiting0` … `waiting10`."""
+WAITING_AT = "waiting"
 SINCE = "since"
 QUEUE = "queue#"
 """Before a queue's name: how many of its jobs stand in each state now."""
 RETRIES = re.compile(r"r(\d+)")
 RUN_MS = "run_ms"
+SLOT_MS = 300_000
+"""An hour's series also tells how many jobs completed and failed in each five minutes of it (`completed0` …
+`failed11`), and how long those that completed ran: see `domain/durations.py`."""
 SLA = "sla#"
 """Before a queue's name: of its jobs with deadlines, how many are at risk now, and have met or missed them so far."""
 MET, AT_RISK = "met", "at_risk"
@@ -69,6 +74,9 @@ class Change:
     was_delayed: bool = False
     is_delayed: bool = False
     """Whether it waited, or waits, for a time of its own."""
+    was_waiting: int | None = None
+    is_waiting: int | None = None
+    """Its priority while it waited, or waits, for a worker or for its next attempt; None when it does not."""
     blobs: tuple[str, ...] = ()
     """Keys of an erased job's large values."""
     created_at: Ms = 0
@@ -146,6 +154,11 @@ def hour_series(at: Ms) -> str:
     return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
 
 
+def slot_field(state: State, at: Ms) -> str:
+    """The field of an hour's series that counts the jobs that came to a state in the same five minutes."""
+    return f"{state.value.lower()}{at // SLOT_MS % 12}"
+
+
 def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
     """The fields of an hourly series that say how many jobs of a queue started in a sixth of it, and since when."""
     sixth = at % 3_600_000 // STARTS_SLOT_MS
@@ -204,7 +217,7 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
 
 def _count(totals: Totals, change: Change) -> None:
     everything = totals[change.tenant, TOTALS]
-    everything["scheduled"] += change.is_delayed - change.was_delayed
+    _count_waiting(everything, change)
     if change.retries != change.old_retries:
         _count_retries(totals, change)
     if change.deadlines.first is not None:
@@ -223,6 +236,13 @@ def _count(totals: Totals, change: Change) -> None:
             series[change.state] += 1
     if change.state is not None:
         _count_entry(totals, change, change.state)
+
+
+def _count_waiting(everything: Counter[str], change: Change) -> None:
+    everything["scheduled"] += change.is_delayed - change.was_delayed
+    for priority, step in ((change.was_waiting, -1), (change.is_waiting, 1)):
+        if priority is not None:
+            everything[f"{WAITING_AT}{priority}"] += step
 
 
 def _count_sla(series: Counter[str], change: Change) -> None:
@@ -261,8 +281,10 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
         hour[started] += 1
     if state in _OUTCOMES:
         totals[change.tenant, NAME + change.name][state] += 1
+        hour[slot_field(state, change.at)] += 1
     if state is State.COMPLETED and change.started_at is not None:
         took = max(0, change.at - change.started_at)
         hour[RUN_MS] += took
+        hour[duration_field(took)] += 1
         totals[change.tenant, NAME + change.name][RUN_MS] += took
         totals[change.tenant, NAME + change.name][duration_field(took)] += 1

@@ -12,8 +12,8 @@ from tidegate.ports import JobQuery, Ports
 
 from .expectations import NAME
 from .record_changes import AT_RISK, MET, MISSED, QUEUE, RETRIES, RUN_MS, SLA, STATES, hour_series
+from .timeline import HOUR_MS, run_percentiles
 
-HOUR_MS = 3_600_000
 _LAST = "~"
 """Sorts after every character of a name."""
 _PAGE = 200
@@ -54,11 +54,15 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """Jobs that completed within one hour; `avg_run_seconds` of their last attempts, None if there were none."""
+    """Jobs that ended by themselves within one hour; how long the last attempts of those that completed took, None if
+    there were none."""
 
     hour: Ms
     completed_jobs: int
+    failed_jobs: int
     avg_run_seconds: float | None
+    p50_run_seconds: float | None
+    p99_run_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def retry_analysis(ports: Ports, caller: Caller) -> list[Retried]:
 
 
 def throughput(ports: Ports, caller: Caller, hours: int = 24) -> list[Hour]:
-    """Jobs completed in each of the last hours, the one under way included, oldest first."""
+    """What became of jobs in each of the last hours, the one under way included, oldest first."""
     caller.require(Scope.READ)
     last = ports.now() // HOUR_MS * HOUR_MS
     starts = [last - back * HOUR_MS for back in reversed(range(hours))]
@@ -187,8 +191,9 @@ def _retried(name: str, histogram: Mapping[int, int]) -> Retried | None:
 
 
 def _hour(start: Ms, totals: Mapping[str, int]) -> Hour:
-    completed = totals.get(State.COMPLETED, 0)
-    return Hour(start, completed, round(totals.get(RUN_MS, 0) / completed / 1000, 3) if completed else None)
+    completed, failed = (totals.get(state, 0) for state in (State.COMPLETED, State.FAILED))
+    average = round(totals.get(RUN_MS, 0) / completed / 1000, 3) if completed else None
+    return Hour(start, completed, failed, average, *run_percentiles([totals]))
 
 
 def _queue(name: str, states: Mapping[str, int]) -> QueueFigures:

@@ -5,33 +5,35 @@ Every part is bounded, may run twice at once, and may be skipped: the next tick 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tidegate.domain import guarded
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, Sla, State
-from tidegate.domain.ticket import Lane, Ticket, ticket_for
+from tidegate.domain.ticket import ticket_for
 from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
 from .announce import announce, remember_lanes, send_tickets
 from .claim import CLEAN_UP_TRIES
 from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
-from .limits import free_slots, leave
-from .policies import queue_named
+from .limits import leave
 from .retention import retire
+from .reticket import reticket_lanes
 from .supervise import check_deadlines, check_runs
-from .sweep_slots import sweep_slots
+from .sweep_slots import Swept, sweep_slots
+
+_log = logging.getLogger("tidegate.clock")
+A = TypeVar("A")
 
 _PAGE = 200
 _PAGES = 50
 """Of each part of one tick, so that all parts get their turn: 10,000 jobs; the next tick goes on."""
-_LANE_HEAD = 25
 _MINUTE_MS = 60_000
-_LOST_AFTER_MS = 60_000
-"""A job at the head of its lane for so long has no ticket under way, or the workers are saturated."""
-_LANE_IDLE_MS = 3 * 3_600_000
 _CHECK_AGAIN_MS = 300_000
 _CLEAN_UP_BY_TICKET_MS = 60_000
 """For so long a cancelled job whose holder vanished is left to the bearers of tickets, who know its clean-up."""
@@ -61,23 +63,49 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
 
     `period_seconds` is the time until the next tick: it looks that far ahead. `last_tick` is when the one
     before was, if known: lanes are looked at once a minute, however often the clock ticks.
+
+    A part that fails keeps none of the others from being done. What it raised is raised at the end: Unavailable, or
+    whatever else went wrong.
     """
     now = ports.now()
     until = now + round(period_seconds * 1000)
-    fired = fire_schedules(ports, until)
-    woken = wake_due(ports, now, until)
-    done = check_timers(ports, now)
-    done = replace(done, fired=len(fired), woken=woken.woken, expired=woken.expired, retired=retire(ports, now))
+    parts = _Parts()
+    fired = parts.do("schedules", lambda: len(fire_schedules(ports, until)), 0)
+    woken = parts.do("due jobs", lambda: wake_due(ports, now, until), Ticked())
+    done = parts.do("timers", lambda: check_timers(ports, now), Ticked())
+    retired = parts.do("retention", lambda: retire(ports, now), 0)
+    done = replace(done, fired=fired, woken=woken.woken, expired=woken.expired, retired=retired)
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
-        lanes = ports.lanes.all()
-        reticketed, expired = reticket_lanes(ports, lanes, now)
-        _rest_or_wake(ports, lanes)
-        swept = sweep_slots(ports, now)
-        check_runs(ports)
+        reticketed, expired = parts.do("lanes", lambda: _look_into_lanes(ports, now), (0, 0))
+        swept = parts.do("slots", lambda: sweep_slots(ports, now), Swept())
+        parts.do("runs", lambda: check_runs(ports), 0)
         expired += done.expired + swept.expired
-        return replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
-    check_deadlines(ports, now)
+        done = replace(done, reticketed=reticketed + swept.promoted, expired=expired, freed=swept.freed)
+    else:
+        parts.do("deadlines", lambda: check_deadlines(ports, now), None)
+    parts.conclude()
     return done
+
+
+class _Parts:
+    """Does one part of the tick after the other, whatever becomes of those before."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def do(self, name: str, part: Callable[[], A], otherwise: A) -> A:
+        """What the part answers, or `otherwise` if it fails."""
+        try:
+            return part()
+        except Exception as error:
+            _log.exception("%s were left to the next tick", name, extra={"action": "tick_part_failed", "part": name})
+            self._errors.append(error)
+            return otherwise
+
+    def conclude(self) -> None:
+        """Raise what a part raised, if one did: rather than trouble with the store, what nobody expects."""
+        if self._errors:
+            raise min(self._errors, key=lambda error: isinstance(error, Unavailable))
 
 
 def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
@@ -137,39 +165,15 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
     return done
 
 
-def _rest_or_wake(ports: Ports, lanes: Sequence[tuple[Lane, Ms]]) -> None:
-    """Queues are polled as long as any lane is known: for hours after the last job was made ready."""
+def _look_into_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
+    """Find what waits too long; queues are polled as long as any lane is known, for hours after its last job."""
+    lanes = ports.lanes.all()
+    found = reticket_lanes(ports, lanes, now)
     if lanes:
         ports.polling.wake()
     else:
         ports.polling.rest()
-
-
-def reticket_lanes(ports: Ports, lanes: Sequence[tuple[Lane, Ms]], now: Ms) -> tuple[int, int]:
-    """Send tickets for jobs that wait at the head of their lane too long; answers how many, and how many expired."""
-    sent = expired = 0
-    for lane, touched in lanes:
-        head = ports.jobs.head(lane, _LANE_HEAD)
-        if not head:
-            if now - touched > _LANE_IDLE_MS:
-                ports.lanes.drop_if_untouched(lane, touched)
-            continue
-        tickets, over = _overdue(ports, lane, [ready.job_id for ready in head], now)
-        if tickets:
-            tickets = tickets[: free_slots(ports, queue_named(ports, lane.tenant, lane.queue))]
-        send_tickets(ports, tickets)
-        sent, expired = sent + len(tickets), expired + over
-    return sent, expired
-
-
-def _overdue(ports: Ports, lane: Lane, job_ids: Sequence[str], now: Ms) -> tuple[list[tuple[Ticket, float]], int]:
-    found = ports.jobs.get([JobKey(lane.tenant, job_id) for job_id in job_ids])
-    waiting = [job for job in found if job is not None and job.state in WAITING]
-    late = [job for job in waiting if job.expires_at is not None and job.expires_at <= now]
-    if late:
-        ports.jobs.apply([guarded.expire_if_waiting(job, now) for job in late])
-    stuck = [job for job in waiting if job not in late and now - job.updated_at >= _LOST_AFTER_MS]
-    return [(ticket_for(job), 0.0) for job in stuck], len(late)
+    return found
 
 
 def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:

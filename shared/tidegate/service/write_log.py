@@ -28,7 +28,7 @@ from .log_chunks import chunk_blob_key
 
 _log = logging.getLogger("tidegate.worker")
 _AFTER_TROUBLE_SECONDS = 5.0
-_CLOSE_TRIES = 2
+_CLOSE_PAUSES = (0.0,)
 _LOCK_SECONDS = 2.0
 
 
@@ -94,9 +94,14 @@ class LogWriter:
         clock: Callable[[], float] = time.monotonic,
         *,
         resumed: bool = False,
+        pauses: Sequence[float] = _CLOSE_PAUSES,
     ) -> None:
-        """`resumed`: lines of this attempt were written before, by a process that is no more (one at a time)."""
+        """`resumed`: lines of this attempt were written before, by a process that is no more (one at a time).
+
+        `pauses`: seconds between two tries to write what is left at the end.
+        """
         self._store = store
+        self._pauses = pauses
         self._job = job
         self._now = now
         self._clock = clock
@@ -155,12 +160,19 @@ class LogWriter:
         """Write all that is left, with a last line that says how many were dropped, if any."""
         if not self._lines and not self._pending and not self._dropped:
             return
-        if not any(self.flush() for _ in range(_CLOSE_TRIES)):
+        if not self._flushed_at_last():
             lost = len(self._lines) + len(self._pending) + self._dropped
             _log.warning("%d log lines lost", lost, extra={"action": "log_lost", "job_id": self._job.id})
             return
         if self._dropped:
             self._say_dropped()
+
+    def _flushed_at_last(self) -> bool:
+        for pause in self._pauses:
+            if self.flush():
+                return True
+            time.sleep(pause)
+        return self.flush()
 
     def _say_dropped(self) -> None:
         limits = (

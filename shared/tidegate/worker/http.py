@@ -25,6 +25,8 @@ from .options import WorkerOptions
 _LONGEST_WAIT_SECONDS = 20.0
 _WORTH_WAITING_SECONDS = 5.0
 """A server that lets nobody wait so long is a Lambda, which is billed while it waits."""
+_LOG_PAUSES = (0.3, 0.6, 1.2, 2.4)
+"""A server that is started again is back within seconds, and an outcome waits for it too."""
 _ELSEWHERE = "elsewhere"
 """Stands for the place of data that did not come with the claim."""
 
@@ -96,7 +98,7 @@ class HttpAttempts:
 
     def log(self, job: Job) -> LogWriter:
         """See `AttemptStore.log`."""
-        return LogWriter(HttpLog(self._logs, job), job, _now)
+        return LogWriter(HttpLog(self._logs, job), job, _now, pauses=_LOG_PAUSES)
 
     def heartbeat(self, job: Job, lease_seconds: float, progress: Progress | None) -> Job:  # noqa: ARG002
         """See `AttemptStore.heartbeat`; the server knows how long its leases last."""

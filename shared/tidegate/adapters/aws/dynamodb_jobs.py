@@ -14,7 +14,7 @@ from .addresses import Addresses
 from .attributes import Item
 from .creation import Creation
 from .expressions import ended, equal_or_absent, update_for, was_made_by
-from .keys import DUE_SHARDS, due_board, job_key, lane_board, parked_board, pointer_key
+from .keys import DUE_SHARDS, due_board, job_key, lane_board, order_text, parked_board, pointer_key
 from .listing import Listing
 from .records import job_of, live_job
 from .tables import Refused, Table, place
@@ -51,9 +51,9 @@ class DynamoJobs:
         places = self._addresses.of(_target(write) for write in writes)
         return self._parallel.map(lambda write: self._apply(write, places.get(_target(write))), writes)
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
         """See `JobStore.head`."""
-        return self._first(lane_board(lane), limit)
+        return self._first(lane_board(lane), limit, from_rank)
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""
@@ -120,12 +120,12 @@ class DynamoJobs:
         refused = self._table.transact([update, *self._keys.actions(job, sort_key, owner)])
         return Outcome(refused is None, live_job(self._table.get(where), self._now()))
 
-    def _first(self, board: str, limit: int) -> list[Ready]:
+    def _first(self, board: str, limit: int, from_rank: int = 0) -> list[Ready]:
         items = self._table.query(
             limit,
             IndexName=INDEX,
-            KeyConditionExpression="board = :board",
-            ExpressionAttributeValues={":board": {"S": board}},
+            KeyConditionExpression="board = :board AND board_at >= :first",
+            ExpressionAttributeValues={":board": {"S": board}, ":first": {"S": order_text(from_rank)}},
         )
         return [Ready(_order(item), item["id"]["S"]) for item in items]
 

@@ -91,6 +91,11 @@ def shelf_board(tenant: str, state: State) -> str:
     return f"s#{tenant}#{state.value}"
 
 
+def order_text(rank: int) -> str:
+    """How a rank begins the `board_at` of a ready job: texts in the order of the numbers."""
+    return f"{rank:020d}"
+
+
 def spot_attributes(spot: Spot, key: str) -> Item:
     """`board` and `board_at` of a spot; empty for a job that is off the board."""
     if spot.place is Place.DUE:
@@ -98,9 +103,9 @@ def spot_attributes(spot: Spot, key: str) -> Item:
     if spot.lane is None:
         return {}
     if spot.place is Place.READY:
-        return _board(lane_board(spot.lane), f"{spot.order:020d}#{key}")
+        return _board(lane_board(spot.lane), f"{order_text(spot.order)}#{key}")
     if spot.place is Place.PARKED and spot.key is not None:
-        return _board(parked_board(spot.lane, spot.key), f"{spot.order:020d}#{key}")
+        return _board(parked_board(spot.lane, spot.key), f"{order_text(spot.order)}#{key}")
     if spot.place is Place.SHELF and spot.state is not None:
         return _board(shelf_board(spot.lane.tenant, spot.state), f"{spot.order:015d}#{key}")
     return {}

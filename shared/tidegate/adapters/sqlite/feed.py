@@ -11,7 +11,7 @@ from .database import Database
 _COLUMNS = (
     "seq", "tenant", "id", "name", "queue", "old_state", "state", "attempt", "at", "started_at", "lease_until",
     "wake_at", "attempts_allowed", "retry_limit", "data_ref", "result_ref", "old_wake_at", "old_attempt",
-    "old_attempts_allowed", "details", "sla",
+    "old_attempts_allowed", "old_priority", "blocked", "old_blocked", "details", "sla",
 )  # fmt: skip
 
 
@@ -40,13 +40,14 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     same |= {name: sla.get(name) for name in ("soft_sla", "hard_sla", "created_at")}
     images: dict[str, Any] = {}
     if row["old_state"] is not None:
-        before = {name: row[f"old_{name}"] for name in ("state", "wake_at", "attempt", "attempts_allowed")}
+        kept = ("state", "wake_at", "attempt", "attempts_allowed", "priority")
+        before = {name: row[f"old_{name}"] for name in kept} | _blocked(row["old_blocked"])
         left = {name: row[name] for name in ("data_ref", "result_ref")}
         images["OldImage"] = _image({**same, **before, **left, "sla": sla.get("old_sla"), "updated_at": row["at"]})
     if row["state"] is not None:
         names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed")
-        now = {name: row[name] for name in names}
-        images["NewImage"] = _image({**same, **now, "sla": sla.get("sla"), "updated_at": row["at"]})
+        after = {name: row[name] for name in names} | _blocked(row["blocked"])
+        images["NewImage"] = _image({**same, **after, "sla": sla.get("sla"), "updated_at": row["at"]})
     kind = "INSERT" if row["old_state"] is None else "MODIFY" if row["state"] is not None else "REMOVE"
     return {
         "eventID": str(row["seq"]),
@@ -54,6 +55,11 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
         "eventSource": "tidegate:sqlite",
         "dynamodb": {**images, "SequenceNumber": str(row["seq"]), "StreamViewType": "NEW_AND_OLD_IMAGES"},
     }
+
+
+def _blocked(flag: int | None) -> dict[str, bool]:
+    """As on DynamoDB, where what equals its default is left out."""
+    return {"blocked": True} if flag else {}
 
 
 def _image(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,13 +75,13 @@ class SqliteJobs:
         rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
         return Outcome(False, job_of(rows[0]) if rows else None)
 
-    def head(self, lane: Lane, limit: int) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
         """See `JobStore.head`."""
         sql = (
-            "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? "
+            "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? AND place_order >= ? "
             "ORDER BY place_order, seq LIMIT ?"
         )
-        return [Ready(*row) for row in self._database.rows(sql, (*lane, limit))]
+        return [Ready(*row) for row in self._database.rows(sql, (*lane, from_rank, limit))]
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""

@@ -1,0 +1,17 @@
+// The pages of the rail: what they are called, where they are, the key that follows g, and the scope that they need.
+
+import { may } from "./session.js";
+
+const PLACES = [
+  { name: "Overview", path: "/", icon: "overview", key: "o" },
+  { name: "Jobs", path: "/jobs", icon: "jobs", key: "j" },
+  { name: "Runs", path: "/runs", icon: "runs", key: "r" },
+  { name: "Schedules", path: "/schedules", icon: "schedules", key: "s" },
+  { name: "Queues", path: "/queues", icon: "queues", key: "q" },
+  { name: "Workers", path: "/workers", icon: "workers", key: "w" },
+  { name: "Dead letters", path: "/dead", icon: "dead", key: "d", scope: "operate" },
+  { name: "Tokens", path: "/tokens", icon: "access", key: "t", scope: "admin" },
+];
+
+/** The pages that the caller's token can show. */
+export const places = () => PLACES.filter(({ scope }) => !scope || may(scope));
