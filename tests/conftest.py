@@ -15,6 +15,7 @@ from support.clock import Clock
 from support.loopback import only_loopback
 from tidegate import runtime
 from tidegate.execution import registry
+from tidegate.service import release
 
 # How long an example takes says more about the machine and its other work than about the program.
 settings.register_profile("tidegate", deadline=None)
@@ -39,6 +40,12 @@ def aws() -> Iterator[Cloud]:
 def own_executors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test registers is unknown to the next."""
     monkeypatch.setattr(registry, "_registered", {})
+
+
+@pytest.fixture(autouse=True)
+def own_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of different homes may have the same id here, which they have nowhere else."""
+    monkeypatch.setattr(release, "_graphs", {})
 
 
 @pytest.fixture

@@ -699,6 +699,8 @@ class Ports:
     polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    policy_seconds: float = 0.0
+    """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     close: Callable[[], object] = _nothing

@@ -161,7 +161,7 @@ def build(settings: Settings) -> App:
         mappings=settings.mappings,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached), settings, issuer=_issuer(settings))
+    return App(replace(ports, queues=cached, policy_seconds=_CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -188,7 +188,12 @@ def embedded(
     )
     cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(replace(ports, queues=cached), settings, SqliteFeed(database), SqliteEvents(database))
+    return App(
+        replace(ports, queues=cached, policy_seconds=_EMBEDDED_POLICY_SECONDS),
+        settings,
+        SqliteFeed(database),
+        SqliteEvents(database),
+    )
 
 
 def back_up(settings: Settings, target: str) -> list[str]:

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
 from tidegate_functions.changes import handler as changes
 
 from support.attempts import ADMIN, serve, stored, submitted, worker
-from support.aws import JOBS
-from support.homes import Home
+from support.homes import Home, stream_records
 from tidegate import runtime
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
@@ -90,23 +88,12 @@ class Life:
 @pytest.fixture
 def life(home: Home, tmp_path: Path) -> Iterator[Life]:
     database = open_database(tmp_path) if home.kind == "sqlite" else None
-    read = _stream if database is None else lambda: SqliteFeed(database).read(1_000)
+    read = (lambda: stream_records(home)) if database is None else lambda: SqliteFeed(database).read(1_000)
     made = Life(home, home.ports, read)
     made.ports = replace(home.ports, events=made)
     yield made
     if database is not None:
         database.close()
-
-
-def _stream() -> Records:
-    streams = boto3.client("dynamodbstreams")
-    (stream,) = streams.list_streams(TableName=JOBS)["Streams"]
-    shard = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"][0]
-    start = streams.get_shard_iterator(
-        StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-    )
-    records: Records = streams.get_records(ShardIterator=start["ShardIterator"])["Records"]
-    return records
 
 
 def put(life: Life, name: str = "default", **settings: Any) -> None:

@@ -15,7 +15,7 @@ from tidegate_functions.changes.records import changes_in
 from support.attempts import ADMIN, serve, submitted, worker
 from support.aws import Cloud
 from support.clock import START_MS, Clock
-from support.homes import Home
+from support.homes import Home, stream_records
 from tidegate.adapters.aws.eventbridge import EventBridgeBus, NoBus, bus_named
 from tidegate.adapters.aws.parallel import Parallel
 from tidegate.adapters.sqlite.events import SqliteEvents
@@ -171,26 +171,12 @@ def told(home: Home, tmp_path: Path) -> Iterator[Any]:
     database = open_database(tmp_path) if home.kind == "sqlite" else None
 
     def read() -> list[dict[str, Any]]:
-        records = _stream_records(home) if database is None else SqliteFeed(database).read(1_000)
+        records = stream_records(home) if database is None else SqliteFeed(database).read(1_000)
         return [body_of(each) for each in events_of(changes_in(records), home.ports.now())]
 
     yield read
     if database is not None:
         database.close()
-
-
-def _stream_records(home: Home) -> list[dict[str, Any]]:
-    """All records of the jobs table's stream, as Lambda gets them."""
-    import boto3  # type: ignore[import-untyped]
-
-    client = boto3.client("dynamodbstreams", endpoint_url=home.dynamodb)
-    tables = boto3.client("dynamodb", endpoint_url=home.dynamodb)
-    arn = tables.describe_table(TableName="tidegate-jobs")["Table"]["LatestStreamArn"]
-    records: list[dict[str, Any]] = []
-    for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-        records += client.get_records(ShardIterator=client.get_shard_iterator(**asked)["ShardIterator"])["Records"]
-    return records
 
 
 def test_the_life_of_a_job_is_told_alike_in_both_homes(ports: Ports, clock: Clock, told: Any) -> None:

@@ -54,8 +54,8 @@ def serve(folder: Path, begin: Any) -> None:
     begin.wait(SECONDS)
     until = time.monotonic() + SECONDS
     while not (folder / "stop").exists() and time.monotonic() < until:
-        if home.serve_one(runner) is None:
-            time.sleep(0.005)
+        home.serve_one(runner)
+        time.sleep(0.005)  # the slot is free meanwhile: else who just gave it back takes it again
     home.close()
 
 

@@ -142,7 +142,7 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(operator: Api, home: 
     assert operator.get("/jobs/j").body["job"]["status"] == "pending"
     resumed = operator.post("/queues/default/resume").body["queue"]
     assert (resumed["paused"], resumed["paused_by"], resumed["paused_reason"]) == (False, None, None)
-    home.settle(runner, seconds=35)
+    home.settle(runner, seconds=2)
     assert operator.get("/jobs/j").body["job"]["status"] == "completed"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 
 def jar() -> Path | None:

@@ -618,6 +618,9 @@ def test_a_store_out_of_reach_ends_the_tick_and_the_next_one_goes_on(home: Home)
         def get(self, keys: Any) -> list[None]:
             return [None] * len(keys)
 
+        def due(self, *_: Any) -> None:
+            raise Unavailable
+
     with pytest.raises(Unavailable):
         home.with_ports(jobs=Away()).tick(1)
     home.clock.advance(GRACE_MS / 1000 - 1)

@@ -43,6 +43,15 @@ def invoke(name: str, event: dict[str, Any], context: Context | None = None) -> 
     return _handler(name)(event, context or Context(name))
 
 
+def preload(*names: str) -> None:
+    """Import the handlers of these functions now, on this thread.
+
+    Threads that import modules of one circle at once may each see the other's half-made ones.
+    """
+    for name in names:
+        _handler(name)
+
+
 @cache
 def _handler(name: str) -> Handler:
     handler: Handler = importlib.import_module(f"{PACKAGE}.{name}.handler").handler

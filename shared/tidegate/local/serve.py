@@ -21,6 +21,7 @@ from tidegate.ports import EventStream, Ports
 from tidegate.service.tokens import DEFAULT_TENANT, new_token
 
 from .background import changes_pump, ticker
+from .functions import preload
 from .http import Gateway
 from .workers import Workers
 
@@ -58,6 +59,7 @@ def serve(options: ServeOptions) -> None:
     ensure_admin_token(app.ports, data / TOKEN_FILE)
     if app.feed is None:
         raise InvalidInput("serving needs the embedded home: TIDEGATE_DATA names another")
+    preload("api", "authorizer", "clock", "changes")
     background = [ticker(), changes_pump(app.ports, app.feed)]
     workers = Workers(options.workers, data, options.handlers)
     for each in background:

@@ -120,9 +120,8 @@ class Gate:
     def _park(self, job: Job, now: Ms) -> Outcome:
         """Put a job aside until its key has a free slot. Who gives one back looks for it from now on."""
         key = job.concurrency_key or ""
-        if key not in self._parked:
-            self._ports.slots.expect(Semaphore(self._lane, key), job.id)
-            self._parked[key] = []
+        self._ports.slots.expect(Semaphore(self._lane, key), job.id)  # each: the clock may just forget another's
+        self._parked.setdefault(key, [])
         self._ports.jobs.apply([guarded.park_if_waiting(job, now)])
         self._parked[key].append(job.id)
         return Outcome(False)

@@ -8,10 +8,16 @@ from typing import Any
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound
+from tidegate.domain.job import WAITING
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
-from tidegate.ports import Ports
+from tidegate.domain.ticket import Lane, ticket_for
+from tidegate.ports import JobKey, Ports
+
+from .announce import send_tickets
 
 _TRIES = 5
+_WOKEN = 100
+"""Jobs that a resumed queue starts at once, as far as workers are free."""
 
 
 def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
@@ -57,9 +63,14 @@ def pause_queue(ports: Ports, caller: Caller, name: str, reason: str | None) -> 
 
 
 def resume_queue(ports: Ports, caller: Caller, name: str) -> Queue:
-    """Start jobs of the queue again."""
+    """Start jobs of the queue again: its first ones at once, by fresh tickets; the others come back by themselves."""
     resumed = {"paused": False, "paused_by": None, "paused_reason": None}
-    return _change(ports, caller, name, lambda seen: replace(seen, **resumed), must_exist=True)
+    queue = _change(ports, caller, name, lambda seen: replace(seen, **resumed), must_exist=True)
+    ready = ports.jobs.head(Lane(caller.tenant, name), _WOKEN)
+    found = ports.jobs.get([JobKey(caller.tenant, each.job_id) for each in ready]) if ready else []
+    waiting = [ticket_for(job) for job in found if job is not None and job.state in WAITING]
+    send_tickets(ports, [(ticket, ports.policy_seconds) for ticket in waiting])  # not before workers know of it
+    return queue
 
 
 def _kept(seen: Queue | None) -> dict[str, Any]:

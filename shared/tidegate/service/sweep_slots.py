@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tidegate.domain import guarded
 from tidegate.domain.errors import NotFound
-from tidegate.domain.job import WAITING, Job, Ms
+from tidegate.domain.job import OPEN, WAITING, Job, Ms
 from tidegate.domain.limits import Holder, Semaphore, is_abandoned, parse_holder
 from tidegate.ports import Holding, JobKey, Ports
 
@@ -93,11 +93,11 @@ def _see_to_parked(ports: Ports, holding: Holding, now: Ms) -> tuple[int, int]:
     ids = [ready.job_id for ready in ports.jobs.parked(lane, key, _PROMOTED_AT_ONCE)]
     hints = [] if holding.waiting is None else [holding.waiting]
     found = ports.jobs.get([JobKey(lane.tenant, job_id) for job_id in dict.fromkeys([*ids, *hints])])
-    waiting = [job for job in found if job is not None and job.state in WAITING]
-    if not waiting:
+    open_ones = [job for job in found if job is not None and job.state in OPEN]
+    if not open_ones:  # one that runs may be put aside again under the same note
         ports.slots.tidy(holding)
         return 0, 0
-    expired = _expire(ports, waiting, now)
+    expired = _expire(ports, [job for job in open_ones if job.state in WAITING], now)
     room = _room(ports, holding)
     return (promote(ports, holding.semaphore, room, hints) if room > 0 else 0), expired
 
