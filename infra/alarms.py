@@ -157,7 +157,8 @@ def changes_watches(changes: lambda_.IFunction, dead: sqs.IQueue) -> list[Watch]
             metric=changes.metric("IteratorAge", period=PERIOD, statistic="Maximum"),
             limit=ITERATOR_AGE.to_milliseconds(),
             section="change-feed",
-            advice="The change feed is behind, so counters and events are late. Mend what its log shows within a day.",
+            advice="The change feed is behind, so counters and events are late. Mend what its log shows within "
+            "twenty hours.",
             periods=2,
             first=True,
         ),

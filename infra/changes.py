@@ -16,9 +16,10 @@ from infra.stores import Stores
 TIMEOUT = 60
 BATCH = 500
 WINDOW = 2
-RETRIES = 8
-# A stream keeps a day; what is given up after this long can still be read back by its position.
-OLDEST = Duration.hours(6)
+# A batch that fails is tried until it is this old. A stream keeps a day, so what is given up can still be read back for
+# four hours, by the position that the queue of given-up batches is sent.
+OLDEST = Duration.hours(20)
+FOR_EVER = -1
 
 
 class Changes(Construct):
@@ -46,7 +47,7 @@ class Changes(Construct):
             starting_position="TRIM_HORIZON",
             batch_size=BATCH,
             maximum_batching_window_in_seconds=WINDOW,
-            maximum_retry_attempts=RETRIES,
+            maximum_retry_attempts=FOR_EVER,
             maximum_record_age_in_seconds=OLDEST.to_seconds(),
             function_response_types=["ReportBatchItemFailures"],
             destination_config={"onFailure": {"destination": self.dead.queue_arn}},
