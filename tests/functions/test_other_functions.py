@@ -178,6 +178,9 @@ def test_a_tick_that_fails_in_part_tells_its_figures_and_fails(
     def fail(*_: Any) -> None:
         raise ValueError("a bug")
 
+    home.submit()  # an idle stage writes no figures
+    home.pump()
+    capsys.readouterr()
     monkeypatch.setattr(service, "retire", fail)
     with pytest.raises(ValueError, match="a bug"):
         tick(clock_event(home), None)
