@@ -64,7 +64,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
-            access.items(
+            *access.registry(
                 stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
             ),
             # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out.
@@ -74,7 +74,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
             # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )

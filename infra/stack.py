@@ -61,6 +61,7 @@ class TidegateStack(Stack):
             pools=[Pool(self, stage=stage, config=config, key=key) for config in stage.pools],
             bus=event_bus(self, "Events", stage=stage, key=key),
             stage=stage.name,
+            waiting_machines=stage.waiting_machines,
         )
         common = self._common(stage, packaging, stores, key)
         workers = {

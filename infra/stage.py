@@ -29,6 +29,9 @@ MAX_POOLS_ASLEEP = 4
 LEAST_TIMEOUT = 20
 
 
+_MACHINE = re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]{1,80}")
+
+
 class StageError(ValueError):
     """A stage in `cdk.json` is not usable; the message names the field and what it should hold."""
 
@@ -89,6 +92,7 @@ class StageConfig:
         runbook: where the operations guide is found, for the links in alarms; a path of the repository or an address.
         sleep: let Lambda poll no queue while nothing was submitted for three hours, which saves $1.30 a month for each
             pool; the first job after that waits up to two minutes.
+        waiting_machines: ARNs of your own state machines whose tasks may wait for the ends of jobs and runs.
         events: announce every transition of every job on an EventBridge bus, $1 a million events: $3 a million jobs.
     """
 
@@ -109,6 +113,7 @@ class StageConfig:
     tracing: bool
     runbook: str
     sleep: bool
+    waiting_machines: Sequence[str]
     events: bool
 
     @classmethod
@@ -146,6 +151,7 @@ class StageConfig:
             tracing=fields.flag("tracing", False),
             runbook=fields.text("runbook", RUNBOOK),
             sleep=fields.flag("sleep", False),
+            waiting_machines=_machines(fields.take("waiting_machines", []), fields.at("waiting_machines")),
             events=fields.flag("events", True),
         )
         fields.refuse_unknown()
@@ -170,6 +176,15 @@ def _iam_callers(value: object, field: str) -> Sequence[Mapping[str, Any]]:
     except InvalidInput as error:
         raise StageError(field, error.message) from error
     return value if isinstance(value, list) else []
+
+
+def _machines(value: object, field: str) -> Sequence[str]:
+    arns: list[str] = []
+    for arn in value if isinstance(value, list) else [value]:
+        if not isinstance(arn, str) or not _MACHINE.fullmatch(arn):
+            raise StageError(field, f"expected ARNs of state machines, got {arn!r}")
+        arns.append(arn)
+    return arns
 
 
 def _pools(value: object, field: str, root: Path) -> tuple[PoolConfig, ...]:

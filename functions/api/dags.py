@@ -58,6 +58,7 @@ class DagRequest(Body):
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, str] = Field(default_factory=dict)
     dag_id: str | None = Field(None, description="A UUIDv7 of your own: asking again with it makes no second run.")
+    task_token: str | None = Field(None, description="Of the Step Functions task that waits for the run's end.")
 
 
 class RunsQuery(BaseModel):
@@ -225,7 +226,7 @@ def _spec(body: DagRequest) -> tuple[DagSpec, dict[str, Json]]:
         message = "; ".join(f"{fault['field']}: {fault['rule']}" for fault in faults[:5])
         raise InvalidInput(message, errors=faults[:MAX_FAULTS], faults=len(faults))
     check_name("name", body.name)
-    given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata")}
+    given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata", "task_token")}
     spec = DagSpec(name=body.name, nodes=tuple(nodes), tags=tuple(body.tags), dag_id=_dag_id(body.dag_id), **given)
     return spec, conditions
 

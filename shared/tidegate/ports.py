@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.events import AnyEvent
@@ -462,13 +463,20 @@ class Dags(Protocol):
 
 
 class Supervisors(Protocol):
-    """Who watches over each run, beside the clock: in the cloud one execution of a state machine."""
+    """State machines of Step Functions: one execution watches over each run, and tasks of others wait for jobs."""
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether other state machines may wait for the ends of jobs."""
 
     def start(self, run: Run) -> bool:
         """Begin to watch over an open run; asked again, it is the same supervisor. False where there are none."""
 
     def tell(self, token: str, outcome: Mapping[str, Json]) -> bool:
-        """Give the supervisor that waits with this token what it waits for. False if none waits with it (any more)."""
+        """Give the task that waits with this token what it waits for. False if none waits with it (any more)."""
+
+    def fail(self, token: str, error: str, cause: str) -> bool:
+        """Let the task that waits with this token fail. False if none waits with it (any more)."""
 
 
 class Figures(Protocol):
@@ -545,6 +553,25 @@ class Tokens(Protocol):
 
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
+
+
+class AuditLog(Protocol):
+    """Who did what: entries are appended, and never changed or taken away."""
+
+    def head(self, tenant: str) -> Head:
+        """The newest entry of the tenant's log; number 0 where there is none."""
+
+    def append_if_next(self, entry: AuditEntry) -> bool:
+        """Append an entry. Guard: `head` is the entry before it, which its `previous` names.
+
+        Of two that would follow the same entry exactly one is appended. Answers whether it was.
+        """
+
+    def read(self, tenant: str, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers above `after`, oldest first."""
+
+    def read_back(self, tenant: str, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers below `before`, newest first."""
 
 
 class Issuer(Protocol):
@@ -685,6 +712,7 @@ class Ports:
     figures: Figures
     dags: Dags
     tokens: Tokens
+    audit: AuditLog
     events: EventBus
     upkeep: Upkeep
     supervisors: Supervisors

@@ -46,6 +46,8 @@ class Settings:
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     state_machine: str = ""
     """The ARN of the state machine that supervises runs; empty where the clock alone does."""
+    calls_back: bool = False
+    """Whether other state machines may wait for jobs with a task token."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
@@ -99,6 +101,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
+        calls_back=environ.get("TIDEGATE_CALLS_BACK", "") == "1",
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
@@ -157,6 +160,7 @@ def build(settings: Settings) -> App:
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
         state_machine=settings.state_machine,
+        calls_back=settings.calls_back,
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
     )

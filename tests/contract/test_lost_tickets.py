@@ -84,7 +84,9 @@ def test_a_paused_queue_is_sent_none_until_it_goes_on(either: Home) -> None:
     without_tickets(either)
     assert tick(either.ports, 60).reticketed == 0
     resume_queue(either.ports, ADMIN, "narrow")
-    assert tick(either.ports, 60).reticketed == HEAD + 5
+    assert visible(either) == HEAD + 5
+    tick(either.ports, 60)
+    assert visible(either) == HEAD + 5 + HEAD
 
 
 def test_a_limited_queue_is_sent_no_more_than_can_start_within_a_minute(either: Home) -> None:

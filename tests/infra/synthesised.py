@@ -15,7 +15,9 @@ POOLS = {
     "default": {"slots": 10, "memory": 512, "timeout": 60, "handlers": "tests/infra/sample_handlers.py"},
     "slow": {"slots": 2, "memory": 2048, "timeout": 900, "handlers": "tests/infra/sample_handlers.py"},
 }
+WAITING = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
 STAGE = {
+    "waiting_machines": [WAITING],
     "pools": POOLS,
     "alarm_email": "ops@example.org",
     "log_retention_days": 14,

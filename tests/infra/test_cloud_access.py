@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from synthesised import ROOT, Synthesised, listed
+from synthesised import ROOT, WAITING, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -53,7 +53,10 @@ BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",)
 MACHINE = ("arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:tidegate-dev-dag",)
 ANNOUNCE: Permission = (("events:PutEvents",), ("<Events.Arn>",))
 SUPERVISE: Permission = (("states:StartExecution",), MACHINE)
-ANSWER: Permission = (("states:SendTaskSuccess",), MACHINE)
+ANSWER: list[Permission] = [
+    (("states:SendTaskSuccess",), MACHINE),
+    (("states:SendTaskFailure", "states:SendTaskSuccess"), (WAITING,)),
+]
 INDEX: Permission = (("dynamodb:Query",), (BOARD,))
 
 
@@ -79,7 +82,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "authorizer": [((GET, UPDATE), (REGISTRY,))],
     "worker-default": worker("default"),
@@ -95,7 +98,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "dag": [
         ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
@@ -103,7 +106,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
@@ -113,7 +116,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
@@ -125,11 +128,10 @@ ALLOWED: dict[str, list[Permission]] = {
 
 
 def permissions(template: Synthesised, function: str) -> set[Permission]:
-    statements = template.statements(function)
-    assert {statement["Effect"] for statement in statements} == {"Allow"}
     return {
         (tuple(sorted(listed(statement["Action"]))), tuple(sorted(listed(statement["Resource"]))))
-        for statement in statements
+        for statement in template.statements(function)
+        if statement["Effect"] == "Allow"
     }
 
 
@@ -142,6 +144,21 @@ def expected(template: Synthesised, function: str) -> set[Permission]:
 @pytest.mark.parametrize("function", ALLOWED)
 def test_each_role_may_do_what_the_table_says_and_nothing_else(template: Synthesised, function: str) -> None:
     assert permissions(template, function) == expected(template, function)
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_no_role_may_change_the_audit_log_and_only_the_api_may_append_to_it(
+    template: Synthesised, function: str
+) -> None:
+    allowed = {action for actions, resources in ALLOWED[function] if REGISTRY in resources for action in actions}
+    writes = allowed & {PUT, UPDATE, DELETE, WRITE_MANY}
+    denied = [statement for statement in template.statements(function) if statement["Effect"] == "Deny"]
+    assert len(denied) == bool(writes)
+    for statement in denied:
+        keys = ["*#audit"] if function == "api" else ["*#audit", "*#audit-head"]
+        assert statement["Condition"] == {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": keys}}
+        assert set(listed(statement["Action"])) == (writes - {PUT} if function == "api" else writes)
+        assert listed(statement["Resource"]) == [REGISTRY]
 
 
 @pytest.mark.parametrize("function", ALLOWED)

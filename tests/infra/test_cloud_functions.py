@@ -45,7 +45,7 @@ def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synt
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
     own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
-    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS"} if name == "api" else set()
+    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS", "TIDEGATE_CALLS_BACK"} if name == "api" else set()
     own |= {"TIDEGATE_MAPPINGS"} if name in {"api", "clock"} else set()
     assert set(template.environment(name)) == COMMON | own
 

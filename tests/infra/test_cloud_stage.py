@@ -66,6 +66,8 @@ def test_every_stage_of_the_repository_is_usable() -> None:
         ("alarm_email", "nobody", "stages.dev.alarm_email", "e-mail address or null"),
         ("log_retention_days", 15, "stages.dev.log_retention_days", "expected one of 1, 3, 5"),
         ("log_level", "debug", "stages.dev.log_level", "expected one of DEBUG"),
+        ("waiting_machines", ["orders"], "stages.dev.waiting_machines", "ARNs of state machines, got 'orders'"),
+        ("waiting_machines", "orders", "stages.dev.waiting_machines", "ARNs of state machines, got 'orders'"),
         ("customer_key", "yes", "stages.dev.customer_key", "true or false"),
         ("authorizer_cache_seconds", 3601, "stages.dev.authorizer_cache_seconds", "from 0 to 3600"),
         ("oidc", {"issuer": "http://x.example", "audience": "a"}, "stages.dev.oidc", "https:// address"),

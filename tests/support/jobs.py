@@ -83,5 +83,6 @@ FULL: Mapping[str, Any] = {
     "timeouts": 1,
     "slot": "qk.1.ff.x",
     "counted": True,
+    "task_token": "AAAAKgAAAAIAAAAA",
 }
 """A value for every field that has a default, none of them the default."""

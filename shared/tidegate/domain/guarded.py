@@ -351,6 +351,11 @@ def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite
     return GuardedWrite(job.tenant, job.id, guard, values, None if job.blocked else spot)
 
 
+def wait_with_if_open(job: Job, token: str) -> GuardedWrite:
+    """Another task of Step Functions waits for the end of an open job. Nothing else about it changes."""
+    return GuardedWrite(job.tenant, job.id, Guard(OPEN), {"task_token": token})
+
+
 def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
     """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out.
 

@@ -236,6 +236,8 @@ class Job:
     """Under which name the last claim took slots of its queue; None if it needed none."""
     counted: bool = False
     """Whether it counts against its queue's `max_queue_size` until it starts."""
+    task_token: str | None = None
+    """With what a task of Step Functions waits for its end; a secret of who submitted it."""
 
     @property
     def retry_count(self) -> int:

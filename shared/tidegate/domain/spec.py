@@ -26,6 +26,8 @@ MAX_TAGS = 20
 MAX_METADATA = 20
 MAX_LABEL_LENGTH = 256
 HORIZON_SECONDS = 366 * DAY
+MAX_TASK_TOKEN = 2_048
+"""Characters of a task token of Step Functions."""
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 JOB_ID_RULE = "must be 1 to 128 letters, digits, '.', '_', ':' or '-', starting with a letter or digit"
@@ -60,6 +62,7 @@ class JobSpec:
     unique_key: str | None = None
     policy: UniquePolicy | None = None
     timeout_retry_limit: int | None = None
+    task_token: str | None = None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -121,8 +124,8 @@ def dump_json(field_name: str, value: Json) -> str:
 
 
 def fingerprint_of(spec: JobSpec) -> str:
-    """A digest of all that was asked for but the id: equal for equal requests."""
-    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "job_id"}
+    """A digest of all that was asked for but the id and who waits: equal for equal requests."""
+    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in {"job_id", "task_token"}}
     return digest_of({**asked, "metadata": dict(spec.metadata)})
 
 
@@ -197,6 +200,7 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, ex
         attempts_allowed=1 + retry_limit,
         concurrency_key=spec.concurrency_key,
         unique_key=spec.unique_key,
+        task_token=spec.task_token,
         policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
         timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
         counted=queue.max_queue_size is not None,
@@ -213,6 +217,15 @@ def _check_keys(spec: JobSpec) -> None:
             check_key(name, key)
     if spec.policy is not None and spec.unique_key is None:
         raise InvalidInput.field("policy", "needs a unique_key")
+    if spec.task_token is not None:
+        _check_task_token(spec.task_token, spec.policy)
+
+
+def _check_task_token(token: str, policy: UniquePolicy | None) -> None:
+    if not 0 < len(token) <= MAX_TASK_TOKEN:
+        raise InvalidInput.field("task_token", f"must have 1 to {MAX_TASK_TOKEN} characters")
+    if policy is UniquePolicy.ALLOW_DUPLICATE:
+        raise InvalidInput.field("task_token", "would wait for another's job under the policy ALLOW_DUPLICATE")
 
 
 def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:

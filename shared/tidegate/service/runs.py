@@ -23,23 +23,26 @@ from tidegate.domain.dag.run import (
 )
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.dag.validate import check_dag
-from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, WrongState
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, Unavailable, WrongState
 from tidegate.domain.events import RUN_RESUMED, RUN_STARTED
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, State
 from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
 
 from .announce import announce, remember_lanes
+from .audit import audited
+from .call_back import check_waiting
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .record_changes import run_series
 from .release import Engine, entries_of
-from .run_ends import announce_run
+from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
 
 _CHUNK = 100
 _TRIES = 5
+_NOT_ASKED = frozenset({"nodes", "dag_id", "task_token"})
 INLINE_PARENTS = 100
 """A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
 
@@ -62,6 +65,7 @@ def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[
     """
     caller.require(Scope.SUBMIT)
     check_dag(spec)
+    check_waiting(ports, spec.task_token)
     now = ports.now()
     run_id = spec.dag_id or ports.new_id()
     jobs = _jobs(ports, caller, spec, run_id, now)
@@ -81,6 +85,7 @@ def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[
         hard_sla=spec.hard_sla,
         tags=spec.tags,
         metadata=spec.metadata,
+        task_token=spec.task_token,
         fingerprint=digest_of(_asked(spec, conditions)),
     )
     seen = ports.dags.get(run.tenant, run.id)
@@ -90,6 +95,8 @@ def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[
     if seen is not None and (seen.fingerprint, seen.owner) != (run.fingerprint, run.owner):
         raise Conflict(f"run '{run.id}' exists already and was asked for differently", dag_id=run.id)
     run = seen or run
+    if spec.task_token not in (None, run.task_token):
+        run = _wait_instead(ports, run, spec.task_token)
     if run.state is RunState.CREATED:
         run = _start(ports, run, graph, jobs)
     return RunView(run, progress_of(run.total, {State.CREATED: run.total})), seen is None
@@ -146,6 +153,7 @@ def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = N
         return run
     if run.state not in OPEN_RUNS:
         raise WrongState(f"run '{dag_id}' has ended: {run.state}", dag_id=dag_id, state=str(run.state))
+    audited(ports, caller, "dag.cancel", run.id, reason=reason)
     return Engine(ports).stop(run, RunState.CANCELLED, reason or f"cancelled by {caller.user}")
 
 
@@ -158,6 +166,7 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     run = _visible(ports, caller, dag_id)
     if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
         raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
+    audited(ports, caller, "dag.resume", run.id)
     now = ports.now()
     engine = Engine(ports)
     graph = engine.graph(run)
@@ -182,6 +191,19 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     return opened
 
 
+def _wait_instead(ports: Ports, run: Run, token: str) -> Run:
+    """The same run was asked for with another token: its task was repeated, and the old token is worth nothing."""
+    for _ in range(_TRIES):
+        waiting = replace(run, task_token=token)
+        if run.state not in OPEN_RUNS:
+            tell_who_waits(ports, waiting)
+            return run
+        if ports.dags.put_if_unchanged(waiting, run):
+            return waiting
+        run = ports.dags.get(run.tenant, run.id) or run
+    raise Unavailable(f"run '{run.id}' keeps changing")
+
+
 def _opened_again(run: Run, now: Ms) -> Run:
     """A run that goes on under a supervisor of its own. Deadlines that have passed no longer bind it."""
     return replace(
@@ -192,7 +214,7 @@ def _opened_again(run: Run, now: Ms) -> Run:
         completed_at=None,
         updated_at=now,
         resumed=run.resumed + 1,
-        token=None,
+        supervisor_token=None,
         soft_sla=_ahead(run.soft_sla, now),
         hard_sla=_ahead(run.hard_sla, now),
     )
@@ -258,6 +280,8 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
     asked = JobSpec(**node.job)
     if asked.unique_key is not None:
         raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
+    if asked.task_token is not None:
+        raise InvalidInput.field("task_token", "a node takes none: the run does")
     check_horizon(asked, now)
     try:
         queue = queue_named(ports, caller.tenant, asked.queue)
@@ -291,7 +315,7 @@ def _runs_again(job: Job, graph: Graph) -> bool:
 
 
 def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
-    asked = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name not in {"nodes", "dag_id"}}
+    asked = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name not in _NOT_ASKED}
     nodes = [
         [
             node.id,

@@ -74,7 +74,7 @@ def await_end(ports: Ports, watch: Watch, token: str) -> None:
         if not _is_watched(run, watch):
             ports.supervisors.tell(token, outcome_of_run(run))
             return
-        if ports.dags.put_if_unchanged(replace(run, token=token), run):
+        if ports.dags.put_if_unchanged(replace(run, supervisor_token=token), run):
             return
     raise Unavailable(f"run '{watch.dag_id}' keeps changing")
 
@@ -175,7 +175,7 @@ def _look_after(ports: Ports, watched: Watched, now: Ms) -> None:
     if run.state not in OPEN_RUNS:
         settle(ports, run)
         return
-    if run.state is RunState.ACTIVE and run.token is None:
+    if run.state is RunState.ACTIVE and run.supervisor_token is None:
         start_supervisor(ports, run)
     Engine(ports).check(run)
 

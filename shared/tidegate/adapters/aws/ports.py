@@ -10,6 +10,7 @@ from tidegate.domain.job import Ms
 from tidegate.ports import AlwaysPolled, Ports
 
 from .clients import Clients
+from .dynamodb_audit import DynamoAudit
 from .dynamodb_dags import DynamoDags
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
@@ -40,6 +41,7 @@ def open_ports(
     clients: Clients | None = None,
     event_bus: str = "",
     state_machine: str = "",
+    calls_back: bool = False,
     lambda_pools: frozenset[str] = frozenset(),
     mappings: Sequence[str] = (),
 ) -> Ports:
@@ -48,8 +50,9 @@ def open_ports(
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
-    runs; none if empty. `lambda_pools` are those with Lambdas, `mappings` the UUIDs of the event source mappings
-    that sleep while nothing is to be done.
+    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas,
+    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
+
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -71,9 +74,10 @@ def open_ports(
         figures=DynamoFigures(registry, now),
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
+        audit=DynamoAudit(registry),
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
-        supervisors=supervisors_of(clients, state_machine),
+        supervisors=supervisors_of(clients, state_machine, calls_back=calls_back),
         workers=DynamoWorkers(registry),
         now=now,
         new_id=new_id,

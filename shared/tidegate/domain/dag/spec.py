@@ -75,6 +75,7 @@ class DagSpec:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
+    task_token: str | None = None
 
 
 def is_node_id(value: Json) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.domain.errors import InvalidInput
+from tidegate.domain.spec import MAX_TASK_TOKEN
 
 from .conditions import nodes_in
 from .spec import MAX_EDGES, MAX_FAULTS_TOLD, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id
@@ -77,6 +78,8 @@ def _faults(spec: DagSpec) -> Iterator[tuple[str, str]]:
         yield from _node_faults(f"nodes.{index}", node, known)
     if spec.soft_sla is not None and spec.hard_sla is not None and spec.hard_sla < spec.soft_sla:
         yield "hard_sla", "must not be before soft_sla"
+    if spec.task_token is not None and not 0 < len(spec.task_token) <= MAX_TASK_TOKEN:
+        yield "task_token", f"must have 1 to {MAX_TASK_TOKEN} characters"
     if len(known) == len(spec.nodes) and (cycle := cycle_in(spec.nodes)):
         yield "nodes", f"depend on one another in a cycle: {' → '.join(cycle)}"
 

@@ -87,7 +87,7 @@ function message(block) {
 
 /**
  * What `load(signal)` answers, and again: every so many ms, soon after an event that `on` wants, and on `refresh()`.
- * `every` is a number, which events make longer, or a function of the data, which they do not. Nothing is asked while nobody looks. The last answer stays while a newer one is on its way, or fails to come.
+ * `idle`: nothing is asked for at all. `every` is a number, which events make longer, or a function of the data, which they do not. Nothing is asked while nobody looks. The last answer stays while a newer one is on its way, or fails to come.
  */
 export function useData(load, deps, { every = 10_000, on = null, gap = () => SOON_MS, idle = false } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
@@ -124,7 +124,7 @@ export function useData(load, deps, { every = 10_000, on = null, gap = () => SOO
     }) : () => {};
     refresh.current = look;
     document.addEventListener("visibilitychange", seen);
-    look();
+    if (!idle) look();
     return () => {
       over = true;
       clearTimeout(timer);

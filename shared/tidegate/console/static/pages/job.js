@@ -58,6 +58,11 @@ function Moment({ job }) {
   return html`<span>since <${Ago} time=${job.updated_at} /></span>`;
 }
 
+const STANDINGS = {
+  in_time: "in time", at_risk: html`<b class="tone-retry">at risk</b>`, met: html`<span class="tone-completed">met</span>`,
+  soft_missed: html`<b class="tone-failed">soft one missed</b>`, hard_missed: html`<b class="tone-failed">hard one missed</b>`,
+};
+
 function JobFacts({ job }) {
   const tags = job.tags.length ? job.tags.map((tag) => html`<a key=${tag} class="tag" href=${to("/jobs", { tag })}>${tag}</a>`) : null;
   const pairs = Object.entries(job.metadata);
@@ -77,6 +82,7 @@ function JobFacts({ job }) {
     ["Started", job.started_at && html`<${Clock} time=${job.started_at} />`],
     ["Ended", job.completed_at && html`<${Clock} time=${job.completed_at} />`],
     ["Expires", isOpen(job.state) && job.expires_at ? html`<${Clock} time=${job.expires_at} />` : null],
+    ["Deadlines", STANDINGS[job.sla]],
     ["Soft deadline", job.soft_sla && html`<${Deadline} job=${job} time=${job.soft_sla} />`],
     ["Hard deadline", job.hard_sla && html`<${Deadline} job=${job} time=${job.hard_sla} />`],
     ["Time-out", job.timeout && duration(job.timeout)],

@@ -10,6 +10,7 @@ import { html, useEffect, useState } from "../core/ui.js";
 import { Filters, askedFor } from "../parts/filters.js";
 import { Icon } from "../parts/icons.js";
 import { BulkBar } from "../parts/bulk.js";
+import { submitJob } from "../parts/new_job.js";
 import { Ago, Head, JobLink, Nothing, Progress, State } from "../parts/small.js";
 import { Table } from "../parts/table.js";
 
@@ -37,7 +38,9 @@ export default function Jobs() {
     setBefore(before.slice(0, -1));
   };
   return html`
-    <${Head} title="Jobs" note=${note(jobs.length, total.data, before.length, cursor)} />
+    <${Head} title="Jobs" note=${note(jobs.length, total.data, before.length, cursor)}>
+      ${may("submit") && html`<button type="button" class="main" onClick=${() => submitJob()}>New job</button>`}
+    </${Head}>
     <${Filters} query=${query} states=${stats.data?.stats.states ?? {}} />
     ${may("submit") && chosen.size > 0 && html`<${BulkBar} chosen=${[...chosen]} total=${total.data} asked=${{ ...asked, ...since(query) }}
       done=${() => { setChosen(new Set()); page.refresh(); }} />`}

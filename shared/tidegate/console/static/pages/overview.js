@@ -17,8 +17,9 @@ const ANY = () => true;
 export default function Overview() {
   const hours = WINDOWS[route.use().query.get("hours")] ? Number(route.get().query.get("hours")) : 24;
   const figures = useData(async (signal) => {
-    const [status, depth, queues] = await Promise.all(["/pipeline/status", "/stats/depth", "/stats/queues"].map((path) => get(path, null, signal)));
-    return { status: status.status, depth: depth.depth, queues: queues.queues };
+    const paths = ["/pipeline/status", "/stats/depth", "/stats/queues", "/stats/sla"];
+    const [{ status }, { depth }, { queues }, { sla }] = await Promise.all(paths.map((path) => get(path, null, signal)));
+    return { status, depth, queues, sla };
   }, [], { every: 5_000, on: ANY });
   const past = useData(async (signal) => {
     const [timeline, hourly] = await Promise.all([
@@ -55,7 +56,8 @@ export default function Overview() {
 function Strip({ figures, past, hours }) {
   const { data } = figures;
   if (!data) return html`<${Nothing} ...${figures} />`;
-  const { status, depth } = data;
+  const { status, depth, sla } = data;
+  const missed = sla.missed_soft + sla.missed_hard;
   const slots = status.max_concurrent_jobs;
   const within = `in ${WINDOWS[hours]}`;
   return html`
@@ -63,11 +65,13 @@ function Strip({ figures, past, hours }) {
       <${Figure} name="Running" value=${short(status.active_jobs)} note=${slots ? `of ${plural(slots, "slot")}` : ""} href=${to("/jobs", { state: "ACTIVE" })} />
       <${Figure} name="Waiting" value=${short(depth.total)} note=${depth.total ? `longest ${duration(depth.oldest_seconds)}` : "nobody waits"}
         tone=${depth.oldest_seconds > 900 ? "retry" : ""} href=${to("/jobs", { state: "CREATED,RETRY" })} />
-      <${Figure} name="Scheduled" value=${short(status.scheduled_jobs)} note="for a time of their own" />
+      <${Figure} name="Scheduled" value=${short(status.scheduled_jobs)} note="for their time" />
+      <${Figure} name="Workers" value=${short(status.worker_count)} note="seen in a minute" tone=${!status.worker_count && depth.total ? "failed" : ""} href=${to("/workers")} />
       <${Figure} name="Completed" value=${short(past?.completed)} note=${within} href=${to("/jobs", { state: "COMPLETED" })} />
       <${Figure} name="Failed" value=${short(past?.failed)} note=${within} tone=${past?.failed ? "failed" : ""} href=${to("/jobs", { state: "FAILED" })} />
-      <${Figure} name="Success" value=${percent(past?.success_rate)} note="of those that ended" />
-      <${Figure} name="Median run" value=${duration(past?.p50_run_seconds)} note=${`99 % within ${duration(past?.p99_run_seconds)}`} />
+      <${Figure} name="Success" value=${percent(past?.success_rate)} note="of all ended" />
+      <${Figure} name="Median run" value=${duration(past?.p50_run_seconds)} note=${`99 % in ${duration(past?.p99_run_seconds)}`} />
+      ${sla.queues.length > 0 && html`<${Figure} name="Deadlines" value=${short(sla.at_risk)} note=${`at risk; ${short(missed)} missed`} tone=${sla.at_risk ? "retry" : ""} />`}
     </dl>`;
 }
 
