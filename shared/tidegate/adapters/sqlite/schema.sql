@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
-    timeouts INTEGER NOT NULL, slot TEXT, counted INTEGER NOT NULL, task_token TEXT,
+    timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
