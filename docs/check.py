@@ -57,7 +57,12 @@ def _exists(document: Path, target: str) -> bool:
     found = (document.parent / path) if path else document
     if not found.exists():
         return False
-    return not anchor or anchor in {_slug(heading) for heading in _HEADING.findall(found.read_text())}
+    return not anchor or anchor in anchors(found)
+
+
+def anchors(document: Path) -> set[str]:
+    """What the headings of a document can be linked by."""
+    return {_slug(heading) for heading in _HEADING.findall(document.read_text())}
 
 
 def _has_test(path: str, test: str) -> bool:

@@ -84,6 +84,11 @@ class Clients:
         return self._client("events")
 
     @property
+    def lambda_(self) -> Any:
+        """The Lambda client."""
+        return self._client("lambda")
+
+    @property
     def stepfunctions(self) -> Any:
         """The Step Functions client."""
         return self._client("stepfunctions")
