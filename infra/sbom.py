@@ -38,12 +38,14 @@ def _component(package: Distribution) -> dict[str, Any]:
 
 def _licence(package: Distribution) -> dict[str, Any] | None:
     """As the package states it: an SPDX expression, a name, or a classifier."""
-    told = package.metadata
-    if expression := told.get("License-Expression"):
-        return {"expression": expression}
-    if (name := told.get("License")) and len(name) <= _LONGEST_LICENCE:
-        return {"license": {"name": name}}
-    classifiers = [each for each in told.get_all("Classifier") or [] if each.startswith("License ::")]
+    expressions, names, classifiers = (
+        package.metadata.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")
+    )
+    if expressions:
+        return {"expression": expressions[0]}
+    if names and len(names[0]) <= _LONGEST_LICENCE:
+        return {"license": {"name": names[0]}}
+    classifiers = [each for each in classifiers if each.startswith("License ::")]
     return {"license": {"name": classifiers[0].rpartition(":: ")[2]}} if classifiers else None
 
 

@@ -6,7 +6,6 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +179,7 @@ class Quoting:
 def test_an_error_nobody_foresaw_is_logged_by_its_kind_and_place(world: Home, logged: Everything) -> None:
     header = bearer(world, "main", "ada", "submit", "read", "operate")
     for port in ("jobs", "tokens", "queues"):
-        broken = replace(world.app, ports=replace(world.ports, **{port: Quoting()}))
+        broken = world.with_ports(**{port: Quoting()}).app
         assert post(broken, "/jobs", {"name": "work", "data": PLANTED}, header) == 500
     told = logged()
     assert told.count("RuntimeError") >= 3
