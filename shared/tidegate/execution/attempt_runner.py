@@ -16,6 +16,7 @@ from tidegate.domain.dag.run import GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled
 from tidegate.service.write_log import LogWriter
 
@@ -192,7 +193,8 @@ class AttemptRunner:
         if not isinstance(cleaned, Fault):
             return Stopped(fault)
         message = f"clean-up failed: {cleaned.message}"
-        attempt.context.log.error("%s", message)
+        attempt.log.add(Level.ERROR, message)  # with the job alone: it is what the handler's error says
+        _log.info("clean-up failed", extra={"action": "clean_up_failed", "job_id": attempt.job.id})
         return Stopped(Fault(cleaned.error_type, message))
 
     def _call(self, attempt: Attempt, function: Callable[[JobContext], Any], seconds: float) -> Any:
