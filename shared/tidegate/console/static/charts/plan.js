@@ -12,7 +12,8 @@ export const nodeOf = (id) => (id.includes("[") ? id.slice(0, id.indexOf("[")) :
 export function planOf({ nodes, edges }) {
   const plan = new Map();
   const made = (node) => ({
-    ...node, start: time(node.started_at), end: ENDED.has(node.state) ? time(node.completed_at) : null, entries: [], parents: [], children: [], depth: 0,
+    ...node, start: time(node.started_at), end: ENDED.has(node.state) ? time(node.completed_at) : null, entries: [],
+      parents: [], children: [], depth: 0,
   });
   for (const node of nodes) if (!nodeOf(node.id)) plan.set(node.id, made(node));
   for (const node of nodes) plan.get(nodeOf(node.id))?.entries.push(made(node));

@@ -35,18 +35,27 @@ export function Filters({ query, states }) {
   return html`
     <div class="filters" role="search" aria-label="Filters">
       <div class="states" role="group" aria-label="State">
-        ${Object.keys(STATES).map((state) => html`<button type="button" key=${state} aria-pressed=${chosen.has(state)} class="tone-${tone(state)}" onClick=${() => toggle(state)}>
+        ${Object.keys(STATES)
+          .map((state) =>
+            html`<button type="button" key=${state} aria-pressed=${chosen.has(state)} class="tone-${tone(state)}"
+              onClick=${() => toggle(state)}>
           <${Sign} state=${state} />${label(state)}<span class="num">${count(states[state] ?? 0)}</span></button>`)}
       </div>
-      <button type="button" class="phone-only" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Fewer filters" : "More filters"}<${Icon} name="down" size=${14} /></button>
+      <button type="button" class="phone-only" aria-expanded=${open} onClick=${() => setOpen(!open)}>
+        ${open ? "Fewer filters" : "More filters"}<${Icon} name="down" size=${14} /></button>
       <div class="inputs ${open ? "" : "no-phone"}">
         <label><span>Queue</span><select value=${queue} onChange=${(event) => change({ queue: event.target.value })}>
-          <option value="" selected=${!queue}>any</option>${[...new Set([...names, ...(queue ? [queue] : [])])].map((name) => html`<option key=${name} value=${name} selected=${name === queue}>${name}</option>`)}</select></label>
+          <option value="" selected=${!queue}>any</option>
+            ${[...new Set([...names, ...(queue ? [queue] : [])])].map((name) =>
+              html`<option key=${name} value=${name} selected=${name === queue}>${name}</option>`)}</select></label>
         <${Word} name="name" label="Name" query=${query} />
         <${Word} name="tag" label="Tag" query=${query} />
         <${Word} name="metadata" label="Metadata" hint="key=value" query=${query} />
         <${When} query=${query} />
-        ${given.length > 0 && html`<button type="button" class="link" onClick=${() => change(Object.fromEntries(given.map((name) => [name, null])))}><${Icon} name="close" size=${14} />Clear</button>`}
+        ${given.length > 0
+          && html`<button type="button" class="link"
+            onClick=${() => change(Object.fromEntries(given.map((name) => [name, null])))}>
+            <${Icon} name="close" size=${14} />Clear</button>`}
       </div>
     </div>`;
 }
@@ -57,8 +66,10 @@ function Word({ name, label: text, hint = "any", query }) {
   const [value, setValue] = useState(given);
   useEffect(() => setValue(given), [given]);
   const apply = () => value.trim() !== given && change({ [name]: value.trim() });
-  return html`<label><span>${text}</span><input type="search" placeholder=${hint} value=${value} spellcheck="false" autocomplete="off"
-    onInput=${(event) => setValue(event.target.value)} onBlur=${apply} onSearch=${apply} onKeyDown=${(event) => event.key === "Enter" && apply()} /></label>`;
+  return html`<label><span>${text}</span>
+    <input type="search" placeholder=${hint} value=${value} spellcheck="false" autocomplete="off"
+    onInput=${(event) => setValue(event.target.value)} onBlur=${apply} onSearch=${apply}
+      onKeyDown=${(event) => event.key === "Enter" && apply()} /></label>`;
 }
 
 const WINDOWS = { "": "any time", "1h": "the last hour", "24h": "24 hours", "7d": "7 days", own: "from … to …" };
@@ -74,12 +85,17 @@ function When({ query }) {
   };
   return html`
     <label><span>Created</span><select value=${value} onChange=${choose}>
-      ${Object.entries(WINDOWS).map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}</select></label>
-    ${own && html`<${Moment} label="From" name="created_from" time=${from} /><${Moment} label="To" name="created_to" time=${to} />`}`;
+      ${Object.entries(WINDOWS)
+        .map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}
+      </select></label>
+    ${own && html`<${Moment} label="From" name="created_from" time=${from} />
+      <${Moment} label="To" name="created_to" time=${to} />`}`;
 }
 
 function Moment({ label: text, name, time }) {
-  const local = time ? new Date(Date.parse(time) - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16) : "";
+  const local = time
+    ? new Date(Date.parse(time) - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16) : "";
   return html`<label><span>${text}</span><input type="datetime-local" value=${local}
-    onChange=${(event) => change({ [name]: event.target.value && new Date(event.target.value).toISOString() })} /></label>`;
+    onChange=${(event) => change({ [name]: event.target.value && new Date(event.target.value).toISOString() })} />
+      </label>`;
 }

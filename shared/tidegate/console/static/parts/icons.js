@@ -34,7 +34,8 @@ const PATHS = {
 
 /** A sign that stands beside words; it is nothing to readers of the screen. */
 export const Icon = ({ name, size = 16 }) => html`
-  <svg class="icon" width=${size} height=${size} viewBox="0 0 16 16" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
+  <svg class="icon" width=${size} height=${size} viewBox="0 0 16 16" aria-hidden="true"><path d=${PATHS[name]} />
+    </svg>`;
 
 /** The sign of a state, in its colour. */
 export const Sign = ({ state, size = 16 }) => {

@@ -14,17 +14,25 @@ export function Why({ job }) {
 }
 
 function Answer({ id, state }) {
-  const { data } = useData((signal) => get(at("jobs", id, "why"), null, signal), [id, state], { every: 5_000, on: (event) => event.job?.id === id });
+  const { data } = useData((signal) => get(at("jobs", id, "why"), null, signal), [id, state],
+    { every: 5_000, on: (event) => event.job?.id === id });
   if (!data) return null; // the question is beside the point where the API does not answer it
   const { verdict, gates, expected_start: expected } = data.why;
   const holding = gates.filter((gate) => gate.holds), open = gates.filter((gate) => !gate.holds);
   return html`<section class="why" aria-label="Why">
-    <p class="verdict"><${Icon} name="help" /><b>${verdict}</b>${expected && html`<span class="faint">Expected to start <${Ago} time=${expected} />.</span>`}</p>
+    <p class="verdict"><${Icon} name="help" /><b>${verdict}</b>
+      ${expected && html`<span class="faint">Expected to start <${Ago} time=${expected} />.</span>`}</p>
     ${holding.length > 0 && html`<ul>${holding.map((gate) => html`<${Gate} key=${gate.gate} gate=${gate} />`)}</ul>`}
-    ${open.length > 0 && html`<details><summary>${open.length} gates stand open</summary><ul>${open.map((gate) => html`<${Gate} key=${gate.gate} gate=${gate} />`)}</ul></details>`}
+    ${open.length > 0
+      && html`<details><summary>${open.length} gates stand open</summary>
+        <ul>${open.map((gate) => html`<${Gate} key=${gate.gate} gate=${gate} />`)}</ul></details>`}
   </section>`;
 }
 
 const Gate = ({ gate }) => html`<li class=${gate.holds ? "holds" : "open"}>
   <${Icon} name=${gate.holds ? "pause" : "check"} size=${14} /><span>${gate.message}
-  <span class="facts-line">${Object.entries(gate.facts ?? {}).map(([name, value]) => html`<span key=${name}>${name} <b>${typeof value === "object" ? JSON.stringify(value) : String(value)}</b></span>`)}</span></span></li>`;
+  <span class="facts-line">
+    ${Object.entries(gate.facts ?? {})
+    .map(([name, value]) =>
+      html`<span key=${name}>${name} <b>${typeof value === "object" ? JSON.stringify(value) : String(value)}</b>
+        </span>`)}</span></span></li>`;
