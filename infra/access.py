@@ -23,6 +23,7 @@ READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+WRITES = (PUT, UPDATE, DELETE, WRITE_MANY)
 TRACE = (
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -36,6 +37,22 @@ SCAN = "dynamodb:Scan"
 def items(table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
     """Allow `actions` on the items of a table, without its indexes."""
     return iam.PolicyStatement(actions=list(actions), resources=[table.table_arn])
+
+
+def registry(table: dynamodb.ITable, *actions: str, appends: bool = False) -> list[iam.PolicyStatement]:
+    """Allow `actions` on the items of the registry, and none of them to change the audit log.
+
+    `appends` tells that the function adds entries to it; entries that are there stay as they are in any case.
+    """
+    changing = [action for action in actions if action in WRITES and not (appends and action == PUT)]
+    keys = ["*#audit"] if appends else ["*#audit", "*#audit-head"]
+    kept = iam.PolicyStatement(
+        effect=iam.Effect.DENY,
+        actions=changing,
+        resources=[table.table_arn],
+        conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": keys}},
+    )
+    return [items(table, *actions), kept]
 
 
 def board(jobs: dynamodb.ITable) -> iam.PolicyStatement:

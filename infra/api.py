@@ -141,7 +141,9 @@ def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
                 jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
             ),
             access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
+            *access.registry(
+                registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY, appends=True
+            ),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
@@ -159,7 +161,7 @@ def _authorizer_spec(stores: Stores, stage: StageConfig, identity: Sequence[lamb
         memory=512,
         timeout=AUTHORIZER_TIMEOUT,
         environment={} if stage.oidc is None else {"TIDEGATE_OIDC": json.dumps(stage.oidc, separators=(",", ":"))},
-        access=[access.items(stores.tables.registry, access.GET, access.UPDATE)],
+        access=access.registry(stores.tables.registry, access.GET, access.UPDATE),
         layers=identity,
     )
 

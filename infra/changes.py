@@ -64,7 +64,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
-            access.items(
+            *access.registry(
                 stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
             ),
             # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out.

@@ -71,7 +71,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY, access.SCAN),
             access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
+            *access.registry(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.send([dead]),

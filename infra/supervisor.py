@@ -105,7 +105,7 @@ def _spec(stores: Stores) -> FunctionSpec:
         environment=stores.supervision(),
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.INSERT_MANY),
-            access.items(registry, *access.READ, access.PUT, access.DELETE),
+            *access.registry(registry, *access.READ, access.PUT, access.DELETE),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),

@@ -45,7 +45,7 @@ def work_access(pool: Pool, stores: Stores) -> list[iam.PolicyStatement]:
     return [
         access.items(jobs, *access.READ, access.UPDATE),
         access.board(jobs),
-        access.items(registry, *access.READ, access.PUT, access.UPDATE),
+        *access.registry(registry, *access.READ, access.PUT, access.UPDATE),
         *access.objects(stores.bucket),
         access.consume(pool.queues.values()),
         # To every pool: a queue can move to another one while jobs of its lanes are running here.

@@ -105,6 +105,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "reset_stuck",
             "dead_letters",
             "redrive",
+            "read_audit",
         ),
         Scope.OPERATE,
     ),

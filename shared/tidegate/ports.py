@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.events import AnyEvent
@@ -554,6 +555,25 @@ class Tokens(Protocol):
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
 
 
+class AuditLog(Protocol):
+    """Who did what: entries are appended, and never changed or taken away."""
+
+    def head(self, tenant: str) -> Head:
+        """The newest entry of the tenant's log; number 0 where there is none."""
+
+    def append_if_next(self, entry: AuditEntry) -> bool:
+        """Append an entry. Guard: `head` is the entry before it, which its `previous` names.
+
+        Of two that would follow the same entry exactly one is appended. Answers whether it was.
+        """
+
+    def read(self, tenant: str, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers above `after`, oldest first."""
+
+    def read_back(self, tenant: str, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers below `before`, newest first."""
+
+
 class Issuer(Protocol):
     """The OIDC issuer whose tokens are accepted beside Tidegate's own."""
 
@@ -668,6 +688,7 @@ class Ports:
     figures: Figures
     dags: Dags
     tokens: Tokens
+    audit: AuditLog
     events: EventBus
     upkeep: Upkeep
     supervisors: Supervisors

@@ -117,11 +117,10 @@ ALLOWED: dict[str, list[Permission]] = {
 
 
 def permissions(template: Synthesised, function: str) -> set[Permission]:
-    statements = template.statements(function)
-    assert {statement["Effect"] for statement in statements} == {"Allow"}
     return {
         (tuple(sorted(listed(statement["Action"]))), tuple(sorted(listed(statement["Resource"]))))
-        for statement in statements
+        for statement in template.statements(function)
+        if statement["Effect"] == "Allow"
     }
 
 
@@ -134,6 +133,21 @@ def expected(template: Synthesised, function: str) -> set[Permission]:
 @pytest.mark.parametrize("function", ALLOWED)
 def test_each_role_may_do_what_the_table_says_and_nothing_else(template: Synthesised, function: str) -> None:
     assert permissions(template, function) == expected(template, function)
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_no_role_may_change_the_audit_log_and_only_the_api_may_append_to_it(
+    template: Synthesised, function: str
+) -> None:
+    allowed = {action for actions, resources in ALLOWED[function] if REGISTRY in resources for action in actions}
+    writes = allowed & {PUT, UPDATE, DELETE, WRITE_MANY}
+    denied = [statement for statement in template.statements(function) if statement["Effect"] == "Deny"]
+    assert len(denied) == bool(writes)
+    for statement in denied:
+        keys = ["*#audit"] if function == "api" else ["*#audit", "*#audit-head"]
+        assert statement["Condition"] == {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": keys}}
+        assert set(listed(statement["Action"])) == (writes - {PUT} if function == "api" else writes)
+        assert listed(statement["Resource"]) == [REGISTRY]
 
 
 @pytest.mark.parametrize("function", ALLOWED)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
@@ -410,6 +411,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         upkeep=SqliteUpkeep(wire.store.database, process.now),
         supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
+        audit=SqliteAudit(wire.store.database),
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,

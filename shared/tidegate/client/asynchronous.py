@@ -14,6 +14,7 @@ from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls
+from .audit import AsyncAuditMethods
 from .builder import Dag
 from .calls import Call
 from .endpoint import find_endpoint
@@ -35,7 +36,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

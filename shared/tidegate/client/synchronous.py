@@ -13,6 +13,7 @@ from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls
+from .audit import AuditMethods
 from .builder import Dag
 from .calls import Call
 from .endpoint import find_endpoint
@@ -34,7 +35,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client(Operations, ScheduleMethods, TokenMethods):
+class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

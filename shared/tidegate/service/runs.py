@@ -30,6 +30,7 @@ from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
 from tidegate.ports import JobKey, Ports, RunPage
 
 from .announce import announce, remember_lanes
+from .audit import audited
 from .call_back import check_waiting
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
@@ -152,6 +153,7 @@ def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = N
         return run
     if run.state not in OPEN_RUNS:
         raise WrongState(f"run '{dag_id}' has ended: {run.state}", dag_id=dag_id, state=str(run.state))
+    audited(ports, caller, "dag.cancel", run.id, reason=reason)
     return Engine(ports).stop(run, RunState.CANCELLED, reason or f"cancelled by {caller.user}")
 
 
@@ -164,6 +166,7 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     run = _visible(ports, caller, dag_id)
     if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
         raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
+    audited(ports, caller, "dag.resume", run.id)
     now = ports.now()
     engine = Engine(ports)
     graph = engine.graph(run)

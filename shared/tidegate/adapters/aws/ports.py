@@ -10,6 +10,7 @@ from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .clients import Clients
+from .dynamodb_audit import DynamoAudit
 from .dynamodb_dags import DynamoDags
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
@@ -69,6 +70,7 @@ def open_ports(
         figures=DynamoFigures(registry, now),
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
+        audit=DynamoAudit(registry),
         events=bus_named(clients, event_bus),
         upkeep=DynamoUpkeep(Table(clients, jobs_table), registry, now),
         supervisors=supervisors_of(clients, state_machine, calls_back=calls_back),

@@ -130,6 +130,19 @@ CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
 CREATE TABLE IF NOT EXISTS workers (
     tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (
+    tenant TEXT NOT NULL, number INTEGER NOT NULL, hash TEXT NOT NULL, entry TEXT NOT NULL,
+    PRIMARY KEY (tenant, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_heads (
+    tenant TEXT PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS audit_unchanged BEFORE UPDATE ON audit BEGIN
+    SELECT RAISE(ABORT, 'the audit log is appended to, never changed');
+END;
+CREATE TRIGGER IF NOT EXISTS audit_kept BEFORE DELETE ON audit BEGIN
+    SELECT RAISE(ABORT, 'the audit log is appended to, never cut');
+END;
 CREATE TABLE IF NOT EXISTS logs (
     tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
     attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,
