@@ -12,7 +12,7 @@ JOBS ?= 20000
 MINUTES ?= 15
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate soak faults openapi clean
+.PHONY: help install run test check format synth deploy e2e bench simulate soak faults openapi screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (B
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew
 	$(BIN)/python -m tidegate_functions.api.openapi > docs/openapi.json
+
+screenshots: $(VENV)/.dev ## Photograph the console into docs/images: needs chromium and chromedriver
+	$(BIN)/python tests/e2e/screenshots.py
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(EMULATOR) $(LOCAL) .cache cdk.out build dist *.egg-info

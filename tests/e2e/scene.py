@@ -43,10 +43,12 @@ def a_day_of_work(folder: Path) -> None:
     for queue in ("documents", "reports"):
         put_queue(home.ports, ADMIN, queue, {})
     for hour in range(HOURS):
-        busy = 6 + round(22 * max(0.0, 1 - abs(hour - 15) / 11))
+        busy = 20 + round(70 * max(0.0, 1 - abs(hour - 15) / 11))
         for name in rng.choices(list(_NAMES), [4, 12, 6, 5, 2, 1], k=busy):
-            home.submit(name, queue=_QUEUES.get(name, "default"), retry_limit=0, data={"document": "inbox/contract.pdf"})
-            clock.advance(rng.uniform(0.2, 0.7) * 3_600 / busy)
+            home.submit(
+                name, queue=_QUEUES.get(name, "default"), retry_limit=0, data={"document": "inbox/contract.pdf"}
+            )
+            clock.advance(rng.uniform(0.1, 1.4) * 3_600 / busy)
             home.drain(runner)
         home.pump()
         clock.advance(max(0.0, _hours_ago(HOURS - hour - 1) - clock.now() / 1_000))
@@ -112,7 +114,9 @@ class Now:
         create = self._client.create_schedule
         create(name="nightly-archive", expression="0 2 * * *", timezone="Europe/Berlin", job={"name": "report"})
         create(name="hourly-figures", expression="@hourly", job={"name": "report", "queue": "reports"})
-        pulse = create(name="inbox-poll", every="2s", job={"name": "split", "data": {"seconds": 0.05}, "tags": ["poll"]})
+        pulse = create(
+            name="inbox-poll", every="2s", job={"name": "split", "data": {"seconds": 0.05}, "tags": ["poll"]}
+        )
         create(name="month-end", expression="0 6 1 * *", timezone="Europe/Berlin", job={"name": "report"})
         self._client.disable_schedule("month-end", "until the books are closed")
         self.ids["schedule"] = pulse.name

@@ -20,11 +20,15 @@ from webdriver import Browser, programs  # noqa: E402
 
 HANDLERS = Path(__file__).with_name("scene_handlers.py")
 IMAGES = ROOT / "docs" / "images"
-SIZES = {"desktop": (1360, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1280, 840), "phone": (390, 844)}
 PICTURES = (
-    ("overview", "desktop", "light"), ("overview", "desktop", "dark"), ("overview", "phone", "light"),
-    ("jobs", "desktop", "light"), ("waiting", "desktop", "light"), ("run", "desktop", "dark"), ("queues", "desktop", "light"),
-)  # fmt: skip
+    ("overview", "desktop", "light"),
+    ("overview", "phone", "dark"),
+    ("jobs", "desktop", "light"),
+    ("waiting", "desktop", "light"),
+    ("failed", "phone", "light"),
+    ("run", "desktop", "dark"),
+)
 """Those that the documents show."""
 
 
@@ -44,6 +48,7 @@ def paths(ids: Mapping[str, str]) -> dict[str, str]:
         "queue": "/queues/mail",
         "workers": "/workers",
         "dead": "/dead",
+        "audit": "/audit",
         "tokens": "/tokens",
     }
 

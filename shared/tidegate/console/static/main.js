@@ -21,9 +21,10 @@ const PAGES = [
   ["/schedules", "Schedules", () => import("./pages/schedules.js")],
   ["/schedules/:ref_", "Schedule", () => import("./pages/schedule.js")],
   ["/queues", "Queues", () => import("./pages/queues.js")],
-  ["/queues/:name", "Queue", () => import("./pages/queues.js")],
+  ["/queues/:name", "Queue", () => import("./pages/queue.js")],
   ["/workers", "Workers", () => import("./pages/workers.js")],
   ["/dead", "Dead letters", () => import("./pages/dead.js")],
+  ["/audit", "Audit log", () => import("./pages/audit.js")],
   ["/tokens", "Tokens", () => import("./pages/access.js")],
 ];
 

@@ -35,8 +35,7 @@ function Row({ attempt, now }) {
   return html`<tr><td class="end num">${attempt.attempt}</td>
     <td><${Outcome} outcome=${attempt.outcome} />
       ${attempt.error_message
-      && html`<span class="under" title=${attempt.error_message}>${attempt.error_type}: ${attempt.error_message}
-        </span>`}</td>
+        && html`<span class="under" title=${attempt.error_type}>${attempt.error_message}</span>`}</td>
     <td>${clock(attempt.started_at)}</td>
       <td class="end num">${attempt.started_at ? duration((end - Date.parse(attempt.started_at)) / 1_000) : "–"}</td>
     <td class="mono no-phone">${attempt.worker_id ?? "–"}</td></tr>`;

@@ -9,6 +9,7 @@ import { useWidth } from "./scale.js";
 import { countsOf } from "./plan.js";
 
 const WIDE = 172, HIGH = 44, LETTERS = 20;
+const LEGIBLE = 0.62, LARGEST = 1.15; // scales: of the smallest writing that can be read, and of a graph that is small
 const MOST = 1_500; // nodes that are laid out; larger runs are shown as a mosaic of their depths
 
 const policy = window.trustedTypes?.createPolicy("tidegate", { createScriptURL: (url) => url });
@@ -39,12 +40,8 @@ function Drawn({ plan, path }) {
   const [ref, width] = useWidth();
   const [view, setView] = useState(null); // { x, y, scale } of the corner that is seen
   const drag = useRef(null);
-  const height = found ? Math.max(160, Math.min(520, found.height)) : 220;
-  const fit = useMemo(() => {
-    if (!found || !width) return null;
-    const scale = Math.min(1.15, width / found.width, Math.max(height / found.height, 0.55));
-    return { x: Math.min(0, (found.width - width / scale) / 2), y: (found.height - height / scale) / 2, scale };
-  }, [found, width]);
+  const height = found && width ? between(160, found.height * readable(found, width), 520) : 220;
+  const fit = useMemo(() => found && width && firstView(found, plan, width, height), [found, width]);
   const seen = view ?? fit;
   if (!seen) return html`<div class="graph" ref=${ref}>
     <p class="faint" aria-busy="true">Laying out ${plural(plan.size, "node")}</p></div>`;
@@ -87,9 +84,29 @@ function Drawn({ plan, path }) {
         <button type="button" class="bare" onClick=${() => zoom(1.3)} aria-label="Nearer" title="Nearer">+</button>
         <button type="button" class="bare" onClick=${() => zoom(1 / 1.3)} aria-label="Farther"
           title="Farther">−</button>
-        <button type="button" class="bare" onClick=${() => setView(null)} aria-label="All of it" title="All of it">
+        <button type="button" class="bare" onClick=${() => setView(wholeView(found, width, height))}
+          aria-label="All of it" title="All of it">
           <${Icon} name="fit" size=${14} /></button></div>
     </div>`;
+}
+
+const between = (least, n, most) => Math.max(least, Math.min(most, n));
+
+/** As large as fits the width, but never too small to be read. */
+const readable = (found, width) => between(LEGIBLE, width / found.width, LARGEST);
+
+/** What is looked at first: all of it where it can be read, else around what runs or failed, else its beginning. */
+function firstView(found, plan, width, height) {
+  const scale = readable(found, width), wide = width / scale, high = height / scale;
+  const at = found.nodes.find(({ id }) => ["ACTIVE", "FAILED"].includes(plan.get(id)?.state)) ?? { x: 0, y: 0 };
+  const from = (centre, seen, whole) =>
+    (seen >= whole ? (whole - seen) / 2 : between(0, centre - seen / 2, whole - seen));
+  return { x: from(at.x, wide, found.width), y: from(at.y, high, found.height), scale };
+}
+
+function wholeView(found, width, height) {
+  const scale = Math.min(LARGEST, width / found.width, height / found.height);
+  return { x: (found.width - width / scale) / 2, y: (found.height - height / scale) / 2, scale };
 }
 
 const edgeClass = (critical, parent) =>

@@ -31,8 +31,11 @@ export function planOf({ nodes, edges }) {
 
 const time = (text) => (text ? Date.parse(text) : null);
 
-/** A node that fans out begins with its first entry. */
+/** A node that fans out begins with its first entry, and runs while any of them does. */
 function gather(node) {
+  if (!ENDED.has(node.state)) {
+    node.state = ["ACTIVE", "RETRY"].find((state) => node.entries.some((entry) => entry.state === state)) ?? node.state;
+  }
   const starts = node.entries.map((entry) => entry.start).filter(Boolean);
   if (starts.length) node.start = Math.min(...starts, node.start ?? Infinity);
 }

@@ -40,10 +40,10 @@ export default function DeadLetters() {
     <${Head} title="Dead letters"
       note=${page.data ? `${plural(letters.length, "letter")}${letters.length === LIMIT ? " and perhaps more" : ""}`
       : ""}>
-      ${chosen.size > 0
-        && html`<button type="button" class="main"
-          onClick=${() => deal(false)}>Send ${count(chosen.size)} again</button>
-        <button type="button" class="danger" onClick=${() => deal(true)}>Drop</button>`}
+      ${letters.length > 0 && html`
+        <button type="button" class="main" disabled=${!chosen.size} onClick=${() => deal(false)}>
+          ${chosen.size ? `Send ${count(chosen.size)} again` : "Send again"}</button>
+        <button type="button" class="danger" disabled=${!chosen.size} onClick=${() => deal(true)}>Drop</button>`}
     </${Head}>
     ${letters.length
       ? html`<${Table} label="Dead letters" columns=${COLUMNS} rows=${letters} keyOf=${(each) => each.id}
@@ -68,8 +68,8 @@ function summary(results) {
 const COLUMNS = [
   { key: "reason", head: "Why", wide: true,
     cell: (each) =>
-      html`<div><span class="name">${each.reason}</span><span class="under mono" title=${each.body}>${each.body}</span>
-      </div>` },
+      html`<div class="letter"><span class="name">${each.reason}</span><span class="under mono">${each.body}</span>
+        </div>` },
   { key: "source", head: "From", cell: (each) => html`<span class="mono">${each.source}</span>` },
   { key: "at", head: "When", align: "end", cell: (each) => html`<${Ago} time=${each.at} />` },
 ];

@@ -37,7 +37,8 @@ export default function JobPage({ id }) {
           <span>${job.progress.message}</span></div>`}
     </div>
     ${job.error_message
-      && html`<div class="error-box" role="note"><b>${job.error_type}</b><pre>${job.error_message}</pre></div>`}
+      && html`<div class="error-box" role="note"><b>${FAULTS[job.error_type] ?? job.error_type}</b>
+        <pre>${job.error_message}</pre></div>`}
     ${job.reason && html`<p class="remark"><span>${job.reason}</span></p>`}
     <${Why} job=${job} />
     <div class="columns main-side">
@@ -54,6 +55,11 @@ export default function JobPage({ id }) {
       </div>
     </div>`;
 }
+
+const FAULTS = {
+  agent: "Its handler raised", database: "Its database failed it", validation: "It cannot be run as it is",
+  timeout: "It took longer than it may", system: "Its worker vanished, or the platform failed",
+};
 
 /** Since when it stands as it does, or how long it took. */
 function Moment({ job }) {

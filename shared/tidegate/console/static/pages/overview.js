@@ -8,6 +8,7 @@ import { BANDS } from "../core/states.js";
 import { html } from "../core/ui.js";
 import { Lines } from "../charts/lines.js";
 import { Tide } from "../charts/tide.js";
+import { isFull, useQueues } from "../parts/held.js";
 import { Icon } from "../parts/icons.js";
 import { Ago, Head, JobLink, Nothing, Panel, Progress } from "../parts/small.js";
 
@@ -17,7 +18,7 @@ const ANY = () => true;
 export default function Overview() {
   const hours = WINDOWS[route.use().query.get("hours")] ? Number(route.get().query.get("hours")) : 24;
   const figures = useData(async (signal) => {
-    const paths = ["/pipeline/status", "/stats/depth", "/stats/queues", "/stats/sla"];
+    const paths = ["/pipeline/status", "/stats", "/stats/depth", "/stats/queues", "/stats/sla"];
     const answers = await Promise.all(paths.map((path) => get(path, null, signal)));
     return Object.assign({}, ...answers);
   }, [], { every: 5_000, on: ANY });
@@ -96,24 +97,45 @@ const Figure = ({ name, value, note, tone = "", href }) => html`
 /** Who waits, by the four bands that become queues of tickets; and what stands in the way. */
 function Waiting({ figures }) {
   const { data } = figures;
-  const policies = useData((signal) => get("/queues", null, signal), [], { every: 20_000 });
-  const paused = (policies.data?.queues ?? []).filter((queue) => queue.paused);
+  const queues = useQueues();
   const most = data ? Math.max(1, ...BANDS.map((band) => data.depth.bands[band])) : 1;
-  const oldest = data?.depth.oldest_job;
   return html`<${Panel} title="Waiting" side=${data && html`<span class="num faint">${count(data.depth.total)}</span>`}>
     ${!data ? html`<${Nothing} ...${figures} />` : html`
       <ul class="gates">${BANDS.map((band) => html`<li key=${band} class=${`band-${band}`}>
-        <span>${band}</span><span class="bar"><i style=${{ width: `${(100 * data.depth.bands[band]) / most}%` }}></i>
-          </span>
+        <span>${band}</span>
+        <span class="bar"><i style=${{ width: `${(100 * data.depth.bands[band]) / most}%` }}></i></span>
         <span class="num">${count(data.depth.bands[band])}</span></li>`)}</ul>
-      ${paused.map((queue) => html`<p key=${queue.name} class="remark tone-retry"><${Icon} name="pause" />
-        <span><b>${queue.name}</b> is paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}
-          ${queue.paused_reason ? `: ${queue.paused_reason}` : ""}</span></p>`)}
-      ${oldest && html`<p class="remark"><${Icon} name="schedules" />
-        <span><${JobLink} id=${oldest.id}>${oldest.name}</${JobLink}> in ${oldest.queue}
-        ${" "}has waited longest: ${duration(data.depth.oldest_seconds)}</span></p>`}`}
+      <${Reasons} data=${data} queues=${[...queues.values()]} />`}
   </${Panel}>`;
 }
+
+/** Why jobs wait: the gravest first. */
+function Reasons({ data: { depth, stats, status }, queues }) {
+  const { CREATED: created = 0, RETRY: retrying = 0 } = stats.states;
+  const blocked = created + retrying - depth.total - status.scheduled_jobs;
+  const oldest = depth.oldest_job;
+  return html`
+    ${!status.worker_count && depth.total > 0
+      && html`<${Reason} icon="workers" tone="failed"><b>No worker</b> was seen in the last minute.</${Reason}>`}
+    ${queues.filter((queue) => queue.paused).map((queue) => html`<${Reason} key=${queue.name} icon="pause" tone="retry">
+      <${QueueLink} name=${queue.name} /> is paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}
+      ${queue.paused_reason ? `: ${queue.paused_reason}` : ""}. ${count(queue.depth)} wait.</${Reason}>`)}
+    ${queues.filter((queue) => !queue.paused && queue.depth && isFull(queue)).map((queue) =>
+      html`<${Reason} key=${queue.name} icon="queues" tone="retry"><${QueueLink} name=${queue.name} /> is full:
+        ${" "}${count(queue.running)} of ${count(queue.slots)} run, ${count(queue.depth)} wait.</${Reason}>`)}
+    ${oldest && html`<${Reason} icon="help"><${JobLink} id=${oldest.id}>${oldest.name}</${JobLink}> in ${oldest.queue}
+      ${" "}has waited longest: ${duration(depth.oldest_seconds)}.</${Reason}>`}
+    ${status.scheduled_jobs > 0 && html`<${Reason} icon="schedules">
+      ${count(status.scheduled_jobs)} more ${status.scheduled_jobs === 1 ? "waits for its" : "wait for their"} time.
+      </${Reason}>`}
+    ${blocked > 0 && html`<${Reason} icon="runs">
+      ${count(blocked)} more ${blocked === 1 ? "waits" : "wait"} for other jobs of the same run.</${Reason}>`}`;
+}
+
+const Reason = ({ icon, tone, children }) => html`
+  <p class="remark ${tone ? `tone-${tone}` : ""}"><${Icon} name=${icon} /><span>${children}</span></p>`;
+
+const QueueLink = ({ name }) => html`<a href=${to(`/queues/${encodeURIComponent(name)}`)}><b>${name}</b></a>`;
 
 function Running() {
   const running = useData((signal) => get("/jobs", { state: "ACTIVE", limit: 8, brief: true, count: false }, signal),
@@ -123,9 +145,9 @@ function Running() {
       : html`
       <ul class="lines-list">${running.data.jobs.map((job) => html`<li key=${job.id}>
         <div class="line"><${JobLink} id=${job.id}>${job.name}</${JobLink}><span class="faint mono">${tail(job.id)}
-          </span><span class="push num"><${Ago} time=${job.started_at} /></span></div>
-        ${job.progress ? html`<${Progress} fraction=${job.progress.fraction} message=${job.progress.message} />`
-          : html`<span class="progress none"><span class="track"></span></span>`}
+          </span>
+          <span class="push num"><${Ago} time=${job.started_at} /></span></div>
+        ${job.progress && html`<${Progress} fraction=${job.progress.fraction} message=${job.progress.message} />`}
       </li>`)}</ul>`}
   </${Panel}>`;
 }

@@ -80,9 +80,10 @@ const COLUMNS = [
   { key: "rule", head: "When",
     cell: (each) =>
       html`<span class="mono">${each.expression}</span>
-      ${each.timezone !== "UTC" && html` <span class="faint">${each.timezone}</span>`}` },
+      ${each.timezone !== "UTC" && html`<span class="faint zone">${each.timezone}</span>`}` },
   { key: "job", head: "Job", phone: false, cell: (each) => each.job_type },
-  { key: "next", head: "Next", cell: (each) => html`<${Next} schedule=${each} />` },
-  { key: "last", head: "Last", phone: false, cell: (each) => html`<${Ago} time=${each.last_run} none="never" />` },
+  { key: "next", head: "Next", told: true, cell: (each) => html`<${Next} schedule=${each} />` },
+  { key: "last", head: "Last", told: true, phone: false,
+    cell: (each) => html`<${Ago} time=${each.last_run} none="never" />` },
   { key: "history", head: "Latest times", cell: (each) => html`<${History} schedule=${each} />` },
 ];

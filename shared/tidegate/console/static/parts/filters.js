@@ -1,8 +1,6 @@
 // Which jobs are listed: every filter is in the URL under the name that the API gives it.
 
-import { get } from "../core/api.js";
 import { count } from "../core/format.js";
-import { useData } from "../core/live.js";
 import { setQuery } from "../core/router.js";
 import { STATES, label, tone } from "../core/states.js";
 import { html, useEffect, useState } from "../core/ui.js";
@@ -21,16 +19,14 @@ export function askedFor(query) {
 
 const change = (changes) => setQuery({ ...changes, cursor: null });
 
-export function Filters({ query, states }) {
+export function Filters({ query, states, queues: names }) {
   const chosen = new Set(query.get("state")?.split(",").filter(Boolean));
-  const queues = useData((signal) => get("/queues", null, signal), [], { every: 60_000 });
   const [open, setOpen] = useState(PLAIN.some((name) => query.get(name)));
   const toggle = (state) => {
     if (!chosen.delete(state)) chosen.add(state);
     change({ state: [...chosen].join(",") });
   };
   const given = [...PLAIN, "metadata", "since", "state"].filter((name) => query.get(name));
-  const names = queues.data?.queues.map((queue) => queue.name) ?? [];
   const queue = query.get("queue") ?? "";
   return html`
     <div class="filters" role="search" aria-label="Filters">

@@ -29,12 +29,24 @@ function Rail() {
   return html`
     <nav class="rail" aria-label="Pages">
       <a class="brand" href=${to("/")}><${Mark} /><span>Tidegate</span></a>
-      <ul>${places().map((place) => html`<li key=${place.path}>
-        <a href=${to(place.path)} aria-current=${here(place) ? "page" : undefined} title="g ${place.key}">
-          <${Icon} name=${place.icon} /><span>${place.name}</span></a></li>`)}</ul>
+      <ul>${places().map((place) => html`<li key=${place.path} class=${place.minor ? "no-phone" : ""}>
+        <${Place} place=${place} here=${here(place)} /></li>`)}
+        <li class="phone-only"><${More} key=${path} places=${places().filter(({ minor }) => minor)} here=${here} />
+          </li></ul>
       <${Level} />
     </nav>`;
 }
+
+const Place = ({ place, here }) => html`
+  <a href=${to(place.path)} aria-current=${here ? "page" : undefined} title="g ${place.key}">
+    <${Icon} name=${place.icon} /><span>${place.name}</span></a>`;
+
+/** The pages that a phone has no room for in its bar. */
+const More = ({ places: hidden, here }) => html`
+  <details class="more"><summary aria-current=${hidden.some(here) ? "page" : undefined}>
+    <${Icon} name="more" /><span>More</span></summary>
+    <ul>${hidden.map((place) => html`<li key=${place.path}><${Place} place=${place} here=${here(place)} /></li>`)}</ul>
+  </details>`;
 
 /** How many of the slots are taken, as the level of the water at the foot of the rail. */
 function Level() {
@@ -78,7 +90,7 @@ function Jump() {
   };
   return html`<form class="jump" role="search" onSubmit=${jump}>
     <${Icon} name="search" />
-      <input id="jump" type="search" placeholder="Go to a job or run by its id"
+      <input id="jump" type="search" placeholder="Job or run id"
         aria-label="Go to a job or run by its id"
       value=${text} onInput=${(event) => setText(event.target.value)} spellcheck="false" autocomplete="off" />
         <kbd>/</kbd></form>`;

@@ -3,7 +3,7 @@
 import { ago, clock, count, exact, tail } from "../core/format.js";
 import { useNow } from "../core/live.js";
 import { to } from "../core/router.js";
-import { STATES, label, tone } from "../core/states.js";
+import { STATES, isOpen, label, tone } from "../core/states.js";
 import { html, useState } from "../core/ui.js";
 import { Icon, Sign } from "./icons.js";
 import { toast } from "./toast.js";
@@ -21,8 +21,9 @@ export function Ago({ time, none = "–" }) {
 }
 
 /** A time of day, with the whole time in its title. */
-export const Clock = ({ time }) =>
-  (time ? html`<time dateTime=${time} title=${exact(time)}>${clock(time)}</time>` : html`<span class="faint">–</span>`);
+export const Clock = ({ time }) => (time
+  ? html`<time dateTime=${time} title=${exact(time)}>${clock(time)}</time>`
+  : html`<span class="faint">–</span>`);
 
 /** A job's id, short, leading to the job. */
 export const JobLink = ({ id, children }) => html`
@@ -52,9 +53,11 @@ export const Progress = ({ fraction, message = "", tone: colour = "active" }) =>
     <span class="num">${Math.floor(fraction * 100)} %</span>
   </div>`;
 
-/** A bar of parts, each in the colour of its state. */
+const PROGRESS = [...Object.keys(STATES).filter((state) => !isOpen(state)), "ACTIVE", "RETRY", "CREATED"];
+
+/** A bar of parts, what has ended first, each in the colour of its state. */
 export function Parts({ counts, total }) {
-  const shown = Object.keys(STATES).filter((state) => counts[state]);
+  const shown = PROGRESS.filter((state) => counts[state]);
   const title = shown.map((state) => `${label(state)} ${count(counts[state])}`).join(", ");
   return html`<span class="partbar" role="img" aria-label=${title} title=${title}>
     ${shown.map((state) =>

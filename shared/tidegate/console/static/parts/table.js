@@ -3,7 +3,8 @@
 import { html, useEffect, useRef, useState } from "../core/ui.js";
 
 /**
- * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small screens.
+ * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small
+ * screens, where the rows have no head; with `told` it says there what it is.
  * `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
  */
 export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy = false }) {
@@ -56,7 +57,7 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
           ${choose && html`<th class="pick">
             <input type="checkbox" aria-label="Choose all on this page" checked=${all} onChange=${chooseAll} /></th>`}
           ${columns.map(({ key, head, align, phone }) =>
-            html`<th key=${key} scope="col" class="${align ?? ""} ${phone === false ? "no-phone" : ""}">${head}</th>`)}
+            html`<th key=${key} scope="col" class=${cellClass({ align, phone })}>${head}</th>`)}
         </tr></thead>
         <tbody ref=${body}>
           ${rows.map((row, index) => html`
@@ -68,11 +69,13 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
               ${choose && html`<td class="pick">
                 <input type="checkbox" aria-label="Choose" checked=${chosen.has(keyOf(row))}
                   onChange=${() => toggle(row)} /></td>`}
-              ${columns.map(({ key, head, cell, align, wide, phone }) => html`
-                <td key=${key} data-head=${head}
-                  class="${align ?? ""} ${wide ? "wide" : ""} ${phone === false ? "no-phone" : ""}">${cell(row)}</td>`)}
+              ${columns.map(({ key, head, cell, ...look }) => html`
+                <td key=${key} data-head=${head} class=${cellClass(look)}>${cell(row)}</td>`)}
             </tr>`)}
         </tbody>
       </table>
     </div>`;
 }
+
+const cellClass = ({ align, wide, phone, told }) =>
+  [align, wide && "wide", phone === false && "no-phone", told && "told"].filter(Boolean).join(" ");
