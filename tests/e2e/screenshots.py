@@ -80,7 +80,7 @@ def main() -> int:
 
 def photograph(browser: Browser, server: Server, ids: Mapping[str, str], everything: Path | None) -> None:
     """Take the pictures of the documents into `docs/images`, or all that there are into a folder."""
-    wanted = PICTURES
+    wanted: tuple[tuple[str, str, str], ...] = PICTURES
     if everything:
         wanted = tuple((name, size, light) for size in SIZES for light in ("light", "dark") for name in paths(ids))
     folder = everything or IMAGES

@@ -101,6 +101,9 @@ function Took({ job }) {
 
 const FAULTY = new Set(["FAILED", "RETRY"]); // a job keeps the error of an attempt before
 
+/** Its name, and that of its node where it says more. */
+const titleOf = ({ name, node }) => (!node || node === name ? name : node.startsWith(`${name}[`) ? node : `${name} · ${node}`);
+
 /** What went wrong with a job, or what holds it. */
 function Remark({ job, queues }) {
   const now = useNow(1_000);
@@ -114,7 +117,7 @@ const columnsWith = (queues) => [
   { key: "state", head: "State", cell: (job) => html`<${State} state=${job.state} />` },
   { key: "name", head: "Name", wide: true,
     cell: (job) =>
-      html`<div><span class="name">${job.node ? `${job.name} · ${job.node}` : job.name}</span>
+      html`<div><span class="name">${titleOf(job)}</span>
         ${job.tags.map((tag) => html`<span key=${tag} class="tag">${tag}</span>`)}
         <${Remark} job=${job} queues=${queues} /></div>` },
   { key: "id", head: "Id", phone: false, cell: (job) => html`<${JobLink} id=${job.id}>${tail(job.id)}</${JobLink}>` },
