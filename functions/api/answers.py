@@ -434,7 +434,23 @@ class DagGraph(Told):
     """A run as a picture."""
 
     format: Literal["json", "mermaid", "dot"]
-    graph: dict[str, Any] | str = Field(description="Nodes and edges, or text for a drawing program.")
+    graph: dict[str, Any] | str = Field(
+        description="Nodes with their times, edges, and the critical path; or text for a drawing program."
+    )
+
+
+class DagExtent(Answer):
+    """How large a run would be."""
+
+    nodes: int
+    edges: int
+    depth: int = Field(description="The number of nodes in the longest chain.")
+
+
+class DagValid(Told):
+    """Nothing is wrong with the run."""
+
+    dag: DagExtent
 
 
 class Stats(Answer):
@@ -907,6 +923,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "retry_job": {200: JobAnswer},
     "reprioritise_job": {200: JobAnswer},
     "submit_dag": {201: DagSubmitted, 200: DagSubmitted},
+    "validate_dag": {200: DagValid},
     "list_dags": {200: DagList},
     "get_dag": {200: DagAnswer},
     "get_dag_progress": {200: DagProgressAnswer},

@@ -25,6 +25,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "reprioritise_job",
             "bulk",
             "submit_dag",
+            "validate_dag",
             "cancel_dag",
             "resume_dag",
             "create_schedule",

@@ -458,6 +458,12 @@ class Dags(Protocol):
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         """Watched runs whose next deadline is not after `by`."""
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """The run id that is kept under a key of the tenant; None if none is."""
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
 
@@ -654,6 +660,30 @@ class Workers(Protocol):
         """All that were seen at this time or later, by tenant and id."""
 
 
+class Polling(Protocol):
+    """Whether AWS asks the queues for tickets on behalf of the Lambdas, which costs money also when there are none.
+
+    Both methods may be called at any time, cheaply when nothing is to be changed. A queue that is not asked keeps its
+    tickets; the clock calls `wake` as long as jobs may wait, so nothing is lost by a `rest` at the wrong moment.
+    """
+
+    def wake(self) -> None:
+        """Have the queues asked."""
+
+    def rest(self) -> None:
+        """Have them asked no more."""
+
+
+class AlwaysPolled:
+    """`Polling` where nothing is to be changed: workers ask by themselves, or the stage never sleeps."""
+
+    def wake(self) -> None:
+        """See `Polling.wake`."""
+
+    def rest(self) -> None:
+        """See `Polling.rest`."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -700,6 +730,7 @@ class Ports:
     """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
+    polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     policy_seconds: float = 0.0

@@ -56,6 +56,8 @@ class Settings:
     """Roles and users of the AWS account whose signed requests are taken."""
     lambda_pools: frozenset[str] = frozenset()
     """Pools whose workers are Lambdas, as far as the process needs to know."""
+    mappings: tuple[str, ...] = ()
+    """UUIDs of the event source mappings that this process lets sleep and wakes; none where they never sleep."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -104,7 +106,8 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
-        lambda_pools=frozenset(name for name in environ.get("TIDEGATE_LAMBDA_POOLS", "").split(",") if name),
+        lambda_pools=frozenset(_listed(environ, "TIDEGATE_LAMBDA_POOLS")),
+        mappings=_listed(environ, "TIDEGATE_MAPPINGS"),
     )
 
 
@@ -159,6 +162,7 @@ def build(settings: Settings) -> App:
         state_machine=settings.state_machine,
         calls_back=settings.calls_back,
         lambda_pools=settings.lambda_pools,
+        mappings=settings.mappings,
     )
     cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
     return App(replace(ports, queues=cached, policy_seconds=_CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
@@ -307,6 +311,10 @@ def _issuer(settings: Settings) -> Issuer | None:
     from tidegate.adapters.oidc import OidcIssuer
 
     return OidcIssuer(settings.oidc, now_ms, read)
+
+
+def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part for part in environ.get(name, "").split(",") if part)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -56,6 +56,7 @@ BODIES: Mapping[str, Any] = {
     "reprioritise_job": {"priority": 1},
     "bulk": {"action": "cancel", "job_ids": list(JOBS)},
     "submit_dag": {"name": "run", "nodes": [{"id": "a", "name": "work"}]},
+    "validate_dag": {"name": "run", "nodes": [{"id": "a", "name": "work"}]},
     "cancel_dag": {},
     "create_schedule": {"name": "nightly", "expression": "0 2 * * *", "job": {"name": "work"}},
     "patch_schedule": {"expression": "0 3 * * *"},

@@ -367,6 +367,12 @@ class Dags:
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         return self._wire.call("dags.due", lambda: self._real.due(by, limit))
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        return self._wire.call("dags.key", lambda: self._real.id_under(tenant, key))
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        return self._wire.call("dags.keep", lambda: self._real.keep_under(tenant, key, dag_id))
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 

@@ -82,6 +82,7 @@ FULL: Mapping[str, Any] = {
     "timeout_retry_limit": 0,
     "timeouts": 1,
     "slot": "qk.1.ff.x",
+    "claim_token": "1f",
     "counted": True,
     "task_token": "AAAAKgAAAAIAAAAA",
 }

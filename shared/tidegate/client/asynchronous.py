@@ -167,9 +167,16 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, Asyn
             job = last
         return job
 
-    async def submit_dag(self, dag: Dag | Mapping[str, Any]) -> DagRun:
-        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault."""
-        return await self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag))
+    async def submit_dag(self, dag: Dag | Mapping[str, Any], *, idempotency_key: str | None = None) -> DagRun:
+        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault.
+
+        With the same `idempotency_key` the same run is submitted once, whoever of the user's programs asks again.
+        """
+        return await self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag, idempotency_key))
+
+    async def validate_dag(self, dag: Dag | Mapping[str, Any]) -> Mapping[str, int]:
+        """How many `nodes` and `edges` a run would have, and its `depth`. Raises InvalidInput naming every fault."""
+        return await self._run(calls.validate_dag(dag.body() if isinstance(dag, Dag) else dag))
 
     async def dag(self, dag_id: str) -> DagRun:
         """One run, with its nodes. Raises NotFound."""

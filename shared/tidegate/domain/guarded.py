@@ -145,6 +145,12 @@ class Lease:
     until: Ms
     slot: str | None = None
     """Under which name the claim holds slots of the queue."""
+    token: str | None = None
+    """What the claim can be known by afterwards: a text that nobody else uses. None: it need not be."""
+
+    def is_of(self, job: Job) -> bool:
+        """Whether this lease is the one that the job runs under."""
+        return self.token is not None and job.state is State.ACTIVE and job.claim_token == self.token
 
 
 _NO_ERROR: Mapping[str, Any] = {"error_type": None, "error_message": None}
@@ -431,6 +437,7 @@ def _started(lease: Lease, now: Ms) -> dict[str, Any]:
         "wake_at": None,
         "progress": None,
         "slot": lease.slot,
+        "claim_token": lease.token,
     }
 
 

@@ -72,7 +72,7 @@ class JobSpec:
             check_job_id("job_id", self.job_id)
         if not 0 <= self.priority <= 10:
             raise InvalidInput.field("priority", "must be from 0 to 10")
-        _check_labels(self.tags, self.metadata)
+        check_labels(self.tags, self.metadata)
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
@@ -228,7 +228,8 @@ def _check_task_token(token: str, policy: UniquePolicy | None) -> None:
         raise InvalidInput.field("task_token", "would wait for another's job under the policy ALLOW_DUPLICATE")
 
 
-def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+def check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+    """Refuse tags and metadata that are too many or too long; raises InvalidInput."""
     if len(tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_LABEL_LENGTH for tag in tags):
         raise InvalidInput.field("tags", f"at most {MAX_TAGS}, each of 1 to {MAX_LABEL_LENGTH} characters")
     if len(metadata) > MAX_METADATA:

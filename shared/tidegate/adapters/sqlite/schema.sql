@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
-    timeouts INTEGER NOT NULL, slot TEXT, counted INTEGER NOT NULL, task_token TEXT,
+    timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -122,6 +122,9 @@ CREATE TABLE IF NOT EXISTS dags (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dags_watched ON dags (tenant, id) WHERE watched = 1;
 CREATE INDEX IF NOT EXISTS dags_due ON dags (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS dag_keys (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, dag_id TEXT NOT NULL, PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL

@@ -102,7 +102,8 @@ function Took({ job }) {
 const FAULTY = new Set(["FAILED", "RETRY"]); // a job keeps the error of an attempt before
 
 /** Its name, and that of its node where it says more. */
-const titleOf = ({ name, node }) => (!node || node === name ? name : node.startsWith(`${name}[`) ? node : `${name} · ${node}`);
+const titleOf = ({ name, node }) =>
+  (!node || node === name ? name : node.startsWith(`${name}[`) ? node : `${name} · ${node}`);
 
 /** What went wrong with a job, or what holds it. */
 function Remark({ job, queues }) {
