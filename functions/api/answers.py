@@ -95,6 +95,7 @@ class Job(Answer):
     updated_at: Time
     start_after: Time | None
     wake_at: Time | None = Field(description="While it waits: not before this time.")
+    blocked: bool = Field(description="Whether it waits for jobs before it in its run.")
     expires_at: Time | None = Field(description="EXPIRED if it still waits at this time.")
     cancel_requested: bool = Field(description="Whether its handler was asked to stop.")
     soft_sla: Time | None
