@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
@@ -23,6 +24,7 @@ READ = (GET, GET_MANY, "dynamodb:Query")
 # Many items in one request: with a condition each (PartiQL), and without.
 INSERT_MANY = "dynamodb:PartiQLInsert"
 WRITE_MANY = "dynamodb:BatchWriteItem"
+WRITES = (PUT, UPDATE, DELETE, WRITE_MANY)
 TRACE = (
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -36,6 +38,22 @@ SCAN = "dynamodb:Scan"
 def items(table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
     """Allow `actions` on the items of a table, without its indexes."""
     return iam.PolicyStatement(actions=list(actions), resources=[table.table_arn])
+
+
+def registry(table: dynamodb.ITable, *actions: str, appends: bool = False) -> list[iam.PolicyStatement]:
+    """Allow `actions` on the items of the registry, and none of them to change the audit log.
+
+    `appends` tells that the function adds entries to it; entries that are there stay as they are in any case.
+    """
+    changing = [action for action in actions if action in WRITES and not (appends and action == PUT)]
+    keys = ["*#audit"] if appends else ["*#audit", "*#audit-head"]
+    kept = iam.PolicyStatement(
+        effect=iam.Effect.DENY,
+        actions=changing,
+        resources=[table.table_arn],
+        conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": keys}},
+    )
+    return [items(table, *actions), kept]
 
 
 def board(jobs: dynamodb.ITable) -> iam.PolicyStatement:
@@ -90,14 +108,23 @@ def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
 
 
+def switch(mappings: Iterable[lambda_.IEventSourceMapping]) -> list[iam.PolicyStatement]:
+    """Allow event source mappings to be looked at, put to sleep and woken, if there are any."""
+    actions = ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+    arns = [mapping.event_source_mapping_arn for mapping in mappings]
+    return [iam.PolicyStatement(actions=actions, resources=arns)] if arns else []
+
+
 def supervise(state_machine: str) -> iam.PolicyStatement:
     """Allow supervisors of runs to be started."""
     return iam.PolicyStatement(actions=["states:StartExecution"], resources=[state_machine])
 
 
-def answer(state_machine: str) -> iam.PolicyStatement:
-    """Allow a supervisor that waits to be told what it waits for."""
-    return iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
+def answer(state_machine: str, waiting: Sequence[str]) -> list[iam.PolicyStatement]:
+    """Allow supervisors to be told what they wait for, and the tasks of other machines that wait for jobs."""
+    own = iam.PolicyStatement(actions=["states:SendTaskSuccess"], resources=[state_machine])
+    actions = ["states:SendTaskSuccess", "states:SendTaskFailure"]
+    return [own, *([iam.PolicyStatement(actions=actions, resources=list(waiting))] if waiting else [])]
 
 
 def announce(bus: events.IEventBus | None) -> list[iam.PolicyStatement]:

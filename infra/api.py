@@ -133,6 +133,7 @@ def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion
         environment={
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
             **stores.supervision(),
+            **({"TIDEGATE_CALLS_BACK": "1"} if stores.waiting_machines else {}),
             "TIDEGATE_LAMBDA_POOLS": ",".join(pool.config.name for pool in stores.pools if pool.config.handlers),
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
@@ -142,13 +143,15 @@ def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion
                 jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.CHECK, access.INSERT_MANY
             ),
             access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
+            *access.registry(
+                registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY, appends=True
+            ),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
             *access.announce(stores.bus),
             access.supervise(stores.state_machine),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
         ],
     )
 
@@ -160,7 +163,7 @@ def _authorizer_spec(stores: Stores, stage: StageConfig, identity: Sequence[lamb
         memory=512,
         timeout=AUTHORIZER_TIMEOUT,
         environment={} if stage.oidc is None else {"TIDEGATE_OIDC": json.dumps(stage.oidc, separators=(",", ":"))},
-        access=[access.items(stores.tables.registry, access.GET, access.UPDATE)],
+        access=access.registry(stores.tables.registry, access.GET, access.UPDATE),
         layers=identity,
     )
 

@@ -16,9 +16,10 @@ from infra.stores import Stores
 TIMEOUT = 60
 BATCH = 500
 WINDOW = 2
-RETRIES = 8
-# A stream keeps a day; what is given up after this long can still be read back by its position.
-OLDEST = Duration.hours(6)
+# A batch that fails is tried until it is this old. A stream keeps a day, so what is given up can still be read back for
+# four hours, by the position that the queue of given-up batches is sent.
+OLDEST = Duration.hours(20)
+FOR_EVER = -1
 
 
 class Changes(Construct):
@@ -46,7 +47,7 @@ class Changes(Construct):
             starting_position="TRIM_HORIZON",
             batch_size=BATCH,
             maximum_batching_window_in_seconds=WINDOW,
-            maximum_retry_attempts=RETRIES,
+            maximum_retry_attempts=FOR_EVER,
             maximum_record_age_in_seconds=OLDEST.to_seconds(),
             function_response_types=["ReportBatchItemFailures"],
             destination_config={"onFailure": {"destination": self.dead.queue_arn}},
@@ -63,7 +64,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         access=[
             access.stream(stores.tables.jobs),
             access.send([dead]),
-            access.items(
+            *access.registry(
                 stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
             ),
             # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out;
@@ -74,7 +75,7 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             *access.announce(stores.bus),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
             # What a deleted job leaves behind: the pointer of its id, and its large values.
         ],
     )

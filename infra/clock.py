@@ -71,13 +71,13 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
         access=[
             access.items(jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY, access.SCAN),
             access.board(jobs),
-            access.items(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
+            *access.registry(registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY),
             *access.objects(stores.bucket),
             access.send(stores.ticket_queues()),
             access.send([dead]),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
             *access.announce(stores.bus),
             access.supervise(stores.state_machine),
-            access.answer(stores.state_machine),
+            *access.answer(stores.state_machine, stores.waiting_machines),
         ],
     )

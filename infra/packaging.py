@@ -11,6 +11,7 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
+from infra.sbom import FILE, bill_of_materials
 from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
@@ -41,7 +42,10 @@ class Packaging:
     install: bool = True
 
     def layer(self, name: str = "layer") -> lambda_.Code:
-        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function."""
+        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function.
+
+        Its bill of materials comes with them.
+        """
         requirements = self.root / "infra" / f"{name}-requirements.txt"
         packages = self._packages(requirements)
 
@@ -49,6 +53,7 @@ class Packaging:
             shutil.copy(requirements, target)
             for folder in packages:
                 _copy(folder, target / "python")
+                (target / FILE).write_text(bill_of_materials(name, folder))
 
         return self._asset(name, assemble)
 

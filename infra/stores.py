@@ -24,6 +24,7 @@ class Stores:
         pools: the queues of every pool.
         bus: where transitions are announced, if the stage has events.
         stage: whose they are.
+        waiting_machines: state machines of others whose tasks wait for jobs and runs.
     """
 
     tables: Tables
@@ -31,6 +32,7 @@ class Stores:
     pools: Sequence[Pool]
     bus: events.IEventBus | None = None
     stage: str = ""
+    waiting_machines: Sequence[str] = ()
 
     @property
     def state_machine_name(self) -> str:

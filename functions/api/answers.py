@@ -95,6 +95,7 @@ class Job(Answer):
     updated_at: Time
     start_after: Time | None
     wake_at: Time | None = Field(description="While it waits: not before this time.")
+    blocked: bool = Field(description="Whether it waits for jobs before it in its run.")
     expires_at: Time | None = Field(description="EXPIRED if it still waits at this time.")
     cancel_requested: bool = Field(description="Whether its handler was asked to stop.")
     soft_sla: Time | None
@@ -443,7 +444,23 @@ class DagGraph(Told):
     """A run as a picture."""
 
     format: Literal["json", "mermaid", "dot"]
-    graph: dict[str, Any] | str = Field(description="Nodes and edges, or text for a drawing program.")
+    graph: dict[str, Any] | str = Field(
+        description="Nodes with their times, edges, and the critical path; or text for a drawing program."
+    )
+
+
+class DagExtent(Answer):
+    """How large a run would be."""
+
+    nodes: int
+    edges: int
+    depth: int = Field(description="The number of nodes in the longest chain.")
+
+
+class DagValid(Told):
+    """Nothing is wrong with the run."""
+
+    dag: DagExtent
 
 
 class Stats(Answer):
@@ -972,6 +989,7 @@ ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "retry_job": {200: JobAnswer},
     "reprioritise_job": {200: JobAnswer},
     "submit_dag": {201: DagSubmitted, 200: DagSubmitted},
+    "validate_dag": {200: DagValid},
     "list_dags": {200: DagList},
     "get_dag": {200: DagAnswer},
     "get_dag_progress": {200: DagProgressAnswer},

@@ -114,6 +114,7 @@ class JobRequest(Body):
     unique_key: str | None = Field(None, description="What makes it the same as another job of the queue.")
     policy: Policy | None = Field(None, description="What happens if it is; REJECT_DUPLICATE unless given.")
     timeout_retry_limit: int | None = Field(None, description="Retries after attempts that took too long.")
+    task_token: str | None = Field(None, description="Of the Step Functions task that waits for the job's end.")
 
     def spec(self, fallback_id: str | None = None) -> JobSpec:
         """What it asks for, in the domain's words; `fallback_id` serves when it names no `job_id`.
@@ -146,6 +147,7 @@ class JobRequest(Body):
             unique_key=self.unique_key,
             policy=self.policy,
             timeout_retry_limit=self.timeout_retry_limit,
+            task_token=self.task_token,
         )
 
     def given(self, fallback_id: str | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tidegate.domain.errors import NotFound, TidegateError
 from . import (
     aliases,
     attempts,
+    audit,
     bulk,
     dags,
     definitions,
@@ -52,6 +53,7 @@ _ROUTERS = (
     pipeline.router,
     maintenance.router,
     tokens.router,
+    audit.router,
     workers.router,
     attempts.router,
     aliases.router,

@@ -1,8 +1,8 @@
-"""What the routes of tokens answer, as models for the API's description."""
+"""What the routes of tokens and of the audit log answer, as models for the API's description."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -49,10 +49,44 @@ class TokenRevoked(Told):
     token: TokenView
 
 
+class AuditEntry(Answer):
+    """One act."""
+
+    number: int = Field(description="Counts the tenant's entries from 1, without a gap.")
+    time: Time
+    at: int = Field(description="The same in milliseconds since 1970, as hashed.")
+    tenant: str
+    user: str
+    via: str = Field(description="What proved who it was: `token:ID`, `oidc:ISSUER`, `iam:PRINCIPAL`, `home`.")
+    action: str
+    target: str = Field(description="The id or name of the thing; empty for an act on several.")
+    details: dict[str, Any]
+    previous: str = Field(description="The hash of the entry before.")
+    hash: str = Field(
+        description="SHA-256 of the compact JSON [1, tenant, number, at, user, via, action, target, details, "
+        "previous], keys sorted, all but ASCII escaped."
+    )
+
+
+class AuditHead(Answer):
+    """The newest entry; number 0 where there is none."""
+
+    number: int
+    hash: str
+
+
+class AuditLog(Told):
+    """Part of the log."""
+
+    entries: list[AuditEntry]
+    head: AuditHead
+
+
 SECURITY_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "create_token": {201: TokenCreated},
     "list_tokens": {200: TokenList},
     "revoke_token": {200: TokenRevoked},
+    "read_audit": {200: AuditLog},
 }
 """By the `operation_id` of a route: the statuses of success and what each carries."""
 

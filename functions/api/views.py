@@ -49,6 +49,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "updated_at": format_time(job.updated_at),
         "start_after": format_time(job.start_after),
         "wake_at": format_time(job.wake_at),
+        "blocked": job.blocked,
         "expires_at": format_time(job.expires_at),
         "cancel_requested": job.cancel_requested,
         "soft_sla": format_time(job.soft_sla),

@@ -9,6 +9,7 @@ from typing import Any
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
 from tidegate.service.announce_changes import announce_changes
+from tidegate.service.call_back import call_back
 from tidegate.service.record_changes import record_changes
 from tidegate.service.release import release_after
 from tidegate.service.webhooks import send_webhooks
@@ -32,6 +33,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     try:
         record_changes(app.ports, batch_name(records), changes)
         announce_changes(app.ports, changes)
+        call_back(app.ports, changes)
         release_after(app.ports, changes)
         send_webhooks(app.ports, changes)
     except Unavailable as error:

@@ -70,6 +70,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         deadlines=Deadlines(_number(image, "soft_sla"), _number(image, "hard_sla")),
         old_sla=Sla((None if old is None else _number(old, "sla")) or 0),
         sla=Sla((None if new is None else _number(new, "sla")) or 0),
+        awaited="task_token" in image,
         unique_key=_text_or_none(image, "unique_key"),
         counted=bool(image.get("counted", {}).get("BOOL")),
     )

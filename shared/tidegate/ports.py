@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.definition import Definition
@@ -482,18 +483,31 @@ class Dags(Protocol):
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         """Watched runs whose next deadline is not after `by`."""
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """The run id that is kept under a key of the tenant; None if none is."""
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
 
 
 class Supervisors(Protocol):
-    """Who watches over each run, beside the clock: in the cloud one execution of a state machine."""
+    """State machines of Step Functions: one execution watches over each run, and tasks of others wait for jobs."""
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether other state machines may wait for the ends of jobs."""
 
     def start(self, run: Run) -> bool:
         """Begin to watch over an open run; asked again, it is the same supervisor. False where there are none."""
 
     def tell(self, token: str, outcome: Mapping[str, Json]) -> bool:
-        """Give the supervisor that waits with this token what it waits for. False if none waits with it (any more)."""
+        """Give the task that waits with this token what it waits for. False if none waits with it (any more)."""
+
+    def fail(self, token: str, error: str, cause: str) -> bool:
+        """Let the task that waits with this token fail. False if none waits with it (any more)."""
 
 
 class Figures(Protocol):
@@ -570,6 +584,25 @@ class Tokens(Protocol):
 
     def list(self, tenant: str) -> Sequence[Token]:
         """All tokens of the tenant, oldest first, revoked and expired ones too."""
+
+
+class AuditLog(Protocol):
+    """Who did what: entries are appended, and never changed or taken away."""
+
+    def head(self, tenant: str) -> Head:
+        """The newest entry of the tenant's log; number 0 where there is none."""
+
+    def append_if_next(self, entry: AuditEntry) -> bool:
+        """Append an entry. Guard: `head` is the entry before it, which its `previous` names.
+
+        Of two that would follow the same entry exactly one is appended. Answers whether it was.
+        """
+
+    def read(self, tenant: str, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers above `after`, oldest first."""
+
+    def read_back(self, tenant: str, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Up to `limit` entries with numbers below `before`, newest first."""
 
 
 class Issuer(Protocol):
@@ -652,6 +685,30 @@ class Workers(Protocol):
         """All that were seen at this time or later, by tenant and id."""
 
 
+class Polling(Protocol):
+    """Whether AWS asks the queues for tickets on behalf of the Lambdas, which costs money also when there are none.
+
+    Both methods may be called at any time, cheaply when nothing is to be changed. A queue that is not asked keeps its
+    tickets; the clock calls `wake` as long as jobs may wait, so nothing is lost by a `rest` at the wrong moment.
+    """
+
+    def wake(self) -> None:
+        """Have the queues asked."""
+
+    def rest(self) -> None:
+        """Have them asked no more."""
+
+
+class AlwaysPolled:
+    """`Polling` where nothing is to be changed: workers ask by themselves, or the stage never sleeps."""
+
+    def wake(self) -> None:
+        """See `Polling.wake`."""
+
+    def rest(self) -> None:
+        """See `Polling.rest`."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -688,6 +745,7 @@ class Ports:
     figures: Figures
     dags: Dags
     tokens: Tokens
+    audit: AuditLog
     events: EventBus
     upkeep: Upkeep
     supervisors: Supervisors
@@ -699,6 +757,7 @@ class Ports:
     """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
+    polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     policy_seconds: float = 0.0

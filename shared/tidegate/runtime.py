@@ -50,6 +50,8 @@ class Settings:
     """The EventBridge bus that transitions are announced on; empty if the stage has none."""
     state_machine: str = ""
     """The ARN of the state machine that supervises runs; empty where the clock alone does."""
+    calls_back: bool = False
+    """Whether other state machines may wait for jobs with a task token."""
     pools: Mapping[str, Mapping[str, str]]
     """Per pool the URL of each of its queues: critical, high, normal, low and dead."""
     oidc: IdentityRules | None = None
@@ -58,6 +60,8 @@ class Settings:
     """Roles and users of the AWS account whose signed requests are taken."""
     lambda_pools: frozenset[str] = frozenset()
     """Pools whose workers are Lambdas, as far as the process needs to know."""
+    mappings: tuple[str, ...] = ()
+    """UUIDs of the event source mappings that this process lets sleep and wakes; none where they never sleep."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
@@ -101,11 +105,13 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         bucket=_needed(environ, "TIDEGATE_BUCKET"),
         event_bus=environ.get("TIDEGATE_EVENT_BUS", ""),
         state_machine=environ.get("TIDEGATE_STATE_MACHINE", ""),
+        calls_back=environ.get("TIDEGATE_CALLS_BACK", "") == "1",
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
         slots=_slots(environ),
-        lambda_pools=frozenset(name for name in environ.get("TIDEGATE_LAMBDA_POOLS", "").split(",") if name),
+        lambda_pools=frozenset(_listed(environ, "TIDEGATE_LAMBDA_POOLS")),
+        mappings=_listed(environ, "TIDEGATE_MAPPINGS"),
     )
 
 
@@ -158,7 +164,9 @@ def build(settings: Settings) -> App:
         rng=random.SystemRandom(),
         event_bus=settings.event_bus,
         state_machine=settings.state_machine,
+        calls_back=settings.calls_back,
         lambda_pools=settings.lambda_pools,
+        mappings=settings.mappings,
     )
     return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
@@ -329,6 +337,10 @@ def _issuer(settings: Settings) -> Issuer | None:
     from tidegate.adapters.oidc import OidcIssuer
 
     return OidcIssuer(settings.oidc, now_ms, read)
+
+
+def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part for part in environ.get(name, "").split(",") if part)
 
 
 def _slots(environ: Mapping[str, str]) -> int:

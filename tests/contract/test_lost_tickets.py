@@ -13,7 +13,7 @@ from tidegate.service.submit import Submitted, submit
 from tidegate.service.tick import tick
 
 HEAD = 25
-MANY = 120
+MANY = 60
 
 
 def submitted(home: Home, count: int, queue: str = "default") -> Sequence[Job]:
@@ -56,7 +56,7 @@ def test_where_every_job_has_a_ticket_only_the_head_is_told_again(either: Home) 
 
 def test_beyond_the_head_only_what_is_lacking_is_sent(either: Home) -> None:
     submitted(either, MANY)
-    lost = 60
+    lost = 30
     for _ in range(lost // 10):
         either.ports.tickets.finish(either.ports.tickets.receive("default", 10, 0))
     either.clock.advance(61)
@@ -84,6 +84,8 @@ def test_a_paused_queue_is_sent_none_until_it_goes_on(either: Home) -> None:
     without_tickets(either)
     assert tick(either.ports, 60).reticketed == 0
     resume_queue(either.ports, ADMIN, "narrow")
+    assert visible(either) == HEAD + 5
+    without_tickets(either)
     assert tick(either.ports, 60).reticketed == HEAD + 5
 
 

@@ -21,7 +21,6 @@ from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.priority import Band
 from tidegate.execution.context import JobContext
 from tidegate.local.background import pump_changes
 from tidegate.local.functions import Context
@@ -88,7 +87,7 @@ class Stage:
         """The execution of a run, once it waits with a token that is stored."""
         dags = (ports or self.ports).dags
         end = time.monotonic() + seconds
-        while (found := dags.get(run.tenant, run.id)) is None or found.token is None:
+        while (found := dags.get(run.tenant, run.id)) is None or found.supervisor_token is None:
             assert time.monotonic() < end, f"nobody waits for the run: {self.tasks}"
             time.sleep(0.02)
         return self.machine.executions()[-1]
@@ -107,13 +106,7 @@ class Stage:
 def stage(aws: Cloud) -> Iterator[Stage]:
     aws.reset()
     aws.clock = RealClock()  # type: ignore[assignment]
-    urls = {
-        pool: {
-            band.value: aws.clients.sqs.get_queue_url(QueueName=f"tidegate-{pool}-{band.value}")["QueueUrl"]
-            for band in Band
-        }
-        for pool in ("default", "gpu")
-    }
+    urls = aws.queue_urls()
     made: list[Stage] = []
     with interpreted({"dag": lambda event, context: made[0].task(event, context)}):
         text = DEFINITION.read_text()
@@ -162,7 +155,7 @@ def test_a_run_that_fails(stage: Stage) -> None:
 def test_the_soft_deadline_then_the_hard_one_then_time_to_stop_and_clean_up(stage: Stage) -> None:
     now = stage.ports.now()
     run = stage.submit(
-        node("a"), node("b", "a"), node("clean", "b", cleanup=True), soft_sla=now + 1_000, hard_sla=now + 2_000
+        node("a"), node("b", "a"), node("clean", "b", cleanup=True), soft_sla=now + 1_000, hard_sla=now + 4_000
     )
     execution = stage.awaited(run)
     stage.machine.reached(execution, "Await", 2)
@@ -233,7 +226,7 @@ def test_a_second_call_back_and_a_stale_token_do_no_harm(stage: Stage) -> None:
     execution = stage.awaited(run)
     stage.work()
     stage.machine.ended(execution)
-    token = stage.run(run).token
+    token = stage.run(run).supervisor_token
     assert token is not None
     for stale in (token, "x" * 100):
         assert stage.ports.supervisors.tell(stale, {}) is False

@@ -10,7 +10,7 @@ import pytest
 from embedded import Server
 from webdriver import Browser, programs
 
-from tidegate import Client
+from tidegate import Client, Dag
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
@@ -66,6 +66,7 @@ def browser(window: Browser, server: Server) -> Iterator[Browser]:
     """The browser, signed in as admin; no page may have complained by the end."""
     window.size(1360, 900)
     window.open(f"{server.url}/console/")
+    window.find(".shell, .signin")  # by now the page has kept the token that it had, and keeps no other
     window.run("sessionStorage.setItem('tidegate.token', arguments[0]); localStorage.clear()", token_of(server))
     window.errors()
     yield window
@@ -113,6 +114,110 @@ def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Se
     browser.find(".lead .state", "Completed")
     browser.find(".json", "finished")
     assert browser.texts(".attempts + table tbody tr td:nth-child(2)") == ["Completed"]
+
+
+def test_a_job_is_submitted_by_hand(browser: Browser, server: Server, client: Client) -> None:
+    visit(browser, server, "/jobs")
+    browser.click(".actions button", "New job")
+    browser.type("#field-name", "echo")
+    browser.type("#field-data", '{"document": ')
+    browser.click("dialog button[type=submit]")
+    browser.find(".toasts", "not JSON")
+    browser.type("#field-data", '{"document": "a.pdf"}')
+    browser.click("dialog button[type=submit]")
+    browser.find(".lead .state", "Completed")
+    browser.find(".json", "a.pdf")
+
+
+def test_a_run_is_watched_until_it_finishes(browser: Browser, server: Server, client: Client) -> None:
+    client.put_queue("dag")
+    client.pause_queue("dag")
+    with Dag("diamond") as dag:
+        split = dag.job("echo", {"n": 1}, id="split", queue="dag")
+        sides = [dag.job("slow", {"seconds": 0.5}, id=side, after=split) for side in ("left", "right")]
+        dag.job("echo", {}, id="merge", after=sides)
+    run = client.submit_dag(dag)
+    visit(browser, server, "/runs")
+    browser.click(".rows tbody tr .name", "diamond")
+    browser.until(lambda: len(browser.texts(".graph .node")) == 4, "four nodes")
+    browser.find(".lead .state", "Running")
+    client.resume_queue("dag")
+    browser.find(".lead .state", "Completed")
+    browser.until(lambda: len(browser.texts(".graph .node.tone-completed")) == 4, "four completed nodes")
+    assert len(browser.texts(".graph .node.critical")) == 3
+    assert len(browser.texts(".gantt li")) == 4
+    browser.click(".gantt li a", "merge")
+    browser.find(".facts a", "merge")
+    assert client.dag(run.id).state == "COMPLETED"
+
+
+def test_a_queue_is_paused_limited_and_resumed(browser: Browser, server: Server, client: Client) -> None:
+    client.put_queue("tides")
+    visit(browser, server, "/queues")
+    browser.click(".rows tbody tr .name", "tides")
+    browser.click(".actions button", "Pause")
+    browser.type("#field-reason", "audit")
+    browser.click("dialog button[type=submit]")
+    browser.find(".problem", "Paused by admin: audit")
+    browser.click(".actions button", "Limits")
+    browser.type("#field-slots", "3")
+    browser.click("dialog button[type=submit]")
+    browser.find(".facts", "0 of 3")
+    browser.click(".actions button", "Resume")
+    browser.gone(".problem")
+    queue = client.queue("tides")
+    assert (queue.paused, queue.raw["slots"]) == (False, 3)
+
+
+def test_a_schedule_runs_now_and_rests(browser: Browser, server: Server, client: Client) -> None:
+    client.create_schedule(name="nightly", expression="0 2 * * *", job={"name": "echo"})
+    visit(browser, server, "/schedules")
+    browser.click(".rows tbody tr .name", "nightly")
+    browser.click(".actions button", "Run now")
+    browser.find(".toasts", "made")
+    browser.click(".actions button", "Pause")
+    browser.click("dialog button[type=submit]")
+    browser.find(".lead .tag", "paused")
+    assert not client.schedule("nightly").enabled
+
+
+def test_workers_are_seen(browser: Browser, server: Server) -> None:
+    visit(browser, server, "/workers")
+    browser.until(lambda: len(browser.texts(".workers li")) == 2, "two workers")
+    browser.find(".head .note", "2 workers")
+
+
+def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) -> None:
+    visit(browser, server, "/tokens")
+    browser.click(".actions button", "New token")
+    browser.type("#field-user", "grace")
+    browser.click("dialog button[type=submit]")
+    secret = browser.text(".made code")
+    with Client(server.url, secret) as other:
+        assert (other.whoami().user, other.whoami().scopes) == ("grace", ("read",))
+    browser.click("tr:nth-child(1) button", "Revoke")
+    browser.click("dialog button[type=submit]")
+    browser.find("td", "revoked")
+
+
+def turn_page(browser: Browser, button: str) -> None:
+    """Press a button of the pager and wait until other rows are shown."""
+    first = ".rows tbody tr:first-child a.mono"
+    before = browser.texts(first)
+    browser.click(".pager button", button)
+    browser.until(lambda: browser.texts(first) != before, "another page")
+
+
+def test_ten_thousand_jobs_are_paged_through(browser: Browser, server: Server, client: Client) -> None:
+    waiting(client, "ocean", 10_000)
+    visit(browser, server, "/jobs?queue=ocean")
+    browser.find(".head .note", "1–50 of 10,000")
+    for _ in range(3):
+        turn_page(browser, "Older")
+    browser.find(".head .note", "151–200 of 10,000")
+    browser.click(".pager button", "Newer")
+    browser.find(".head .note", "101–150 of 10,000")
+    assert len(browser.texts(".rows tbody tr")) == 50
 
 
 def test_a_running_job_tells_its_log_and_is_cancelled(browser: Browser, server: Server, client: Client) -> None:
@@ -200,10 +305,11 @@ def test_a_reader_sees_all_and_can_change_nothing(browser: Browser, server: Serv
     (job_id,) = waiting(client, "readonly")
     reader = token_for(server, "admin", "read")
     browser.run("sessionStorage.setItem('tidegate.token', arguments[0])", reader)
-    for path in ("/", "/jobs", f"/jobs/{job_id}"):
+    for path in ("/", "/jobs", f"/jobs/{job_id}", "/queues", "/queues/readonly", "/schedules", "/runs", "/workers"):
         visit(browser, server, path)
-        browser.find("main :is(.facts, .rows, .strip)")
-        assert browser.texts("main button.danger, main button.main, main .pick") == []
+        browser.find("main :is(.facts, .rows, .strip, .nothing, .workers)")
+        assert browser.texts("main .actions button:not(.switch *), main .pick") == []
+    assert not {"Tokens", "Dead letters"} & set(browser.texts(".rail li"))
     with Client(server.url, reader) as other, pytest.raises(Exception, match="scope"):
         other.cancel(job_id)
 
@@ -215,10 +321,22 @@ def test_every_page_fits_a_phone_and_both_lights(
     (job_id,) = waiting(client, "phone")
     browser.room(scheme)
     papers = set()
-    for path in ("/", "/jobs", f"/jobs/{job_id}"):
+    paths = (
+        "/",
+        "/jobs",
+        f"/jobs/{job_id}",
+        "/runs",
+        "/schedules",
+        "/queues",
+        "/queues/phone",
+        "/workers",
+        "/dead",
+        "/tokens",
+    )
+    for path in paths:
         browser.size(390, 844)
         visit(browser, server, path)
-        browser.find("main :is(.facts, .rows, .strip)")
+        browser.find("main :is(.facts, .rows, .strip, .nothing, .workers)")
         assert browser.run("return document.documentElement.scrollWidth") <= 390, path
         papers.add(browser.run("return getComputedStyle(document.documentElement).backgroundColor"))
     assert papers == ({"rgb(245, 243, 238)"} if scheme == "light" else {"rgb(10, 20, 24)"})

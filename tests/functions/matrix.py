@@ -57,6 +57,7 @@ BODIES: Mapping[str, Any] = {
     "reprioritise_job": {"priority": 1},
     "bulk": {"action": "cancel", "job_ids": list(JOBS)},
     "submit_dag": {"name": "run", "nodes": [{"id": "a", "name": "work"}]},
+    "validate_dag": {"name": "run", "nodes": [{"id": "a", "name": "work"}]},
     "cancel_dag": {},
     "create_schedule": {"name": "nightly", "expression": "0 2 * * *", "job": {"name": "work"}},
     "patch_schedule": {"expression": "0 3 * * *"},
@@ -220,5 +221,5 @@ Stored = Callable[[], frozenset[str]]
 
 
 def things_of(rows: list[str]) -> frozenset[str]:
-    """Those of the rows that speak of the tenant."""
-    return frozenset(row for row in rows if OWNER in row)
+    """Those of the rows that speak of the tenant, but for the head of its audit log, which every act moves on."""
+    return frozenset(row for row in rows if OWNER in row and "audit-head" not in row and "audit_heads" not in row)

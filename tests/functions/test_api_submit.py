@@ -354,3 +354,9 @@ def test_submitting_needs_its_scope(api: Api) -> None:
     for answer in (reader.submit(), reader.post("/jobs/batch", {"jobs": [7]})):
         assert (answer.status, answer.body["code"]) == (403, "FORBIDDEN")
         assert answer.body["details"] == {"scope": "submit"}
+
+
+def test_a_home_without_step_functions_refuses_to_be_waited_for(api: Api) -> None:
+    for path, body in (("/jobs", {"name": "work"}), ("/dags", {"name": "d", "nodes": [{"id": "a", "name": "work"}]})):
+        answer = api.post(path, {**body, "task_token": "AAAA"})
+        assert (answer.status, answer.body["details"]["errors"][0]["field"]) == (422, "task_token")

@@ -213,7 +213,14 @@ def _fail(_job: JobContext) -> None:
     raise ValueError("never")
 
 
-ENDS = {"plain": "COMPLETED", "stumbling": "COMPLETED", "large": "COMPLETED", "lost": "COMPLETED", "doomed": "FAILED"}
+ENDS = {
+    "plain": "COMPLETED",
+    "stumbling": "COMPLETED",
+    "large": "COMPLETED",
+    "once": "COMPLETED",  # its only attempt is not used up by a call that fails
+    "lost": "COMPLETED",
+    "doomed": "FAILED",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +248,7 @@ def _live_through(stage: Deployment) -> dict[str, str]:
         "plain": stage.submit("a", name="work"),
         "stumbling": stage.submit("b", name="stumble"),
         "large": stage.submit("c", name="work", data=large),
+        "once": stage.submit("f", name="work", data=large, retry_limit=0),
         "doomed": stage.submit("d", name="fail", retry_limit=0, priority="high"),
     }
     stage.work()

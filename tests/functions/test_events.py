@@ -185,7 +185,7 @@ def waited_for(result: Any, home: Home) -> None:
     assert result == {}
     run = home.ports.dags.get("main", RUN)
     assert run is not None
-    assert run.token == sample("dag-wait")["token"]
+    assert run.supervisor_token == sample("dag-wait")["token"]
 
 
 def run_stopped(result: Any, home: Home) -> None:
@@ -239,6 +239,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-get-audit": ("api", ended, answered("read_audit")),
     "api-iam-get-job": ("api", submitted, answered("get_job")),
     "api-post-tokens": ("api", nothing, answered("create_token", 201)),
     "api-get-tokens": ("api", token_stored, answered("list_tokens")),

@@ -15,7 +15,19 @@ POOLS = {
     "default": {"slots": 10, "memory": 512, "timeout": 60, "handlers": "tests/infra/sample_handlers.py"},
     "slow": {"slots": 2, "memory": 2048, "timeout": 900, "handlers": "tests/infra/sample_handlers.py"},
 }
-STAGE = {"pools": POOLS, "alarm_email": "ops@example.org", "log_retention_days": 14, "keep_data": False}
+WAITING = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
+STAGE = {
+    "waiting_machines": [WAITING],
+    "pools": POOLS,
+    "alarm_email": "ops@example.org",
+    "log_retention_days": 14,
+    "keep_data": False,
+    "alarms": "all",
+    "dashboard": True,
+    "tracing": True,
+    "sleep": True,
+}
+LEAN = {"alarms": "few", "dashboard": False, "tracing": False, "sleep": False}
 OIDC = {"issuer": "https://id.example.org", "audience": "tidegate", "tenant_claim": "org"}
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "etl", "scopes": ["submit"]}
 CONTEXT = {"stage": "dev", "stages": {"dev": STAGE}, "bundle": False}

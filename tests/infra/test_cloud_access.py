@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from synthesised import ROOT, Synthesised, listed
+from synthesised import ROOT, WAITING, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -41,11 +41,23 @@ def tickets(*pools: str) -> tuple[str, ...]:
 
 
 ALL_TICKETS = tickets("default", "slow")
+SWITCH = ("lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping")
+MAPPINGS = tuple(
+    f"arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:event-source-mapping:<{name}>"
+    for pool in ("default", "slow")
+    for name in (
+        *(f"Worker{pool}{priority}" for priority in ("Critical", "High", "Normal", "Low")),
+        f"DeadLettersPool{pool}",
+    )
+)
 BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",), ("<Payloads.Arn>",))]
 MACHINE = ("arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:tidegate-dev-dag",)
 ANNOUNCE: Permission = (("events:PutEvents",), ("<Events.Arn>",))
 SUPERVISE: Permission = (("states:StartExecution",), MACHINE)
-ANSWER: Permission = (("states:SendTaskSuccess",), MACHINE)
+ANSWER: list[Permission] = [
+    (("states:SendTaskSuccess",), MACHINE),
+    (("states:SendTaskFailure", "states:SendTaskSuccess"), (WAITING,)),
+]
 INDEX: Permission = (("dynamodb:Query",), (BOARD,))
 
 
@@ -68,9 +80,10 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
+        (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "authorizer": [((GET, UPDATE), (REGISTRY,))],
     "worker-default": worker("default"),
@@ -83,9 +96,10 @@ ALLOWED: dict[str, list[Permission]] = {
         (SEND, ALL_TICKETS),
         (SEND, ("<ClockDead.Arn>",)),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
+        (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
-        ANSWER,
+        *ANSWER,
     ],
     "dag": [
         ((*READ, PUT, UPDATE, INSERT_MANY), (JOBS,)),
@@ -93,7 +107,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "changes": [
         (STREAM, ("<TablesJobs.StreamArn>",)),
@@ -103,7 +117,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         ANNOUNCE,
-        ANSWER,
+        *ANSWER,
     ],
     "dead_letters": [
         ((GET,), (JOBS,)),
@@ -115,11 +129,10 @@ ALLOWED: dict[str, list[Permission]] = {
 
 
 def permissions(template: Synthesised, function: str) -> set[Permission]:
-    statements = template.statements(function)
-    assert {statement["Effect"] for statement in statements} == {"Allow"}
     return {
         (tuple(sorted(listed(statement["Action"]))), tuple(sorted(listed(statement["Resource"]))))
-        for statement in statements
+        for statement in template.statements(function)
+        if statement["Effect"] == "Allow"
     }
 
 
@@ -132,6 +145,21 @@ def expected(template: Synthesised, function: str) -> set[Permission]:
 @pytest.mark.parametrize("function", ALLOWED)
 def test_each_role_may_do_what_the_table_says_and_nothing_else(template: Synthesised, function: str) -> None:
     assert permissions(template, function) == expected(template, function)
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_no_role_may_change_the_audit_log_and_only_the_api_may_append_to_it(
+    template: Synthesised, function: str
+) -> None:
+    allowed = {action for actions, resources in ALLOWED[function] if REGISTRY in resources for action in actions}
+    writes = allowed & {PUT, UPDATE, DELETE, WRITE_MANY}
+    denied = [statement for statement in template.statements(function) if statement["Effect"] == "Deny"]
+    assert len(denied) == bool(writes)
+    for statement in denied:
+        keys = ["*#audit"] if function == "api" else ["*#audit", "*#audit-head"]
+        assert statement["Condition"] == {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": keys}}
+        assert set(listed(statement["Action"])) == (writes - {PUT} if function == "api" else writes)
+        assert listed(statement["Resource"]) == [REGISTRY]
 
 
 @pytest.mark.parametrize("function", ALLOWED)
@@ -150,7 +178,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|events|s3|sqs|stepfunctions)\.([a-z_0-9]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs|stepfunctions)_?\.([a-z_0-9]+)")
 SERVICES = {"stepfunctions": "states"}
 ACTIONS = {
     "list_objects_v2": "ListBucket",

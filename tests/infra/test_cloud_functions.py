@@ -22,8 +22,6 @@ COMMON = {
     "TIDEGATE_EVENT_BUS",
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
-    "POWERTOOLS_LOG_LEVEL",
-    "LOG_LEVEL",
 }
 SUPERVISING = ("api", "clock", "changes", "dag")
 FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
@@ -41,15 +39,39 @@ def test_each_function_runs_its_own_handler_on_arm_with_its_layers(template: Syn
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
     assert function["Layers"] == ["<Dependencies>", *(["<Schemas>"] if name == "api" else [])]
-    assert function["TracingConfig"] == {"Mode": "Active"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
     own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
-    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS"} if name == "api" else set()
+    own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS", "TIDEGATE_CALLS_BACK"} if name == "api" else set()
+    own |= {"TIDEGATE_MAPPINGS"} if name in {"api", "clock"} else set()
     assert set(template.environment(name)) == COMMON | own
+
+
+def test_functions_write_json_and_lambda_itself_writes_what_is_amiss_alone(template: Synthesised) -> None:
+    for function in template.functions().values():
+        logging = {name: value for name, value in function["LoggingConfig"].items() if name != "LogGroup"}
+        assert logging == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
+
+
+def test_traces_are_written_where_the_stage_wants_them(template: Synthesised, sealed: Synthesised) -> None:
+    assert {function["TracingConfig"]["Mode"] for function in template.functions().values()} == {"Active"}
+    assert not any("TracingConfig" in function for function in sealed.functions().values())
+
+
+def test_a_stage_that_sleeps_lets_clock_and_api_switch_every_mapping_of_a_queue(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    queues = {
+        f"<{name}>"
+        for name, mapping in template.of_type("AWS::Lambda::EventSourceMapping").items()
+        if "StreamArn" not in mapping["EventSourceArn"]
+    }
+    for name in ("api", "clock"):
+        assert set(settings_from(template.environment(name)).mappings) == queues
+        assert settings_from(sealed.environment(name)).mappings == ()
 
 
 def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> None:

@@ -99,7 +99,8 @@ def test_the_stream_is_read_in_batches_that_come_again_whole_and_end_in_a_queue(
     assert stream["BatchSize"] >= 100
     assert stream["MaximumBatchingWindowInSeconds"] > 0
     assert "BisectBatchOnFunctionError" not in stream
-    assert stream["MaximumRetryAttempts"] > 0
+    assert stream["MaximumRetryAttempts"] == -1, "until it is too old: an outage of an hour loses nothing"
+    assert 12 * 3600 < stream["MaximumRecordAgeInSeconds"] < 24 * 3600, "the stream keeps a day"
     assert stream["DestinationConfig"] == {"OnFailure": {"Destination": "<ChangesDead.Arn>"}}
 
 

@@ -185,6 +185,19 @@ def _no_idempotency(patch: Patch) -> None:
     patch.setattr(sqlite_jobs, "_create", anew)
 
 
+def _own_claim_unknown(patch: Patch) -> None:
+    patch.setattr(guarded.Lease, "is_of", lambda self, job: False)
+
+
+def _unread_data_fails(patch: Patch) -> None:
+    def hasty(self: Runner, attempt: Any) -> Any:
+        attempt.context.load(self._store.full)
+        return real(self, attempt)
+
+    real = Runner._run
+    patch.setattr(Runner, "_run", hasty)
+
+
 def _no_bound(patch: Patch) -> None:
     patch.setattr(Job, "is_last_attempt", property(lambda job: False))
 
@@ -313,8 +326,8 @@ def _deadline_told_early(patch: Patch) -> None:
 def _restart_forgets(patch: Patch) -> None:
     real = guarded.restart_if_ended
 
-    def forgetful(job: Job, now: int) -> GuardedWrite:
-        write = real(job, now)
+    def forgetful(job: Job, now: int, *, counted: bool = False) -> GuardedWrite:
+        write = real(job, now, counted=counted)
         return replace(write, values={**write.values, "sla": Sla.NONE})
 
     patch.setattr(guarded, "restart_if_ended", forgetful)
@@ -345,6 +358,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a retry stands nowhere in the index", _retry_at_once, _caught(B.MISPLACED)),
     Mutant("a started job stays in the index", _left_in_the_index, _caught(B.MISPLACED)),
     Mutant("no idempotency in create", _no_idempotency, _caught(B.OVERWRITTEN)),
+    Mutant("one's own claim is not recognised", _own_claim_unknown, _caught(B.BURNED)),
+    Mutant("data that cannot be read use up an attempt", _unread_data_fails, _caught(B.BURNED)),
     Mutant("retry without a bound", _no_bound, _caught(B.UNBOUNDED)),
     Mutant("a snooze uses up an attempt", _snooze_counts, _caught(B.UNBOUNDED)),
     Mutant("a dead letter decides the state", _dead_letter_decides, _caught(B.ZOMBIE, B.OVERWRITTEN)),

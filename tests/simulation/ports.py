@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
@@ -368,6 +369,12 @@ class Dags:
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         return self._wire.call("dags.due", lambda: self._real.due(by, limit))
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        return self._wire.call("dags.key", lambda: self._real.id_under(tenant, key))
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        return self._wire.call("dags.keep", lambda: self._real.keep_under(tenant, key, dag_id))
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 
@@ -414,6 +421,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         upkeep=SqliteUpkeep(wire.store.database, process.now),
         supervisors=ClockAlone(),
         tokens=SqliteTokens(wire.store.database),
+        audit=SqliteAudit(wire.store.database),
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
         new_id=wire.store.new_id,

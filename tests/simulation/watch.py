@@ -32,6 +32,8 @@ class Broken(StrEnum):
     """A lease was taken that was live, or a job that a live worker holds."""
     ZOMBIE = "zombie"
     """Somebody else than the holder of a live lease changed the job."""
+    BURNED = "burned"
+    """An attempt was used up without its handler having begun, though its worker lived and one call at most failed."""
     UNBOUNDED = "unbounded"
     """More attempts than allowed."""
     MISPLACED = "misplaced"
@@ -109,6 +111,8 @@ class Watch:
     """Jobs taken from a worker that kept its lease, by one whose clock was too fast: another attempt, no harm else."""
     looked_at: dict[Process, Ms] = field(default_factory=dict)
     """When each worker began to look for a job."""
+    troubles_then: dict[Process, tuple[int, int]] = field(default_factory=dict)
+    """How many of its calls had failed then, and how many been slow."""
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
     limits: dict[Lane, Queue] = field(default_factory=dict)
     """The lanes with limits, which do not change meanwhile."""
@@ -163,6 +167,7 @@ class Watch:
     def begins(self, process: Process) -> None:
         """A worker starts to look for a job."""
         self.looked_at[process] = self.world.now
+        self.troubles_then[process] = (process.failed, process.held_up)
 
     def runs(self, job: Job) -> None:
         """The handler of an attempt begins. Attempts count as running until they end in the table."""
@@ -185,6 +190,8 @@ class Watch:
         """A worker is dead, or done with its job one way or the other."""
         for seen in self.seen.values():
             if seen.holder is process and seen.job.state is State.ACTIVE and seen.loose_from is None:
+                if seen.runs != seen.job.attempt and self._had_no_excuse(process):
+                    self.breaks(Broken.BURNED, f"{seen.job.id} attempt {seen.job.attempt} by {process.name}")
                 seen.loose_from, seen.busy_then = self.world.now, self.busy()
                 seen.holder = None
 
@@ -367,6 +374,13 @@ class Watch:
         for seen in self.lanes[lane].values() if lane in self.limits else ():
             if seen.loose_from is not None and seen.job.state in WAITING:
                 seen.loose_from, seen.busy_then = max(seen.loose_from, self.world.now), self.busy()
+
+    def _had_no_excuse(self, process: Process) -> bool:
+        """Whether all went well for a worker since it began to look for a job, but for one failed call at most."""
+        if process not in self.troubles_then or not process.alive or self.world.over:
+            return False
+        failed, held_up = self.troubles_then[process]
+        return process.held_up == held_up and process.failed <= failed + 1
 
     def _recovered(self, seen: Seen) -> None:
         stall = self._stall(seen, self.calm_from)

@@ -66,6 +66,8 @@ class Wire:
         fault = self.faults.at_call(process, name)
         if self.atomic and fault in (Kind.UNREPORTED, Kind.PARTIAL):
             fault = Kind.REFUSED
+        process.failed += fault in (Kind.REFUSED, Kind.UNREPORTED, Kind.PARTIAL)
+        process.held_up += fault in (Kind.FROZEN, Kind.SLOW)
         if fault in (Kind.FROZEN, Kind.SLOW) and not self.atomic:
             longest = 3 * self.store.watch.lease if fault is Kind.FROZEN else 10_000
             if fault is Kind.FROZEN:

@@ -132,6 +132,10 @@ class Process:
         self.alive = True
         self.frozen_until: Ms = 0
         self.calls = 0
+        self.failed = 0
+        """Calls that were refused, or whose outcome it was not told."""
+        self.held_up = 0
+        """Calls that were slow, or before which it slept."""
 
     def now(self) -> Ms:
         """The time as this process sees it."""

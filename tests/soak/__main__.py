@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     plan = Plan(options.jobs, options.runs, options.seed)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="tidegate-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
-    soaked = soak(plan, folder, seconds=options.minutes * 60, pause=options.pause)
+    soaked = soak(plan, folder, seconds=options.minutes * 60, pause=options.pause, linger=options.linger)
     for line in report(plan, soaked):
         sys.stdout.write(f"{line}\n")
     return 1 if soaked.verdict.broken else 0
@@ -49,6 +49,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=15, help="how long things go wrong at most (default: 15)")
     parser.add_argument("--pause", type=float, default=3, help="seconds between two kills on average (default: 3)")
     parser.add_argument("--seed", type=int, default=1, help="of the plan and of what is killed (default: 1)")
+    parser.add_argument("--linger", type=float, default=200, help="seconds from rest to the verdict (default: 200)")
     parser.add_argument("--folder", type=Path, help="where data, record and logs go (default: a temporary folder)")
     return parser.parse_args(arguments)
 

@@ -33,6 +33,10 @@ def work(job: JobContext) -> dict[str, Any]:
     return done(job)
 
 
+executor("slow")(work)
+"""Long enough to be hit when its worker is killed."""
+
+
 @executor("quick")
 def quick(job: JobContext) -> dict[str, Any]:
     """Do nothing, at once."""

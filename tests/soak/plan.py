@@ -39,14 +39,15 @@ KINDS = (
     Kind("work", 10, "COMPLETED", "narrow"),
     Kind("work", 8, "COMPLETED", "keyed"),
     Kind("work", 10, "COMPLETED", "gpu"),
-    Kind("flaky", 6, "COMPLETED"),
+    Kind("flaky", 5, "COMPLETED"),
+    Kind("slow", 2, "COMPLETED"),
     Kind("hopeless", 4, "FAILED"),
-    Kind("nothing", 4, "SKIPPED"),
+    Kind("nothing", 3, "SKIPPED"),
     Kind("later", 4, "COMPLETED"),
     Kind("big", 2, "COMPLETED"),
     Kind("endless", 1, "CANCELLED"),
 )
-STEADY = frozenset({"work", "quick", "big", "split", "part", "total"})
+STEADY = frozenset({"work", "slow", "quick", "big", "split", "part", "total"})
 """Jobs that need a second attempt only if the first one's worker vanishes."""
 
 
@@ -98,6 +99,8 @@ def _data(kind: Kind, rng: random.Random) -> dict[str, Any]:
     match kind.name:
         case "work":
             return {"seconds": rng.uniform(0, 0.03)}
+        case "slow":
+            return {"seconds": rng.uniform(0.3, 2)}
         case "flaky":
             return {"until": rng.randint(2, 4)}
         case "big":

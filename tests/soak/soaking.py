@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,11 +45,14 @@ class Soaked:
     """From then until every job had ended."""
 
 
-def soak(plan: Plan, folder: Path, *, seconds: float, pause: float, patience: float = 900.0) -> Soaked:
+def soak(
+    plan: Plan, folder: Path, *, seconds: float, pause: float, linger: float = 0.0, patience: float = 900.0
+) -> Soaked:
     """Put the plan through a home of real processes in `folder`.
 
     For at most `seconds` something is killed about once in `pause` seconds, and until nearly all has ended; then all
-    must come to rest within `patience` seconds, else AssertionError is raised.
+    must come to rest within `patience` seconds, else AssertionError is raised. Everything is looked at `linger` seconds
+    later: a doctor gives what is younger than three minutes time to heal by itself.
     """
     home = Home(folder)
     try:
@@ -58,12 +60,17 @@ def soak(plan: Plan, folder: Path, *, seconds: float, pause: float, patience: fl
         with home.client() as client:
             for name, settings in QUEUES.items():
                 client.put_queue(name, **settings)
-        return _soaked(home, plan, seconds, pause, patience)
+        harm, troubled, rest = _troubled(home, plan, seconds, pause, patience)
+        time.sleep(linger)
+        return Soaked(verdict(home, plan), harm, troubled, rest)
     finally:
         home.stop()
 
 
-def _soaked(home: Home, plan: Plan, seconds: float, pause: float, patience: float) -> Soaked:
+def _troubled(
+    home: Home, plan: Plan, seconds: float, pause: float, patience: float
+) -> tuple[Mapping[str, int], float, float]:
+    """Put the plan through; answers what was done to the home, for how long, and how long it took to rest."""
     began = time.monotonic()
     chaos = Chaos(home, plan.seed, pause)
     with ThreadPoolExecutor(2) as threads:
@@ -76,7 +83,7 @@ def _soaked(home: Home, plan: Plan, seconds: float, pause: float, patience: floa
         calm = time.monotonic()
         at_rest = _until(lambda: _ended(home) == plan.total or time.monotonic() - calm > patience, users)
     assert _ended(home) == plan.total, f"not at rest: {_states(home)}, see {home.folder}"
-    return Soaked(verdict(home, plan), Counter(chaos.done), calm - began, at_rest - calm)
+    return chaos.done, calm - began, at_rest - calm
 
 
 def _until(is_so: Callable[[], bool], users: Sequence[Future[None]]) -> float:

@@ -108,7 +108,7 @@ def _runs(plan: Plan, client: Client) -> Iterator[str]:
 
 def _logs(jobs: Mapping[str, Job], client: Client) -> Mapping[str, list[str]]:
     """What the completed attempts of some jobs said. Lines are lost when the server is away as an attempt ends."""
-    some = [job for job in jobs.values() if job.name == "work"][:_LOGS_READ]
+    some = [job for job in jobs.values() if job.name in ("work", "slow")][:_LOGS_READ]
     return {job.id: [line.message for line in client.logs(job.id) if line.attempt == job.attempt] for job in some}
 
 

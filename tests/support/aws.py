@@ -66,8 +66,21 @@ class Cloud:
             assert made.dynamodb.meta.endpoint_url == dynamodb
         return made
 
+    def queue_urls(self) -> Mapping[str, Mapping[str, str]]:
+        """The queues of each pool by band."""
+        url = self.clients.sqs.get_queue_url
+        return {
+            pool: {band.value: str(url(QueueName=f"tidegate-{pool}-{band.value}")["QueueUrl"]) for band in Band}
+            for pool in POOLS
+        }
+
     def open(
-        self, pools: Mapping[str, Mapping[str, str]], clients: Clients | None = None, state_machine: str = ""
+        self,
+        pools: Mapping[str, Mapping[str, str]],
+        clients: Clients | None = None,
+        state_machine: str = "",
+        *,
+        calls_back: bool = False,
     ) -> Ports:
         """All ports, as another process of the deployment would have them."""
         return open_ports(
@@ -80,6 +93,7 @@ class Cloud:
             rng=random.Random(1),
             clients=clients or self.clients,
             state_machine=state_machine,
+            calls_back=calls_back,
         )
 
 

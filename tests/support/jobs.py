@@ -84,6 +84,8 @@ FULL: Mapping[str, Any] = {
     "timeout_retry_limit": 0,
     "timeouts": 1,
     "slot": "qk.1.ff.x",
+    "claim_token": "1f",
     "counted": True,
+    "task_token": "AAAAKgAAAAIAAAAA",
 }
 """A value for every field that has a default, none of them the default."""

@@ -75,6 +75,10 @@ class Machine:
             assert time.monotonic() < end, f"{state} was not reached: {self.entered(execution)}"
             time.sleep(_PAUSE_SECONDS)
 
+    def failures(self, execution: str) -> list[dict[str, Any]]:
+        """Error and cause of each task that failed."""
+        return [dict(each["taskFailedEventDetails"]) for each in self._events(execution, "TaskFailed")]
+
     def transitions(self, execution: str) -> int:
         """What AWS bills: each state entered, and each retry; the start and the end are counted as well, to be safe."""
         return len(self.entered(execution)) + len(self._events(execution, "TaskFailed")) + 2

@@ -70,6 +70,7 @@ def writes(now: int = NOW) -> dict[str, GuardedWrite]:
         "skip_if_blocked": guarded.skip_if_blocked(job(blocked=True), "why", now, broken=True),
         "block_again_if_ended": guarded.block_again_if_ended(ended, now),
         "note_sla_if_open": guarded.note_sla_if_open(waiting, Sla.AT_RISK, 1, now),
+        "wait_with_if_open": guarded.wait_with_if_open(waiting, "token"),
         "end_if_hard_missed": guarded.end_if_hard_missed(held, now),
     }
 

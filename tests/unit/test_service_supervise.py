@@ -56,6 +56,8 @@ class Desk:
         self.waiting: set[str] = set()
         self.away = False
 
+    calls_back = True
+
     def start(self, run: Run) -> bool:
         if self.away:
             raise Unavailable("AWS is busy")
@@ -67,6 +69,9 @@ class Desk:
             raise Unavailable("AWS is busy")
         self.told.append((token, outcome))
         return token in self.waiting
+
+    def fail(self, token: str, error: str, cause: str) -> bool:
+        raise AssertionError(f"{token}: {error}, {cause}")
 
 
 @pytest.fixture
@@ -252,7 +257,7 @@ class TestSupervisors:
         supervise.close_run(cloud.ports, former)
         supervise.keep_time(cloud.ports, former)
         current = get_run(cloud.ports, ADMIN, run.id).run
-        assert (current.state, current.token) == (RunState.ACTIVE, None)
+        assert (current.state, current.supervisor_token) == (RunState.ACTIVE, None)
         assert [token for token, _ in desk.told] == ["old"]
         assert len(cloud.ports.dags.watched(None, 10)) == 1
 

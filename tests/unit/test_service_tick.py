@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from home import Home
+from home import ADMIN, Home
+from tidegate.domain.dag.run import Run, node_job_id
+from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import State
 from tidegate.service import tick
+from tidegate.service.release import Engine
+from tidegate.service.runs import submit_dag
 
 PARTS = {
     "fire_schedules": "schedules",
@@ -21,6 +25,9 @@ PARTS = {
     "sweep_slots": "slots",
     "check_runs": "runs",
 }
+DAG = DagSpec(
+    name="d", nodes=(NodeSpec(id="a", job={"name": "work"}), NodeSpec(id="b", job={"name": "work"}, depends_on=("a",)))
+)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
@@ -85,3 +92,56 @@ def test_of_a_tick_that_fails_in_part_the_rest_has_taken_effect(home: Home, monk
         tick.tick(home.ports, 60)
     home.drain(home.runner(work=lambda context: None))
     assert home.job(job.id).state is State.COMPLETED
+
+
+class TestRuns:
+    """One run that cannot go on, of two."""
+
+    @pytest.fixture
+    def runs(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+        broken, whole = (submit_dag(home.ports, ADMIN, DAG, {})[0].run for _ in range(2))
+        real = Engine.graph
+
+        def graph(engine: Engine, run: Run) -> Any:
+            if run.id == broken.id:
+                raise KeyError("a bug")
+            return real(engine, run)
+
+        home.drain(home.runner(work=lambda context: None))
+        monkeypatch.setattr(Engine, "graph", graph)
+        return broken.id, whole.id
+
+    def nodes(self, home: Home, runs: tuple[str, str]) -> list[bool]:
+        """Whether the second node of each still waits for the first."""
+        return [home.job(node_job_id(run_id, "b")).blocked for run_id in runs]
+
+    def test_the_feed_goes_on_with_all_others(self, home: Home, runs: tuple[str, str]) -> None:
+        """Its batches come again until they are done: a run must not hold up every job that changes after it."""
+        home.pump()
+        assert self.nodes(home, runs) == [True, False]
+
+    def test_trouble_with_the_store_makes_the_batch_come_again(
+        self, home: Home, runs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(*_: Any) -> None:
+            raise Unavailable("down")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "go_on", down)
+            with pytest.raises(Unavailable):
+                home.pump()
+        home.pump()
+        assert self.nodes(home, runs) == [True, False]
+
+    def test_the_clock_looks_after_all_others_and_tells(self, home: Home, runs: tuple[str, str]) -> None:
+        assert home.app.feed is not None
+        home.app.feed.drop(home.app.feed.read(1_000))
+        heard = 0
+        for _ in range(11):
+            home.clock.advance(60)
+            try:
+                tick.tick(home.ports, 60)
+            except KeyError:
+                heard += 1
+        assert self.nodes(home, runs) == [True, False]
+        assert heard > 0

@@ -12,6 +12,7 @@ import typer
 from tidegate.domain.errors import TidegateError
 
 from . import care, home, jobs, operations, records
+from .audit import audit_app
 from .dags import dag_app
 from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
@@ -112,5 +113,6 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
 app.add_typer(definition_app, name="definition")
 app.add_typer(webhook_app, name="webhook")
+app.add_typer(audit_app, name="audit")
 app.command("whoami")(whoami)
 app.command("version")(show_version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,36 +38,37 @@ All = Annotated[bool, typer.Option("--all", help="Needed when no filter is given
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it; without, only tell what would be done.")]
 
 
-@with_session
-def purge(
-    session: Session,
-    state: States = None,
-    queue: QueueName = None,
-    name: JobName = None,
-    tag: Tag = None,
-    older_than: OlderThan = None,
-    everything: All = False,
-    yes: Yes = False,
-) -> None:
-    """Delete ended jobs. A dry run unless --yes; think of 'tidegate backup' or 'tidegate archive' first."""
-    selection = selected(state, queue, name, tag, older_than, everything)
-    run(session, "purge", selection, yes=yes, verb="purged")
+def _maintenance(operation: str, verb: str, help_text: str) -> Callable[..., None]:
+    """The command that does `operation` to the ended jobs its filters select."""
+
+    @with_session
+    def command(
+        session: Session,
+        state: States = None,
+        queue: QueueName = None,
+        name: JobName = None,
+        tag: Tag = None,
+        older_than: OlderThan = None,
+        everything: All = False,
+        yes: Yes = False,
+    ) -> None:
+        selection = selected(state, queue, name, tag, older_than, everything)
+        run(session, operation, selection, yes=yes, verb=verb)
+
+    command.__doc__ = help_text
+    return command
 
 
-@with_session
-def archive(
-    session: Session,
-    state: States = None,
-    queue: QueueName = None,
-    name: JobName = None,
-    tag: Tag = None,
-    older_than: OlderThan = None,
-    everything: All = False,
-    yes: Yes = False,
-) -> None:
-    """Write ended jobs to the blob store as JSON lines, then delete them. A dry run unless --yes."""
-    selection = selected(state, queue, name, tag, older_than, everything)
-    run(session, "archive", selection, yes=yes, verb="archived")
+purge = _maintenance(
+    "purge",
+    "purged",
+    "Delete ended jobs. A dry run unless --yes; think of 'tidegate backup' or 'tidegate archive' first.",
+)
+archive = _maintenance(
+    "archive",
+    "archived",
+    "Write ended jobs to the blob store as JSON lines, then delete them. A dry run unless --yes.",
+)
 
 
 @with_session

@@ -59,6 +59,9 @@ def submit(
         str | None,
         typer.Option(help="If it is: REJECT_DUPLICATE (default), ALLOW_DUPLICATE, REPLACE, REJECT_ALL or ALLOW_ALL."),
     ] = None,
+    task_token: Annotated[
+        str | None, typer.Option(help="Of the Step Functions task that waits for the job's end.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,6 +97,7 @@ def submit(
         "concurrency_key": concurrency_key,
         "unique_key": unique_key,
         "policy": policy,
+        "task_token": task_token,
     }
     given = {key: value for key, value in fields.items() if value is not None} | inputs.json_pairs("--set", set_ or ())
     if batch is None:

@@ -9,6 +9,9 @@
 Every error is a `tidegate.domain.errors.TidegateError`, chosen by the `code` of the server's answer.
 """
 
+from tidegate.domain.audit import AuditEntry
+from tidegate.domain.audit import Head as AuditHead
+
 from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
 from .definitions import Definition, Delivery, WebhookSecret
@@ -27,6 +30,8 @@ from .workers import Running, Worker
 __all__ = [
     "AsyncClient",
     "Attempt",
+    "AuditEntry",
+    "AuditHead",
     "Batch",
     "Client",
     "Dag",

@@ -14,6 +14,7 @@ from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls, definitions
+from .audit import AsyncAuditMethods
 from .builder import Dag
 from .calls import Call
 from .definitions import Definition, Delivery, WebhookSecret
@@ -36,7 +37,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -170,9 +171,16 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods):
             job = last
         return job
 
-    async def submit_dag(self, dag: Dag | Mapping[str, Any]) -> DagRun:
-        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault."""
-        return await self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag))
+    async def submit_dag(self, dag: Dag | Mapping[str, Any], *, idempotency_key: str | None = None) -> DagRun:
+        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault.
+
+        With the same `idempotency_key` the same run is submitted once, whoever of the user's programs asks again.
+        """
+        return await self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag, idempotency_key))
+
+    async def validate_dag(self, dag: Dag | Mapping[str, Any]) -> Mapping[str, int]:
+        """How many `nodes` and `edges` a run would have, and its `depth`. Raises InvalidInput naming every fault."""
+        return await self._run(calls.validate_dag(dag.body() if isinstance(dag, Dag) else dag))
 
     async def dag(self, dag_id: str) -> DagRun:
         """One run, with its nodes. Raises NotFound."""

@@ -42,6 +42,7 @@ class JobFields(TypedDict, total=False):
     unique_key: str | None
     policy: str | None
     timeout_retry_limit: int | None
+    task_token: str | None
     job_id: str | None
     definition: str | None
     webhook: Mapping[str, Any] | None

@@ -13,6 +13,7 @@ from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
 from . import calls, definitions
+from .audit import AuditMethods
 from .builder import Dag
 from .calls import Call
 from .definitions import Definition, Delivery, WebhookSecret
@@ -35,7 +36,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client(Operations, ScheduleMethods, TokenMethods):
+class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -164,9 +165,16 @@ class Client(Operations, ScheduleMethods, TokenMethods):
         *_, job = self.watch(job_id, timeout=timeout)
         return job
 
-    def submit_dag(self, dag: Dag | Mapping[str, Any]) -> DagRun:
-        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault."""
-        return self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag))
+    def submit_dag(self, dag: Dag | Mapping[str, Any], *, idempotency_key: str | None = None) -> DagRun:
+        """Submit a run: one that was built, or the body of `POST /dags`. Raises InvalidInput naming every fault.
+
+        With the same `idempotency_key` the same run is submitted once, whoever of the user's programs asks again.
+        """
+        return self._run(calls.submit_dag(dag.body() if isinstance(dag, Dag) else dag, idempotency_key))
+
+    def validate_dag(self, dag: Dag | Mapping[str, Any]) -> Mapping[str, int]:
+        """How many `nodes` and `edges` a run would have, and its `depth`. Raises InvalidInput naming every fault."""
+        return self._run(calls.validate_dag(dag.body() if isinstance(dag, Dag) else dag))
 
     def dag(self, dag_id: str) -> DagRun:
         """One run, with its nodes. Raises NotFound."""

@@ -17,7 +17,9 @@ MAX_DESCRIPTION = 500
 REFERENCE_RULE = "must be a definition's name, or name@version such as extract@3"
 _REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?:@([1-9][0-9]{0,8}))?")
 
-OF_ONE_JOB = frozenset({"job_id", "definition", "asked", "start_after", "keep_until", "soft_sla", "hard_sla"})
+OF_ONE_JOB = frozenset(
+    {"job_id", "definition", "asked", "start_after", "keep_until", "soft_sla", "hard_sla", "task_token"}
+)
 """What only a single job can say: its id, and points in time."""
 DEFAULTS = frozenset(each.name for each in fields(JobSpec)) - OF_ONE_JOB
 

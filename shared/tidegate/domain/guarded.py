@@ -145,6 +145,12 @@ class Lease:
     until: Ms
     slot: str | None = None
     """Under which name the claim holds slots of the queue."""
+    token: str | None = None
+    """What the claim can be known by afterwards: a text that nobody else uses. None: it need not be."""
+
+    def is_of(self, job: Job) -> bool:
+        """Whether this lease is the one that the job runs under."""
+        return self.token is not None and job.state is State.ACTIVE and job.claim_token == self.token
 
 
 _NO_ERROR: Mapping[str, Any] = {"error_type": None, "error_message": None}
@@ -351,6 +357,11 @@ def move_if_waiting(job: Job, priority: int, rank: int, now: Ms) -> GuardedWrite
     return GuardedWrite(job.tenant, job.id, guard, values, None if job.blocked else spot)
 
 
+def wait_with_if_open(job: Job, token: str) -> GuardedWrite:
+    """Another task of Step Functions waits for the end of an open job. Nothing else about it changes."""
+    return GuardedWrite(job.tenant, job.id, Guard(OPEN), {"task_token": token})
+
+
 def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrite:
     """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out.
 
@@ -428,6 +439,7 @@ def _started(lease: Lease, now: Ms) -> dict[str, Any]:
         "wake_at": None,
         "progress": None,
         "slot": lease.slot,
+        "claim_token": lease.token,
     }
 
 

@@ -238,8 +238,12 @@ class Job:
     """Attempts that took too long, since the last explicit retry."""
     slot: str | None = None
     """Under which name the last claim took slots of its queue; None if it needed none."""
+    claim_token: str | None = None
+    """What the last claim said to know itself by, should its answer get lost."""
     counted: bool = False
     """Whether it counts against its queue's `max_queue_size` until it starts."""
+    task_token: str | None = None
+    """With what a task of Step Functions waits for its end; a secret of who submitted it."""
 
     @property
     def retry_count(self) -> int:

@@ -27,6 +27,8 @@ MAX_TAGS = 20
 MAX_METADATA = 20
 MAX_LABEL_LENGTH = 256
 HORIZON_SECONDS = 366 * DAY
+MAX_TASK_TOKEN = 2_048
+"""Characters of a task token of Step Functions."""
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 JOB_ID_RULE = "must be 1 to 128 letters, digits, '.', '_', ':' or '-', starting with a letter or digit"
@@ -67,6 +69,7 @@ class JobSpec:
     """`name@version` of the definition that filled in what was not given."""
     asked: str | None = None
     """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
+    task_token: str | None = None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -76,7 +79,7 @@ class JobSpec:
             check_job_id("job_id", self.job_id)
         if not 0 <= self.priority <= 10:
             raise InvalidInput.field("priority", "must be from 0 to 10")
-        _check_labels(self.tags, self.metadata)
+        check_labels(self.tags, self.metadata)
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
@@ -130,7 +133,7 @@ def dump_json(field_name: str, value: Json) -> str:
 
 
 def fingerprint_of(spec: JobSpec) -> str:
-    """A digest of all that was asked for but the id: equal for equal requests."""
+    """A digest of all that was asked for but the id and who waits: equal for equal requests."""
     if spec.asked is not None:
         return spec.asked
     asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NOT_ASKED}
@@ -143,7 +146,7 @@ def digest_of(value: Json) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-_NOT_ASKED = frozenset({"job_id", "asked", "definition", "webhook"})
+_NOT_ASKED = frozenset({"job_id", "asked", "definition", "webhook", "task_token"})
 
 
 def _extras(spec: JobSpec) -> Mapping[str, Json]:
@@ -218,6 +221,7 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, ex
         webhook=spec.webhook,
         concurrency_key=spec.concurrency_key,
         unique_key=spec.unique_key,
+        task_token=spec.task_token,
         policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
         timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
         counted=queue.max_queue_size is not None,
@@ -234,9 +238,19 @@ def _check_keys(spec: JobSpec) -> None:
             check_key(name, key)
     if spec.policy is not None and spec.unique_key is None:
         raise InvalidInput.field("policy", "needs a unique_key")
+    if spec.task_token is not None:
+        _check_task_token(spec.task_token, spec.policy)
 
 
-def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+def _check_task_token(token: str, policy: UniquePolicy | None) -> None:
+    if not 0 < len(token) <= MAX_TASK_TOKEN:
+        raise InvalidInput.field("task_token", f"must have 1 to {MAX_TASK_TOKEN} characters")
+    if policy is UniquePolicy.ALLOW_DUPLICATE:
+        raise InvalidInput.field("task_token", "would wait for another's job under the policy ALLOW_DUPLICATE")
+
+
+def check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+    """Refuse tags and metadata that are too many or too long; raises InvalidInput."""
     if len(tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_LABEL_LENGTH for tag in tags):
         raise InvalidInput.field("tags", f"at most {MAX_TAGS}, each of 1 to {MAX_LABEL_LENGTH} characters")
     if len(metadata) > MAX_METADATA:

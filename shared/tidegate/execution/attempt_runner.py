@@ -16,6 +16,7 @@ from tidegate.domain.dag.run import GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled
 from tidegate.service.write_log import LogWriter
 
@@ -27,6 +28,8 @@ from .registry import CleanUp, Executor
 _log = logging.getLogger("tidegate.worker")
 _SETTLE_TRIES = 6
 _MAX_ERROR = 2_000
+_UNREAD_SECONDS = 10.0
+"""How long a job waits whose data could not be read."""
 
 T = TypeVar("T")
 
@@ -166,7 +169,11 @@ class AttemptRunner:
             known = ", ".join(sorted(self._executors)) or "none"
             message = f"no handler named '{job.name}' is served by this worker (it serves: {known})"
             return Fault(ErrorType.VALIDATION, message, permanent=True)
-        outcome = self._call(attempt, executor.run, min(job.timeout, executor.timeout or job.timeout))
+        try:
+            outcome = self._call(attempt, executor.run, min(job.timeout, executor.timeout or job.timeout))
+        except Unavailable as error:
+            _log.warning("data not read: %s", error, extra={"action": "data_not_read", "job_id": job.id})
+            return Snooze(_UNREAD_SECONDS)  # nothing of it ran, so no attempt is used up
         if isinstance(outcome, Fault):
             _log.info("attempt failed", extra={"action": "attempt_failed", "job_id": job.id, "attempt": job.attempt})
         timed_out = isinstance(outcome, Fault) and outcome.error_type is ErrorType.TIMEOUT
@@ -186,11 +193,15 @@ class AttemptRunner:
         if not isinstance(cleaned, Fault):
             return Stopped(fault)
         message = f"clean-up failed: {cleaned.message}"
-        attempt.context.log.error("%s", message)
+        attempt.log.add(Level.ERROR, message)  # with the job alone: it is what the handler's error says
+        _log.info("clean-up failed", extra={"action": "clean_up_failed", "job_id": attempt.job.id})
         return Stopped(Fault(cleaned.error_type, message))
 
     def _call(self, attempt: Attempt, function: Callable[[JobContext], Any], seconds: float) -> Any:
-        """Call a function of the user for at most so many seconds; answers its value or what it raised."""
+        """Call a function of the user for at most so many seconds; answers its value or what it raised.
+
+        Raises Unavailable when the job's data could not be read: then it was not called.
+        """
         timeout = min(seconds, max(1.0, attempt.began + attempt.seconds_left - time.monotonic()))
         try:
             attempt.context.load(self._store.full)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate import runtime
-from tidegate.domain.errors import Unavailable
+from tidegate.domain.errors import Unavailable, kind_and_place
 from tidegate.ports import Feed, Ports
 from tidegate.runtime import App
 
@@ -48,8 +48,9 @@ class Background:
             busy = False
             try:
                 busy = self._step()
-            except Exception:
-                _log.exception("%s failed", self._thread.name, extra={"action": "background_failed"})
+            except Exception as error:
+                extra = {"action": "background_failed"}
+                _log.error("%s failed: %s", self._thread.name, kind_and_place(error), extra=extra)
             if not busy:
                 self._stopping.wait(self._pause)
 

@@ -20,6 +20,7 @@ from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
 from .limits import Full, Gate, confirmed, leave, seconds_until_room
+from .own_claim import claimed, lease_for
 from .policies import queue_named
 
 _HEAD = 10
@@ -75,7 +76,7 @@ def claim_for(
     if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
-    bearer = _Bearer(ticket, Lease(worker_id, now + round(lease_seconds * 1000)), receives, cleans_up)
+    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, cleans_up)
     if queue.limits_starts:
         return _claim_within_limits(ports, queue, bearer, now)
     lost_own: Outcome | None = None
@@ -91,7 +92,7 @@ def claim_for(
 def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float) -> Job | Full | None:
     """Start the ticket's own job or none, for who has looked at the lane already. Full: nothing of it can start now."""
     queue, now = queue_named(ports, ticket.tenant, ticket.queue), ports.now()
-    bearer = _Bearer(ticket, Lease(worker_id, now + round(lease_seconds * 1000)), 1, ())
+    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1, ())
     if queue.limits_starts:
         gate = Gate(ports, queue)
         found, _ = _through(ports, gate, bearer, now, [ticket.job_id])
@@ -112,7 +113,8 @@ class _Bearer(NamedTuple):
 
 def _started(ports: Ports, bearer: _Bearer, job_id: str, now: Ms) -> Outcome:
     """The claim of one candidate, or what else was due to it."""
-    outcome = _try(ports, guarded.claim_if_ready(bearer.ticket.lane, job_id, bearer.lease, now))
+    claim = guarded.claim_if_ready(bearer.ticket.lane, job_id, bearer.lease, now)
+    outcome = claimed(ports, claim, bearer.lease)
     if not outcome.applied and outcome.job is not None:
         return _recover(ports, outcome.job, bearer, now)
     return outcome
@@ -227,7 +229,7 @@ def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
 
 def _reclaimed(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
     """The next attempt, in the slots of the lost one."""
-    outcome = _try(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now))
+    outcome = claimed(ports, guarded.reclaim_if_lapsed(job, bearer.lease, now), bearer.lease)
     return outcome if job.slot is None else confirmed(ports, queue_named(ports, job.tenant, job.queue), outcome)
 
 

@@ -13,10 +13,12 @@ grow old and vanish. No ticket is held meanwhile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import RESCUE_MS
 from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
@@ -29,6 +31,7 @@ from .claim import claim_own
 from .limits import Full
 from .policies import queue_named
 
+_log = logging.getLogger("tidegate.claim")
 _SPARE = 5
 """Candidates read beyond those wanted: others may claim them first."""
 _NAMED_REACH = 100
@@ -76,20 +79,28 @@ def _is_open(queue: Queue, wanted: Wanted) -> bool:
 
 
 def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
-    """Start up to `limit` of the best jobs of these lanes, in the order of `_candidates`."""
+    """Start up to `limit` of the best jobs of these lanes, in the order of `_candidates`.
+
+    Trouble with one keeps none of those that were started before it from their worker.
+    """
     started: list[Job] = []
     full: set[Lane] = set()
-    for job in _candidates(ports, lanes, wanted, limit):
-        ticket = ticket_for(job)
-        if ticket.lane in full:
-            continue
-        claim = claim_own(ports, ticket, wanted.worker_id, wanted.lease_seconds)
-        if isinstance(claim, Full):
-            full.add(ticket.lane)
-        elif claim is not None and _is_wanted(ports, claim, wanted):
-            started.append(claim)
-            if len(started) == limit:
-                break
+    try:
+        for job in _candidates(ports, lanes, wanted, limit):
+            ticket = ticket_for(job)
+            if ticket.lane in full:
+                continue
+            claim = claim_own(ports, ticket, wanted.worker_id, wanted.lease_seconds)
+            if isinstance(claim, Full):
+                full.add(ticket.lane)
+            elif claim is not None and _is_wanted(ports, claim, wanted):
+                started.append(claim)
+                if len(started) == limit:
+                    break
+    except Unavailable as error:
+        if not started:
+            raise
+        _log.warning("claimed fewer than wanted: %s", error, extra={"action": "claim_cut_short"})
     return started
 
 

@@ -15,6 +15,7 @@ from tidegate.domain.uniqueness import stands_in_way, takes_key
 from tidegate.ports import JobKey, JobPage, JobQuery, Ports
 
 from .announce import announce, remember_lanes
+from .audit import Act, audited
 from .expectations import Expectations
 from .log_chunks import log_eraser
 from .payloads import with_payloads
@@ -51,6 +52,11 @@ def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None)
     return _only(cancel_each(ports, caller, [job_id], reason))
 
 
+def cancel_by_rule(ports: Ports, caller: Caller, job_id: str, reason: str) -> Job:
+    """`cancel` as a schedule or a unique key has it done: no act of a person, so it is not in the audit log."""
+    return _only(_cancel_each(ports, caller, [job_id], reason, None))
+
+
 def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -> Job:
     """Start an ended job over with a fresh set of attempts.
 
@@ -67,6 +73,10 @@ def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Jo
 
 def cancel_each(ports: Ports, caller: Caller, job_ids: Sequence[str], reason: str | None = None) -> Results:
     """`cancel` for each job; in the place of one that cannot be, why."""
+    return _cancel_each(ports, caller, job_ids, reason, Act(ports, caller, "job.cancel", reason=reason))
+
+
+def _cancel_each(ports: Ports, caller: Caller, job_ids: Sequence[str], reason: str | None, act: Act | None) -> Results:
     caller.require(Scope.SUBMIT)
     why = reason or f"cancelled by {caller.user}"
 
@@ -79,7 +89,7 @@ def cancel_each(ports: Ports, caller: Caller, job_ids: Sequence[str], reason: st
             return guarded.request_cancel_if_active(job, why, ports.now())
         raise WrongState(f"job '{job.id}' has ended: {job.state}", job_id=job.id, state=str(job.state))
 
-    return _change_each(ports, caller, job_ids, write)
+    return _change_each(ports, caller, job_ids, write, act)
 
 
 def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str], *, counted: bool = False) -> Results:
@@ -94,7 +104,8 @@ def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str], *, counted:
         remember_lanes(ports, [job])
         return guarded.restart_if_ended(job, ports.now(), counted=counted)
 
-    return _announced(ports, _change_each(ports, caller, job_ids, write))
+    act = Act(ports, caller, "job.retry")
+    return _announced(ports, _change_each(ports, caller, job_ids, write, act))
 
 
 def reprioritise_each(ports: Ports, caller: Caller, job_ids: Sequence[str], priority: int) -> Results:
@@ -109,7 +120,8 @@ def reprioritise_each(ports: Ports, caller: Caller, job_ids: Sequence[str], prio
         rank = rank_now(queue, job, priority, expectations)
         return guarded.move_if_waiting(job, priority, rank, ports.now())
 
-    return _announced(ports, _change_each(ports, caller, job_ids, write))
+    act = Act(ports, caller, "job.reprioritise", priority=priority)
+    return _announced(ports, _change_each(ports, caller, job_ids, write, act))
 
 
 def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
@@ -117,6 +129,8 @@ def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
     caller.require(Scope.SUBMIT)
     job = visible_job(ports, caller, job_id)
     erase_log = log_eraser(ports, job)
+    if job.state in TERMINAL:
+        audited(ports, caller, "job.erase", job_id, state=job.state.value, owner=job.owner)
     if job.state not in TERMINAL or not ports.jobs.erase_if_ended(JobKey(job.tenant, job.id)):
         raise WrongState(f"job '{job_id}' is {job.state}: cancel it first", state=str(job.state))
     for ref in (job.data_ref, job.result_ref):
@@ -152,9 +166,12 @@ def _visible_each(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> Resul
 
 
 def _change_each(
-    ports: Ports, caller: Caller, job_ids: Sequence[str], write: Callable[[Job], GuardedWrite | None]
+    ports: Ports, caller: Caller, job_ids: Sequence[str], write: Callable[[Job], GuardedWrite | None], act: Act | None
 ) -> Results:
-    """Apply to each job the write that fits it as it is, looking again at those that changed meanwhile."""
+    """Apply to each job the write that fits it as it is, looking again at those that changed meanwhile.
+
+    `act` is noted before the first of them is applied.
+    """
     results: dict[str, Job | TidegateError] = {}
     left: Sequence[str] = list(dict.fromkeys(job_ids))
     for _ in range(_TRIES):
@@ -165,6 +182,8 @@ def _change_each(
                 wanted[job_id] = change
             else:
                 results[job_id] = change
+        if act is not None and wanted:
+            act.note_on(list(wanted))
         outcomes = ports.jobs.apply(list(wanted.values())) if wanted else []
         applied = zip(wanted, outcomes, strict=True)
         results |= {job_id: each.job for job_id, each in applied if each.applied and each.job is not None}

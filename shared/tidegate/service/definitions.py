@@ -15,6 +15,7 @@ from tidegate.domain.spec import JobSpec, digest_of
 from tidegate.domain.webhook import RESERVED_PREFIX, parse_target
 from tidegate.ports import Ports
 
+from .audit import Act
 from .policies import queue_named
 from .schemas import check_data, compile_schema
 
@@ -39,12 +40,14 @@ def put_definition(
         created_by=caller.user,
     )
     _check(ports, draft)
+    act = Act(ports, caller, "definition.put", name)
     for _ in range(_TRIES):
         latest = ports.definitions.get(caller.tenant, name)
         if latest is not None and latest.says_the_same_as(draft):
             return latest, False
         version = 1 if latest is None else latest.version + 1
         stored = replace(draft, version=version, created_at=ports.now())
+        act.note()
         if ports.definitions.add(stored):
             return stored, True
     raise Conflict(f"definition '{name}' is being changed by someone else", definition=name)
@@ -73,7 +76,7 @@ def spec_from(ports: Ports, tenant: str, reference: str, given: Mapping[str, Any
         definition = _found(ports, tenant, name, version)
     except NotFound as error:
         raise InvalidInput.field("definition", error.message) from error
-    asked = {field: value for field, value in given.items() if field != "job_id"}
+    asked = {field: value for field, value in given.items() if field not in ("job_id", "task_token")}
     digest = digest_of({**asked, "definition": reference}) if given.get("job_id") is not None else None
     spec = definition.spec(given, digest)
     if definition.schema is not None:

@@ -34,7 +34,7 @@ from tidegate.domain.spec import MAX_BATCH, JobSpec
 from tidegate.ports import JobKey, Ports, ScheduleKey
 
 from .backfill import next_part
-from .control import cancel
+from .control import cancel_by_rule
 from .policies import queue_named
 from .submit import Submitted, submit
 
@@ -170,7 +170,7 @@ def _kept_until(ports: Ports, schedule: Schedule, now: Ms) -> Ms | None:
 def _cancel(ports: Ports, schedule: Schedule, previous: Job) -> None:
     owner = Caller(schedule.tenant, previous.owner, frozenset({Scope.SUBMIT.value}))
     try:
-        cancel(ports, owner, previous.id, _REASON)
+        cancel_by_rule(ports, owner, previous.id, _REASON)
     except (NotFound, WrongState, Conflict):
         _log.info("the run before has ended", extra=_extra(schedule, "cancel_unneeded"))
 

@@ -16,6 +16,7 @@ from tidegate.domain.job import Ms
 from tidegate.domain.ticket import decode
 from tidegate.ports import Ports
 
+from .audit import audited
 from .bury import bury
 from .tokens import DEFAULT_TENANT
 
@@ -70,6 +71,8 @@ def redrive(
     """
     caller.require(Scope.OPERATE)
     letters = list_letters(ports, caller) if ids is None else [_letter(ports, caller, each) for each in ids]
+    if confirm and letters:
+        audited(ports, caller, "maintenance.drop" if drop else "maintenance.redrive", letters=len(letters))
     return {letter.id: _dealt_with(ports, letter, drop=drop) if confirm else None for letter in letters}
 
 

@@ -23,6 +23,7 @@ from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import Holding, JobKey, Ports
 
 from .announce import remember_lanes, send_tickets
+from .own_claim import claimed
 
 _log = logging.getLogger("tidegate.limits")
 _LOOKS = 5
@@ -106,9 +107,9 @@ class Gate:
         return self._claim(job_id, holder, taken, lease, now)
 
     def _claim(self, job_id: str, holder: Holder, taken: Sequence[Semaphore], lease: Lease, now: Ms) -> Outcome:
-        """The claim itself. One whose answer gets lost keeps its slots: it may have been applied."""
+        """The claim itself. One whose outcome stays unknown keeps its slots: it may have been applied."""
         named = replace(lease, slot=str(holder)) if taken else lease
-        (outcome,) = self._ports.jobs.apply([guarded.claim_if_ready(self._lane, job_id, named, now)])
+        outcome = claimed(self._ports, guarded.claim_if_ready(self._lane, job_id, named, now), named)
         if outcome.applied and outcome.job is not None:
             late = self._ports.now() - holder.at > CONFIRM_MS
             return confirmed(self._ports, self._queue, outcome) if late else outcome

@@ -11,8 +11,9 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
@@ -22,6 +23,7 @@ from tidegate.ports import JobQuery, Ports
 
 from .announce import announce, remember_lanes
 from .archive import archive
+from .audit import audited
 from .limits import leave
 
 MAX_JOBS = 500
@@ -92,6 +94,8 @@ def maintain(
     caller.require(Scope.OPERATE)
     begun = ports.now()
     query = _query(caller.tenant, action, selection, begun, continuation)
+    if confirm:
+        audited(ports, caller, f"maintenance.{action}", selection=_told(selection), goes_on=continuation is not None)
     total = Maintained(dry_run=not confirm)
     while True:
         page = ports.jobs.page(replace(query, limit=min(_PAGES[action], limit - total.matched)))
@@ -120,6 +124,7 @@ def reset_stuck(ports: Ports, caller: Caller, older_than: float, *, confirm: boo
     jobs = [job for job in found if not job.cancel_requested]
     if not confirm or not jobs:
         return jobs, 0
+    audited(ports, caller, "maintenance.reset", jobs=len(jobs), older_than=older_than)
     remember_lanes(ports, jobs)
     why = f"reset by {caller.user}: it ran longer than {older_than:g} seconds"
     outcomes = ports.jobs.apply([guarded.reset_if_held(job, why, now) for job in jobs])
@@ -128,6 +133,12 @@ def reset_stuck(ports: Ports, caller: Caller, older_than: float, *, confirm: boo
         leave(ports, job)
     announce(ports, reset)
     return jobs, len(reset)
+
+
+def _told(selection: Selection) -> dict[str, Any]:
+    """The selection as the audit log has it."""
+    told = {**asdict(selection), "states": sorted(selection.states)}
+    return {name: value for name, value in told.items() if value not in (None, [], False)}
 
 
 def _query(tenant: str, action: Action, selection: Selection, now: Ms, continuation: str | None) -> JobQuery:

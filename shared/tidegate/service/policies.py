@@ -15,6 +15,7 @@ from tidegate.domain.webhook import WEBHOOK_QUEUE, parse_target
 from tidegate.ports import JobKey, Ports
 
 from .announce import send_tickets
+from .audit import Act
 
 _TRIES = 5
 _WOKEN = 100
@@ -67,24 +68,28 @@ def put_queue(ports: Ports, caller: Caller, name: str, settings: Mapping[str, An
     """Make a queue, or replace its settings; those not given get their defaults."""
     caller.require(Scope.OPERATE)
     fresh = Queue(tenant=caller.tenant, name=name, **settings)
-    return _change(ports, caller, name, lambda seen: replace(fresh, **_kept(seen)), must_exist=False)
+    act = Act(ports, caller, "queue.put", name, settings=dict(settings))
+    return _change(ports, caller, name, lambda seen: replace(fresh, **_kept(seen)), act, must_exist=False)
 
 
 def patch_queue(ports: Ports, caller: Caller, name: str, settings: Mapping[str, Any]) -> Queue:
     """Change the given settings of a queue. They apply to jobs submitted afterwards. Raises NotFound."""
-    return _change(ports, caller, name, lambda seen: replace(seen, **settings), must_exist=True)
+    act = Act(ports, caller, "queue.patch", name, settings=dict(settings))
+    return _change(ports, caller, name, lambda seen: replace(seen, **settings), act, must_exist=True)
 
 
 def pause_queue(ports: Ports, caller: Caller, name: str, reason: str | None) -> Queue:
     """Start no more jobs of the queue; running ones go on."""
     paused = {"paused": True, "paused_by": caller.user, "paused_reason": reason}
-    return _change(ports, caller, name, lambda seen: replace(seen, **paused), must_exist=True)
+    act = Act(ports, caller, "queue.pause", name, reason=reason)
+    return _change(ports, caller, name, lambda seen: replace(seen, **paused), act, must_exist=True)
 
 
 def resume_queue(ports: Ports, caller: Caller, name: str) -> Queue:
     """Start jobs of the queue again: its first ones at once, by fresh tickets; the others come back by themselves."""
     resumed = {"paused": False, "paused_by": None, "paused_reason": None}
-    queue = _change(ports, caller, name, lambda seen: replace(seen, **resumed), must_exist=True)
+    act = Act(ports, caller, "queue.resume", name)
+    queue = _change(ports, caller, name, lambda seen: replace(seen, **resumed), act, must_exist=True)
     ready = ports.jobs.head(Lane(caller.tenant, name), _WOKEN)
     found = ports.jobs.get([JobKey(caller.tenant, each.job_id) for each in ready]) if ready else []
     waiting = [ticket_for(job) for job in found if job is not None and job.state in WAITING]
@@ -99,7 +104,7 @@ def _kept(seen: Queue | None) -> dict[str, Any]:
     return {field: getattr(seen, field) for field in kept}
 
 
-def _change(ports: Ports, caller: Caller, name: str, change: Any, *, must_exist: bool) -> Queue:
+def _change(ports: Ports, caller: Caller, name: str, change: Any, act: Act, *, must_exist: bool) -> Queue:
     caller.require(Scope.OPERATE)
     for _ in range(_TRIES):
         seen = ports.queues.get(caller.tenant, name)
@@ -112,6 +117,7 @@ def _change(ports: Ports, caller: Caller, name: str, change: Any, *, must_exist:
             known = ", ".join(sorted(ports.pools))
             raise InvalidInput.field("pool", f"there is no pool '{queue.pool}'; this deployment has: {known}")
         _check_webhook(ports, queue)
+        act.note()
         if ports.queues.put_if_unchanged(queue, seen):
             return queue
     raise Conflict(f"queue '{name}' is being changed by someone else", queue=name)

@@ -76,6 +76,8 @@ class Change:
     was_delayed: bool = False
     is_delayed: bool = False
     """Whether it waited, or waits, for a time of its own."""
+    awaited: bool = False
+    """Whether a task of Step Functions waits for the job's end."""
     was_waiting: int | None = None
     is_waiting: int | None = None
     """Its priority while it waited, or waits, for a worker or for its next attempt; None when it does not."""

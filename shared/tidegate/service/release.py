@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tidegate.domain import guarded
@@ -29,11 +30,13 @@ from tidegate.domain.dag.run import (
     outcome_of,
 )
 from tidegate.domain.dag.spec import MAX_ITEMS, FailurePolicy, Join
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import TERMINAL, WAITING, Job, State
 from tidegate.ports import JobKey, Ports
 
 from .announce import announce, remember_lanes
+from .apart import Apart
 from .payloads import blob_key, offloaded, with_payloads
 from .record_changes import Change, run_series
 from .run_ends import settle
@@ -47,15 +50,25 @@ _graphs: dict[str, Graph] = {}
 
 
 def release_after(ports: Ports, changes: Sequence[Change]) -> None:
-    """Go on with every run that one of these changes belongs to. May be done again."""
+    """Go on with every run that one of these changes belongs to. May be done again. Raises Unavailable.
+
+    A run whose step fails otherwise is left to the clock, which looks at all runs: the changes of others must not
+    wait for it.
+    """
     ended: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for change in changes:
         if change.dag_id is not None and change.node is not None and change.state in TERMINAL:
             ended[change.tenant, change.dag_id].append(change.node)
+    apart = Apart("run_left")
     for (tenant, dag_id), nodes in ended.items():
-        run = ports.dags.get(tenant, dag_id)
-        if run is not None and run.state in OPEN_RUNS:
-            Engine(ports).go_on(run, nodes)
+        apart.do(f"run {dag_id}", partial(_go_on, ports, tenant, dag_id, nodes), None)
+    apart.conclude(only=Unavailable)
+
+
+def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
+    run = ports.dags.get(tenant, dag_id)
+    if run is not None and run.state in OPEN_RUNS:
+        Engine(ports).go_on(run, ended)
 
 
 _ABANDONED_MS = 600_000

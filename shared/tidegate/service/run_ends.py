@@ -6,9 +6,10 @@ the clock finds every ended run that was not let go.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from tidegate.domain.dag.run import Run
+from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.events import run_event
 from tidegate.ports import Ports, Watched
 
@@ -21,14 +22,26 @@ def announce_run(ports: Ports, run: Run, kind: str | None = None) -> None:
 
 def settle(ports: Ports, run: Run) -> None:
     """Tell the supervisor of an ended run, whose last step then closes it; without one, close it here."""
-    if run.token is None or not ports.supervisors.tell(run.token, outcome_of_run(run)):
+    if run.supervisor_token is None or not ports.supervisors.tell(run.supervisor_token, outcome_of_run(run)):
         close(ports, run)
 
 
 def close(ports: Ports, run: Run) -> None:
-    """Announce the end of an ended run, and let it go."""
+    """Announce the end of an ended run, tell who waits for it, and let it go."""
     announce_run(ports, run)
+    tell_who_waits(ports, run)
     ports.dags.let_go(Watched(run.tenant, run.id), run.resumed)
+
+
+def tell_who_waits(ports: Ports, run: Run) -> None:
+    """Call back the task of someone's state machine that waits for an ended run."""
+    if run.task_token is None:
+        return
+    if run.state is RunState.COMPLETED:
+        ports.supervisors.tell(run.task_token, outcome_of_run(run))
+    else:
+        cause = {**outcome_of_run(run), "reason": run.reason}
+        ports.supervisors.fail(run.task_token, f"Run{run.state.value.title()}", json.dumps(cause))
 
 
 def outcome_of_run(run: Run) -> dict[str, Any]:

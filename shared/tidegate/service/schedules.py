@@ -24,6 +24,7 @@ from tidegate.domain.schedule import (
 )
 from tidegate.ports import Hold, JobKey, Ports, ScheduleKey
 
+from .audit import Act, audited
 from .backfill import times_from
 from .fire_schedules import fire_one
 from .policies import queue_named
@@ -79,6 +80,7 @@ def create_schedule(
     schedule = started(fresh, now, ports.cron.next_match)
     if schedule.enabled and schedule.next_run is None:
         raise InvalidInput.field("expression", "has no time to come")
+    audited(ports, caller, "schedule.create", name, expression=expression)
     if not ports.schedules.create(schedule):
         (existing,) = ports.schedules.get([ScheduleKey(caller.tenant, name)])
         same = existing is not None and schedule_id is not None and existing.id == schedule_id
@@ -123,12 +125,16 @@ def change_schedule(
     """
     caller.require(Scope.SUBMIT)
 
+    act = Act(ports, caller, "schedule.change", ref)
+
     def change(seen: Schedule) -> Schedule:
-        changed = replace(seen, **changes(seen))
+        wanted = changes(seen)
+        changed = replace(seen, **wanted)
         _check_surroundings(ports, changed)
+        act.about(fields=sorted(wanted))
         return _restarted(ports, changed)
 
-    return _change(ports, caller, ref, change)
+    return _change(ports, caller, ref, change, act)
 
 
 def enable_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
@@ -139,6 +145,7 @@ def enable_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
         caller,
         ref,
         lambda seen: _restarted(ports, replace(seen, enabled=True, paused_by=None, paused_reason=None)),
+        Act(ports, caller, "schedule.enable", ref),
     )
 
 
@@ -150,14 +157,16 @@ def disable_schedule(ports: Ports, caller: Caller, ref: str, reason: str | None 
         stopped = replace(seen, enabled=False, paused_by=caller.user, paused_reason=reason, backfill=None)
         return _restarted(ports, stopped)
 
-    return _change(ports, caller, ref, disabled)
+    return _change(ports, caller, ref, disabled, Act(ports, caller, "schedule.disable", ref, reason=reason))
 
 
 def delete_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
     """Delete a schedule; its jobs stay. Raises NotFound."""
     caller.require(Scope.SUBMIT)
+    act = Act(ports, caller, "schedule.delete", ref)
     for _ in range(_TRIES):
         schedule = _visible(ports, caller, ref)
+        act.note()
         if ports.schedules.delete_if_unchanged(schedule):
             return schedule
     raise _keeps_changing(ref)
@@ -167,6 +176,7 @@ def trigger_schedule(ports: Ports, caller: Caller, ref: str, job_id: str | None 
     """Run it once now, disabled or not, beside its times. With the same `job_id` it runs once."""
     caller.require(Scope.SUBMIT)
     schedule = _visible(ports, caller, ref)
+    audited(ports, caller, "schedule.trigger", ref)
     owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}))
     spec = spec_for(schedule, None, job_id, None)
     return submit_one(ports, owner, spec).job
@@ -198,7 +208,8 @@ def backfill_schedule(
         work = Backfill(times[0], times[-1], per_minute, due=now, requested_by=caller.user)
         return watched(replace(seen, backfill=work))
 
-    return _change(ports, caller, ref, begin), count
+    act = Act(ports, caller, "schedule.backfill", ref, first=first, until=until, per_minute=per_minute)
+    return _change(ports, caller, ref, begin, act), count
 
 
 def next_runs(ports: Ports, schedule: Schedule, count: int) -> list[Moment]:
@@ -224,6 +235,7 @@ def hold_schedules(ports: Ports, caller: Caller, reason: str | None) -> Hold:
     """Pause all schedules of the tenant, for maintenance: times that come are let go until `release_schedules`."""
     caller.require(Scope.OPERATE)
     hold = Hold(caller.user, ports.now(), reason)
+    audited(ports, caller, "schedule.pause_all", reason=reason)
     ports.schedules.set_hold(caller.tenant, hold)
     return hold
 
@@ -231,6 +243,7 @@ def hold_schedules(ports: Ports, caller: Caller, reason: str | None) -> Hold:
 def release_schedules(ports: Ports, caller: Caller) -> None:
     """End the pause of all schedules."""
     caller.require(Scope.OPERATE)
+    audited(ports, caller, "schedule.resume_all")
     ports.schedules.set_hold(caller.tenant, None)
 
 
@@ -257,13 +270,14 @@ def _restarted(ports: Ports, schedule: Schedule) -> Schedule:
     return started(schedule, ports.now(), ports.cron.next_match)
 
 
-def _change(ports: Ports, caller: Caller, ref: str, change: Callable[[Schedule], Schedule]) -> Schedule:
+def _change(ports: Ports, caller: Caller, ref: str, change: Callable[[Schedule], Schedule], act: Act) -> Schedule:
     for _ in range(_TRIES):
         seen = _visible(ports, caller, ref)
         if seen.releasing:
             fire_one(ports, seen)  # what was decided is carried out as it was decided
             continue
         changed = replace(change(seen), version=seen.version + 1, updated_at=ports.now())
+        act.note()
         if ports.schedules.replace_if_unchanged([(changed, seen)])[0]:
             fire_one(ports, changed)
             return changed

@@ -18,6 +18,7 @@ from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
 from .announce import announce, remember_lanes
+from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
@@ -87,6 +88,7 @@ def _made(
     try:
         check_horizon(spec, now)
         check_allowed(ports, spec, internal)
+        check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
         job = new_job(spec, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
         data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
@@ -121,5 +123,7 @@ def _result(ports: Ports, caller: Caller, job: Job, existing: Job | None) -> Sub
         answer = answer_to_duplicate(caller, job, existing)
         return Submitted(answer, created=False) if isinstance(answer, Job) else answer
     if existing.fingerprint == job.fingerprint and existing.owner == job.owner:
+        if job.task_token not in (None, existing.task_token):
+            existing = wait_instead(ports, existing, job.task_token)
         return Submitted(existing, created=False)
     return Conflict(f"job '{job.id}' exists already and was asked for differently", job_id=job.id)

@@ -9,8 +9,9 @@ the embedded home, and in the cloud it is there for what a supervisor missed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from tidegate.domain.ids import time_in
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports, Watched
 
+from .apart import Apart
 from .release import Engine
 from .run_ends import announce_run, close, outcome_of_run, settle
 
@@ -72,7 +74,7 @@ def await_end(ports: Ports, watch: Watch, token: str) -> None:
         if not _is_watched(run, watch):
             ports.supervisors.tell(token, outcome_of_run(run))
             return
-        if ports.dags.put_if_unchanged(replace(run, token=token), run):
+        if ports.dags.put_if_unchanged(replace(run, supervisor_token=token), run):
             return
     raise Unavailable(f"run '{watch.dag_id}' keeps changing")
 
@@ -105,8 +107,7 @@ def stop_with_supervisor(ports: Ports, watch: Watch) -> bool:
 
 def check_deadlines(ports: Ports, now: Ms, limit: int = 200) -> None:
     """What deadlines ask for that have passed: cheap, for every tick."""
-    for watched in ports.dags.due(now, limit):
-        _look_after(ports, watched, now)
+    _look_after_each(ports, ports.dags.due(now, limit), now)
 
 
 def check_runs(ports: Ports, limit: int = 200) -> int:
@@ -123,8 +124,7 @@ def check_runs(ports: Ports, limit: int = 200) -> int:
     # It begins elsewhere each time, so that no run is always among those for which there was no time.
     start = turn // _TURNS * limit % max(1, len(others))
     chosen = [*late, *others[start:], *others[:start]][:limit]
-    for watched in chosen:
-        _look_after(ports, watched, now)
+    _look_after_each(ports, chosen, now)
     return len(chosen)
 
 
@@ -154,6 +154,14 @@ def _deadline_passed(watched: Watched, now: Ms) -> bool:
     return watched.look_at is not None and watched.look_at <= now
 
 
+def _look_after_each(ports: Ports, runs: Sequence[Watched], now: Ms) -> None:
+    """One run that cannot be looked after keeps no other from it."""
+    apart = Apart("run_failed")
+    for watched in runs:
+        apart.do(f"run {watched.dag_id}", partial(_look_after, ports, watched, now), None)
+    apart.conclude()
+
+
 def _look_after(ports: Ports, watched: Watched, now: Ms) -> None:
     run = ports.dags.get(watched.tenant, watched.dag_id)
     if run is None:
@@ -167,7 +175,7 @@ def _look_after(ports: Ports, watched: Watched, now: Ms) -> None:
     if run.state not in OPEN_RUNS:
         settle(ports, run)
         return
-    if run.state is RunState.ACTIVE and run.token is None:
+    if run.state is RunState.ACTIVE and run.supervisor_token is None:
         start_supervisor(ports, run)
     Engine(ports).check(run)
 

@@ -5,19 +5,17 @@ Every part is bounded, may run twice at once, and may be skipped: the next tick 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from tidegate.domain import guarded
-from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import ticket_for
 from tidegate.ports import DEADLINES, JobKey, Ports, Timer
 
 from .announce import announce, remember_lanes, send_tickets
+from .apart import Apart
 from .claim import CLEAN_UP_TRIES
 from .deadlines import look_at_deadlines
 from .fire_schedules import fire_schedules
@@ -26,9 +24,6 @@ from .retention import retire
 from .reticket import reticket_lanes
 from .supervise import check_deadlines, check_runs
 from .sweep_slots import Swept, sweep_slots
-
-_log = logging.getLogger("tidegate.clock")
-A = TypeVar("A")
 
 _PAGE = 200
 _PAGES = 50
@@ -69,14 +64,14 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     """
     now = ports.now()
     until = now + round(period_seconds * 1000)
-    parts = _Parts()
+    parts = Apart("tick_part_failed")
     fired = parts.do("schedules", lambda: len(fire_schedules(ports, until)), 0)
     woken = parts.do("due jobs", lambda: wake_due(ports, now, until), Ticked())
     done = parts.do("timers", lambda: check_timers(ports, now), Ticked())
     retired = parts.do("retention", lambda: retire(ports, now), 0)
     done = replace(done, fired=fired, woken=woken.woken, expired=woken.expired, retired=retired)
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
-        reticketed, expired = parts.do("lanes", lambda: reticket_lanes(ports, now), (0, 0))
+        reticketed, expired = parts.do("lanes", lambda: _look_into_lanes(ports, now), (0, 0))
         swept = parts.do("slots", lambda: sweep_slots(ports, now), Swept())
         parts.do("runs", lambda: check_runs(ports), 0)
         expired += done.expired + swept.expired
@@ -85,27 +80,6 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
         parts.do("deadlines", lambda: check_deadlines(ports, now), None)
     parts.conclude()
     return done
-
-
-class _Parts:
-    """Does one part of the tick after the other, whatever becomes of those before."""
-
-    def __init__(self) -> None:
-        self._errors: list[Exception] = []
-
-    def do(self, name: str, part: Callable[[], A], otherwise: A) -> A:
-        """What the part answers, or `otherwise` if it fails."""
-        try:
-            return part()
-        except Exception as error:
-            _log.exception("%s were left to the next tick", name, extra={"action": "tick_part_failed", "part": name})
-            self._errors.append(error)
-            return otherwise
-
-    def conclude(self) -> None:
-        """Raise what a part raised, if one did: rather than trouble with the store, what nobody expects."""
-        if self._errors:
-            raise min(self._errors, key=lambda error: isinstance(error, Unavailable))
 
 
 def wake_due(ports: Ports, now: Ms, by: Ms) -> Ticked:
@@ -163,6 +137,17 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
         if len(timers) < _PAGE:
             break
     return done
+
+
+def _look_into_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
+    """Find what waits too long; queues are polled as long as any lane is known, for hours after its last job."""
+    lanes = ports.lanes.all()
+    found = reticket_lanes(ports, lanes, now)
+    if lanes:
+        ports.polling.wake()
+    else:
+        ports.polling.rest()
+    return found
 
 
 def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:

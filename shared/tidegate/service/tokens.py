@@ -21,6 +21,8 @@ from tidegate.domain.job import Ms
 from tidegate.domain.queue import DAY, check_name
 from tidegate.ports import Issuer, Ports, Token
 
+from .audit import audited
+
 DEFAULT_TENANT = "main"
 MAX_NOTE = 200
 LEAST_LIFE_SECONDS = 60.0
@@ -90,6 +92,9 @@ def create_token(
         note=note,
         created_by=caller.user,
     )
+    audited(
+        ports, caller, "token.create", token.id, user=user, scopes=sorted(token.scopes), expires_at=token.expires_at
+    )
     ports.tokens.put(token)
     return clear, token
 
@@ -106,7 +111,10 @@ def revoke_token(ports: Ports, caller: Caller, token_id: str) -> Token:
     token = ports.tokens.get(token_id)
     if token is None or token.tenant != caller.tenant:
         raise NotFound(f"there is no token '{token_id}'")
-    revoked = replace(token, revoked_at=token.revoked_at or ports.now())
+    if token.revoked_at is not None:
+        return token
+    audited(ports, caller, "token.revoke", token.id, user=token.user)
+    revoked = replace(token, revoked_at=ports.now())
     ports.tokens.put(revoked)
     return revoked
 

@@ -10,7 +10,7 @@ from tidegate.domain.errors import Conflict, NotFound, TidegateError, WrongState
 from tidegate.domain.job import Job, UniquePolicy
 from tidegate.ports import Ports
 
-from .control import cancel
+from .control import cancel_by_rule
 
 _ROUNDS = 5
 
@@ -44,7 +44,7 @@ def _after_replacing(ports: Ports, caller: Caller, job: Job, other: Job | None) 
             return other
         try:
             with suppress(WrongState):  # it has ended by itself
-                cancel(ports, caller, other.id, f"replaced by job {job.id}")
+                cancel_by_rule(ports, caller, other.id, f"replaced by job {job.id}")
         except NotFound:
             return other
         (other,) = ports.jobs.create([job])

@@ -29,6 +29,7 @@ from tidegate.domain.webhook import (
 )
 from tidegate.ports import JobKey, JobQuery, Ports
 
+from .audit import Act
 from .control import list_jobs, visible_job
 from .policies import queue_named
 from .record_changes import Change
@@ -89,9 +90,11 @@ def rotate_secret(ports: Ports, caller: Caller, queue: str) -> WebhookSecret:
     """Replace the secret; messages are signed with both for a day. Raises NotFound, Conflict."""
     caller.require(Scope.OPERATE)
     queue_named(ports, caller.tenant, queue)
+    act = Act(ports, caller, "webhook.rotate", queue)
     for _ in range(_TRIES):
         seen = webhook_secret(ports, caller.tenant, queue)
         fresh = replace(seen, current=_fresh(), previous=seen.current, rotated_at=ports.now())
+        act.note()
         if ports.webhook_secrets.put_if_unchanged(fresh, seen):
             return fresh
     raise Conflict(f"the secret of queue '{queue}' is being changed by someone else", queue=queue)

@@ -12,6 +12,7 @@ from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
+from .audit import SqliteAudit
 from .blobs import FolderBlobs
 from .dags import SqliteDags
 from .database import Database
@@ -73,6 +74,7 @@ def open_ports(
         figures=SqliteFigures(database),
         dags=SqliteDags(database),
         tokens=SqliteTokens(database),
+        audit=SqliteAudit(database),
         events=SqliteEvents(database),
         upkeep=SqliteUpkeep(database, now),
         supervisors=ClockAlone(),

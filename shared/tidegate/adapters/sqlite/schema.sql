@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
     definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
-    timeouts INTEGER NOT NULL, slot TEXT, counted INTEGER NOT NULL,
+    timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -63,7 +63,8 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
-            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
+            'task_token', new.task_token),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'old_sla', old.sla, 'created_at', new.created_at) END);
 END;
@@ -122,6 +123,9 @@ CREATE TABLE IF NOT EXISTS dags (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dags_watched ON dags (tenant, id) WHERE watched = 1;
 CREATE INDEX IF NOT EXISTS dags_due ON dags (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS dag_keys (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, dag_id TEXT NOT NULL, PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
@@ -138,6 +142,19 @@ CREATE TABLE IF NOT EXISTS webhook_secrets (
 CREATE TABLE IF NOT EXISTS workers (
     tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (
+    tenant TEXT NOT NULL, number INTEGER NOT NULL, hash TEXT NOT NULL, entry TEXT NOT NULL,
+    PRIMARY KEY (tenant, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_heads (
+    tenant TEXT PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS audit_unchanged BEFORE UPDATE ON audit BEGIN
+    SELECT RAISE(ABORT, 'the audit log is appended to, never changed');
+END;
+CREATE TRIGGER IF NOT EXISTS audit_kept BEFORE DELETE ON audit BEGIN
+    SELECT RAISE(ABORT, 'the audit log is appended to, never cut');
+END;
 CREATE TABLE IF NOT EXISTS logs (
     tenant TEXT NOT NULL, job_id TEXT NOT NULL, created_at INTEGER NOT NULL,
     attempt INTEGER NOT NULL, number INTEGER NOT NULL, lines TEXT, blob TEXT,

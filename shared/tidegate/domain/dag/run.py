@@ -61,8 +61,10 @@ class Run:
     """How often it was resumed."""
     warned_at: Ms | None = None
     """When it was noticed, and announced, that the soft deadline had passed."""
-    token: str | None = None
+    supervisor_token: str | None = None
     """What its supervisor waits with for its end; None where the clock alone watches over it."""
+    task_token: str | None = None
+    """With what a task of someone's state machine waits for its end; a secret of who submitted it."""
 
 
 def next_deadline(run: Run) -> Ms | None:
