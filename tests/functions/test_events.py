@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
-from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
-from tidegate_functions.api.security_answers import SECURITY_ANSWERS
 
 from home import Home
 from tidegate import runtime
@@ -37,7 +35,6 @@ from tidegate.service.schedules import create_schedule
 from tidegate.service.submit import submit, submit_one
 from tidegate.service.workers import report
 
-assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "ada", "scopes": ["read"]}

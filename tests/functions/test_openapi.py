@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 from gateway import Api
-from tidegate_functions.api.answers import ANSWERS, Error
+from tidegate_functions.api.answers import ANSWERS
+from tidegate_functions.api.answers.base import Error
 from tidegate_functions.api.openapi import document, document_text
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
