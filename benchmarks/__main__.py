@@ -142,15 +142,15 @@ def _cloud(_: argparse.Namespace) -> Iterator[Table]:
     yield bill.counts_table(flows)
     yield bill.bill_table(used, prices)
     yield bill.runs_table(flows, prices)
+    months = {}
     try:
-        resources = idle.resources()
+        for stage in idle.STAGES:
+            resources = idle.resources(stage)
+            months[stage] = idle.month(flows["clock tick, idle"], resources, prices)
+            yield idle.table(stage, months[stage], resources, prices)
     except ImportError as error:
-        yield Table("", (), notes=[f"The idle month is left out: the CDK is not installed ({error})."])
-        yield bill.targets_table(flows, used, prices, None)
-        return
-    month = idle.month(flows["clock tick, idle"], resources, prices)
-    yield idle.table(month, resources, prices)
-    yield bill.targets_table(flows, used, prices, month)
+        yield Table("", (), notes=[f"Idle months are left out: the CDK is not installed ({error})."])
+    yield bill.targets_table(flows, used, prices, months)
 
 
 _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {

@@ -21,7 +21,12 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 def main() -> int:
     """Print every fault; the exit code tells whether there was one."""
-    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents = [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     documents += sorted((ROOT / "examples").rglob("*.md"))
     faults = [fault for document in documents for fault in _faults(document)]
     for fault in faults:
@@ -52,7 +57,12 @@ def _exists(document: Path, target: str) -> bool:
     found = (document.parent / path) if path else document
     if not found.exists():
         return False
-    return not anchor or anchor in {_slug(heading) for heading in _HEADING.findall(found.read_text())}
+    return not anchor or anchor in anchors(found)
+
+
+def anchors(document: Path) -> set[str]:
+    """What the headings of a document can be linked by."""
+    return {_slug(heading) for heading in _HEADING.findall(document.read_text())}
 
 
 def _has_test(path: str, test: str) -> bool:

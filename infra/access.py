@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
@@ -105,6 +106,13 @@ def consume(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
 def measure(queues: Iterable[sqs.IQueue]) -> iam.PolicyStatement:
     """Allow the depth of the queues to be read, and nothing else."""
     return iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
+
+
+def switch(mappings: Iterable[lambda_.IEventSourceMapping]) -> list[iam.PolicyStatement]:
+    """Allow event source mappings to be looked at, put to sleep and woken, if there are any."""
+    actions = ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+    arns = [mapping.event_source_mapping_arn for mapping in mappings]
+    return [iam.PolicyStatement(actions=actions, resources=arns)] if arns else []
 
 
 def supervise(state_machine: str) -> iam.PolicyStatement:

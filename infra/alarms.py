@@ -19,7 +19,6 @@ from infra.pool import Pool
 from infra.stage import StageConfig
 from infra.supervisor import Supervisor
 
-GUIDE = "docs/operations.md"
 CLOCK_LAG_SECONDS = 180
 ITERATOR_AGE = Duration.minutes(5)
 PERIOD = metrics.FIVE_MINUTES
@@ -33,9 +32,10 @@ class Watch:
         name: of the alarm, after the stage.
         metric: what is measured.
         limit: the value that is still good.
-        section: of the operations guide.
+        section: of the operations guide, by the anchor of its heading.
         advice: what it means and what to do, in a sentence or two.
         periods: how many periods in a row have to be bad.
+        first: whether it is one of the few that every stage has.
         at_least: the limit is the least good value, and silence is bad; else it is the largest, and silence is good.
     """
 
@@ -46,6 +46,7 @@ class Watch:
     advice: str
     periods: int = 1
     at_least: bool = False
+    first: bool = False
 
 
 class Alarms(Construct):
@@ -55,7 +56,7 @@ class Alarms(Construct):
         self, scope: Construct, name: str, *, stage: StageConfig, topic: sns.ITopic, watches: Iterable[Watch]
     ) -> None:
         super().__init__(scope, name)
-        for watch in watches:
+        for watch in (each for each in watches if each.first or stage.alarms == "all"):
             alarm = self._alarm(stage, watch)
             alarm.add_alarm_action(SnsAction(topic))
             alarm.add_ok_action(SnsAction(topic))
@@ -66,7 +67,7 @@ class Alarms(Construct):
             self,
             watch.name,
             alarm_name=f"tidegate-{stage.name}-{watch.name}",
-            alarm_description=f"{watch.advice} See {GUIDE}, section '{watch.section}'.",
+            alarm_description=f"{watch.advice} See {stage.runbook}#{watch.section}",
             metric=watch.metric,
             threshold=watch.limit,
             evaluation_periods=watch.periods,
@@ -92,7 +93,7 @@ def pool_watches(pool: Pool) -> list[Watch]:
 def dead_letters(name: str, queue: sqs.IQueue, advice: str) -> Watch:
     """Anything that lies in a dead-letter queue."""
     depth = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-    return Watch(name=f"{name}-dead-letters", metric=depth, limit=0, section="Dead letters", advice=advice)
+    return Watch(name=f"{name}-dead-letters", metric=depth, limit=0, section="dead-letters", advice=advice)
 
 
 def function_watches(name: str, function: lambda_.IFunction) -> list[Watch]:
@@ -102,14 +103,15 @@ def function_watches(name: str, function: lambda_.IFunction) -> list[Watch]:
             name=f"{name}-errors",
             metric=function.metric_errors(period=PERIOD, statistic="Sum"),
             limit=0,
-            section="Function errors",
+            section="function-errors",
             advice=f"The function {name} raised an error or ran out of time. Nothing is lost: mend what its log shows.",
+            first=name.startswith("worker-"),
         ),
         Watch(
             name=f"{name}-throttles",
             metric=function.metric_throttles(period=PERIOD, statistic="Sum"),
             limit=0,
-            section="Throttles",
+            section="throttles",
             advice=f"The function {name} is refused for lack of concurrency. Lower the slots of the pools, or raise "
             "the limit of the account.",
             periods=3,
@@ -124,16 +126,17 @@ def clock_watches(stage: StageConfig, clock: lambda_.IFunction, dead: sqs.IQueue
             name="clock-stopped",
             metric=clock.metric_invocations(period=PERIOD, statistic="Sum"),
             limit=1,
-            section="Clock",
+            section="clock",
             advice="The clock has not run for five minutes: delayed jobs and lost tickets stand still. Check that its "
             "rule is enabled.",
             at_least=True,
+            first=True,
         ),
         Watch(
             name="clock-lag",
             metric=metrics.own(stage.name, "ClockLag", "Maximum", period=PERIOD),
             limit=CLOCK_LAG_SECONDS,
-            section="Clock",
+            section="clock",
             advice=f"The clock is more than {CLOCK_LAG_SECONDS} s behind what is due. Look for throttled tables and "
             "for a burst of delayed jobs.",
             periods=2,
@@ -153,10 +156,11 @@ def changes_watches(changes: lambda_.IFunction, dead: sqs.IQueue) -> list[Watch]
             name="changes-behind",
             metric=changes.metric("IteratorAge", period=PERIOD, statistic="Maximum"),
             limit=ITERATOR_AGE.to_milliseconds(),
-            section="Change feed",
+            section="change-feed",
             advice="The change feed is behind, so counters and events are late. Mend what its log shows within "
             "twenty hours.",
             periods=2,
+            first=True,
         ),
         dead_letters(
             "changes",
@@ -173,8 +177,9 @@ def api_watches(api: Api) -> list[Watch]:
             name="api-5xx",
             metric=api.http.metric_server_error(period=PERIOD, statistic="Sum"),
             limit=0,
-            section="API errors",
+            section="api-errors",
             advice="The API answered 5xx. Find the request in the access log and its error in the function's log.",
+            first=True,
         )
     ]
 
@@ -193,7 +198,7 @@ def supervisor_watches(supervisor: Supervisor) -> list[Watch]:
             name="supervisors-failed",
             metric=failed,
             limit=0,
-            section="Supervisors",
+            section="supervisors",
             advice="A run lost its supervisor: its jobs go on, and the clock keeps its deadlines. Mend what the log of "
             "the function dag shows.",
         ),
@@ -211,7 +216,7 @@ def _oldest(pool: Pool, priority: str, queue: sqs.IQueue) -> Watch:
         name=f"{pool.config.name}-{priority}-oldest",
         metric=queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
         limit=limit,
-        section="Old tickets",
+        section="old-tickets",
         advice=f"A {priority} ticket of pool {pool.config.name} waits longer than {limit} s. Add slots, look for "
         "throttles, or find the jobs that retry for long.",
     )

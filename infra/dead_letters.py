@@ -20,13 +20,14 @@ class DeadLetters(Construct):
 
     Attributes:
         function: sends a ticket again where its job still waits, and keeps what it cannot read.
+        mappings: what feeds it, one for each pool.
     """
 
     def __init__(self, scope: Construct, name: str, *, common: Common, stores: Stores) -> None:
         super().__init__(scope, name)
         self.function = python_function(self, common, _spec(stores))
         nag.acknowledge_objects(self, stores.bucket)
-        for pool in stores.pools:
+        self.mappings = [
             lambda_.EventSourceMapping(
                 self,
                 f"Pool-{pool.config.name}",
@@ -36,6 +37,8 @@ class DeadLetters(Construct):
                 max_concurrency=CONCURRENCY,
                 report_batch_item_failures=True,
             )
+            for pool in stores.pools
+        ]
 
 
 def _spec(stores: Stores) -> FunctionSpec:

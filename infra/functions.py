@@ -90,7 +90,12 @@ def python_function(scope: Construct, common: Common, spec: FunctionSpec) -> lam
         environment={**common.environment, **spec.environment},
         role=role,
         log_group=log_group,
-        tracing=lambda_.Tracing.ACTIVE,
+        # As JSON, what the program adds to a line (`extra`) can be searched for. What Lambda itself says of each
+        # invocation would cost more than all that the program says, and is in the function's metrics too.
+        logging_format=lambda_.LoggingFormat.JSON,
+        application_log_level_v2=_APPLICATION_LEVEL[common.stage.log_level],
+        system_log_level_v2=lambda_.SystemLogLevel.WARN,
+        tracing=lambda_.Tracing.ACTIVE if common.stage.tracing else lambda_.Tracing.DISABLED,
     )
     nag.acknowledge(function, "AwsSolutions-L1", nag.RUNTIME)
     return function
@@ -137,10 +142,18 @@ def _role(scope: Construct, common: Common, spec: FunctionSpec, log_group: logs.
         role.add_to_policy(statement)
     if common.key:
         role.add_to_policy(iam.PolicyStatement(actions=list(USE_KEY), resources=[common.key.key_arn]))
-    nag.acknowledge(role, "AwsSolutions-IAM5[Resource::*]", nag.XRAY)
+    if common.stage.tracing:
+        nag.acknowledge(role, "AwsSolutions-IAM5[Resource::*]", nag.XRAY)
     return role
 
 
+_APPLICATION_LEVEL: Mapping[str, lambda_.ApplicationLogLevel] = {
+    "DEBUG": lambda_.ApplicationLogLevel.DEBUG,
+    "INFO": lambda_.ApplicationLogLevel.INFO,
+    "WARNING": lambda_.ApplicationLogLevel.WARN,
+    "ERROR": lambda_.ApplicationLogLevel.ERROR,
+    "CRITICAL": lambda_.ApplicationLogLevel.FATAL,
+}
 _RETENTION: Mapping[int, logs.RetentionDays] = {
     1: logs.RetentionDays.ONE_DAY,
     3: logs.RetentionDays.THREE_DAYS,

@@ -14,6 +14,7 @@ HISTORY = (
     "Step Functions keeps the whole history of each Standard execution for 90 days; a second copy in CloudWatch Logs "
     "would cost as much as the executions and would need a role over all log groups of the account."
 )
+UNTRACED = "Traces would cost as much as the jobs themselves: the stage's `tracing` in cdk.json turns them on."
 CONSOLE = "A browser loads the console's static files before anyone has signed in; all data needs a token."
 RUNTIME = "Python 3.13 is the version that the layer's wheels are built for and that the tests run against."
 

@@ -31,6 +31,7 @@ from infra.functions import NAMESPACE, SERVICE, Common, dependencies
 from infra.packaging import Packaging
 from infra.pool import Pool
 from infra.pull_policy import PullPolicy
+from infra.sleep import let_sleep
 from infra.stage import StageConfig
 from infra.stores import Stores
 from infra.supervisor import Supervisor
@@ -66,21 +67,31 @@ class TidegateStack(Stack):
         workers = {
             f"worker-{pool.config.name}": Worker(
                 self, common=common, pool=pool, stores=stores, code=packaging.worker_code(pool.config)
-            ).function
+            )
             for pool in stores.pools
             if pool.config.handlers
         }
         for pool in stores.pools:
             PullPolicy(self, stage=stage, pool=pool, stores=stores, key=key)
-        api = Api(self, "Api", common=common, stores=stores, identity=self._identity(stage, packaging))
+        api = Api(
+            self,
+            "Api",
+            common=common,
+            stores=stores,
+            schemas=dependencies(self, "Schemas", packaging.layer("schema"), "Checks data against JSON Schemas"),
+            identity=self._identity(stage, packaging),
+        )
         clock = Clock(self, "Clock", common=common, stores=stores)
         changes = Changes(self, "Changes", common=common, stores=stores)
         dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)
         supervisor = Supervisor(self, "Supervisor", common=common, stores=stores)
+        if stage.sleep:
+            mappings = [mapping for worker in workers.values() for mapping in worker.mappings]
+            let_sleep([api.function, clock.function], [*mappings, *dead_letters.mappings])
         functions: Mapping[str, lambda_.IFunction] = {
             "api": api.function,
             "authorizer": api.authorizer,
-            **workers,
+            **{name: worker.function for name, worker in workers.items()},
             "clock": clock.function,
             "changes": changes.function,
             "dead_letters": dead_letters.function,
@@ -96,8 +107,6 @@ class TidegateStack(Stack):
             "TIDEGATE_STAGE": stage.name,
             "POWERTOOLS_SERVICE_NAME": SERVICE,
             "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
-            "POWERTOOLS_LOG_LEVEL": stage.log_level,
-            "LOG_LEVEL": stage.log_level,
             **stores.environment(),
         }
         return Common(stage, key, layer, packaging.shared_code(), environment)
@@ -132,7 +141,8 @@ class TidegateStack(Stack):
         Alarms(self, "Alarms", stage=stage, topic=topic, watches=alarms)
         dead = {pool.config.name: pool.dead for pool in stores.pools}
         dead |= {"clock": clock.dead, "changes": changes.dead, "dag": supervisor.dead}
-        Dashboard(self, "Board", stage=stage, pools=stores.pools, functions=functions, dead=dead, api=api)
+        if stage.dashboard:
+            Dashboard(self, "Board", stage=stage, pools=stores.pools, functions=functions, dead=dead, api=api)
 
     def _announce(self, stage: StageConfig, stores: Stores, api: Api) -> None:
         outputs: dict[str, Any] = {

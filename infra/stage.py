@@ -14,6 +14,8 @@ from tidegate.domain.identity import rules_from
 
 T = TypeVar("T", int, str)
 
+ALARMS = ("few", "all")
+RUNBOOK = "docs/operations.md"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Periods that CloudWatch Logs accepts (PutRetentionPolicy).
 RETENTION_DAYS = (
@@ -21,6 +23,8 @@ RETENTION_DAYS = (
 )  # fmt: skip
 # Functions carry the URLs of all queues in their environment, which Lambda limits to 4 KB; a pool takes up to 630.
 MAX_POOLS = 5
+# A stage that sleeps has the ids of what polls its queues there too, 185 bytes a pool.
+MAX_POOLS_ASLEEP = 4
 # A worker keeps the last seconds of an invocation for recording how its jobs ended, so a shorter one starts none.
 LEAST_TIMEOUT = 20
 
@@ -81,6 +85,13 @@ class StageConfig:
         oidc: the issuer whose tokens are accepted beside Tidegate's own, as `TIDEGATE_OIDC` has it; None for no other.
         iam_callers: roles and users of the account whose signed requests are taken under `/iam`, and for whom: objects
             of `principal`, `tenant`, `user` and `scopes`. None of them, no such routes.
+        alarms: `few`: the clock, the change feed, the API and each worker; `all`: everything that can go wrong. Each
+            costs $0.10 a month.
+        dashboard: whether there is one, $3 a month.
+        tracing: whether functions write X-Ray traces, $5 a million of them.
+        runbook: where the operations guide is found, for the links in alarms; a path of the repository or an address.
+        sleep: let Lambda poll no queue while nothing was submitted for three hours, which saves $1.30 a month for each
+            pool; the first job after that waits up to two minutes.
         waiting_machines: ARNs of your own state machines whose tasks may wait for the ends of jobs and runs.
         events: announce every transition of every job on an EventBridge bus, $1 a million events: $3 a million jobs.
     """
@@ -97,6 +108,11 @@ class StageConfig:
     authorizer_cache_seconds: int
     oidc: Mapping[str, Any] | None
     iam_callers: Sequence[Mapping[str, Any]]
+    alarms: str
+    dashboard: bool
+    tracing: bool
+    runbook: str
+    sleep: bool
     waiting_machines: Sequence[str]
     events: bool
 
@@ -130,10 +146,17 @@ class StageConfig:
             authorizer_cache_seconds=fields.whole("authorizer_cache_seconds", 0, 3_600, 60),
             oidc=_oidc(fields.take("oidc", None), fields.at("oidc")),
             iam_callers=_iam_callers(fields.take("iam_callers", []), fields.at("iam_callers")),
+            alarms=fields.choice("alarms", ALARMS, "few"),
+            dashboard=fields.flag("dashboard", False),
+            tracing=fields.flag("tracing", False),
+            runbook=fields.text("runbook", RUNBOOK),
+            sleep=fields.flag("sleep", False),
             waiting_machines=_machines(fields.take("waiting_machines", []), fields.at("waiting_machines")),
             events=fields.flag("events", True),
         )
         fields.refuse_unknown()
+        if stage.sleep and len(stage.pools) > MAX_POOLS_ASLEEP:
+            raise StageError(fields.at("sleep"), f"a stage of more than {MAX_POOLS_ASLEEP} pools cannot sleep")
         return stage
 
 
@@ -266,6 +289,12 @@ class _Fields:
             if type(value) is type(candidate) and value == candidate:
                 return candidate
         raise StageError(self.at(name), f"expected one of {', '.join(map(str, allowed))}, got {value!r}")
+
+    def text(self, name: str, default: str) -> str:
+        value = self.take(name, default)
+        if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
+            raise StageError(self.at(name), f"expected a text of 1 to 200 characters without spaces, got {value!r}")
+        return value
 
     def email(self, name: str) -> str | None:
         value = self.take(name, None)

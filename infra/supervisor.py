@@ -64,10 +64,14 @@ class Supervisor(Construct):
             role_arn=self._role(common).role_arn,
             definition_string=DEFINITION.read_text(),
             definition_substitutions={"Function": self.function.function_arn},
-            tracing_configuration=stepfunctions.CfnStateMachine.TracingConfigurationProperty(enabled=True),
+            tracing_configuration=stepfunctions.CfnStateMachine.TracingConfigurationProperty(
+                enabled=common.stage.tracing
+            ),
             encryption_configuration=_encryption(common),
         )
         nag.acknowledge(machine, "AwsSolutions-SF1", nag.HISTORY)
+        if not common.stage.tracing:
+            nag.acknowledge(machine, "AwsSolutions-SF2", nag.UNTRACED)
         return machine
 
     def _role(self, common: Common) -> iam.Role:
@@ -80,10 +84,11 @@ class Supervisor(Construct):
         role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.function.function_arn])
         )
-        role.add_to_policy(iam.PolicyStatement(actions=list(access.TRACE), resources=["*"]))
+        if common.stage.tracing:
+            role.add_to_policy(iam.PolicyStatement(actions=list(access.TRACE), resources=["*"]))
+            nag.acknowledge(role, "AwsSolutions-IAM5[Resource::*]", nag.XRAY)
         if common.key:
             role.add_to_policy(iam.PolicyStatement(actions=list(USE_KEY), resources=[common.key.key_arn]))
-        nag.acknowledge(role, "AwsSolutions-IAM5[Resource::*]", nag.XRAY)
         return role
 
 

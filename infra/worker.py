@@ -20,13 +20,14 @@ class Worker(Construct):
 
     Attributes:
         function: claims, runs and settles jobs.
+        mappings: what feeds it, one for each queue.
     """
 
     def __init__(self, scope: Construct, *, common: Common, pool: Pool, stores: Stores, code: lambda_.Code) -> None:
         super().__init__(scope, f"Worker-{pool.config.name}")
         self.function = python_function(self, common, _spec(pool, stores, code))
         nag.acknowledge_objects(self, stores.bucket)
-        for priority, queue in pool.queues.items():
+        self.mappings = [
             lambda_.EventSourceMapping(
                 self,
                 priority.title(),
@@ -37,6 +38,8 @@ class Worker(Construct):
                 max_concurrency=pool.config.slots,
                 report_batch_item_failures=True,
             )
+            for priority, queue in pool.queues.items()
+        ]
 
 
 def work_access(pool: Pool, stores: Stores) -> list[iam.PolicyStatement]:

@@ -90,12 +90,15 @@ def lives(flows: Mapping[str, Flow], prices: Prices) -> dict[str, Usage]:
     feed = usage(flows["change feed, batch of 99"], "changes", 1 / 33, prices)
     single = usage(flows["submit one"], "api", 1, prices)
     single.add("http_request", 1)
+    single.add("log_gb", prices.assumed["access_log_bytes"] / 1e9)
     batched = usage(flows["submit a hundred"], "api", 1 / 100, prices)
     batched.add("http_request", 1 / 100)
+    batched.add("log_gb", prices.assumed["access_log_bytes"] / 100 / 1e9)
     retry = usage(flows["run and fail"], "worker", 1 / BATCH, prices)
     retry.add("sqs_request", 1 / BATCH)  # a ticket that is kept is received again, and not deleted
     named = usage(flows["submit with an id of one's own"], "api", 1, prices)
     named.add("http_request", 1)
+    named.add("log_gb", prices.assumed["access_log_bytes"] / 1e9)
     rest = run.plus(feed)
     return {
         "single submit, worker batch 10": single.plus(rest),
@@ -172,8 +175,10 @@ def bill_table(used: Mapping[str, Usage], prices: Prices) -> Table:
     return table
 
 
-def targets_table(flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: Prices, idle: Usage | None) -> Table:
-    """Counts and dollars against what was set out to be reached."""
+def targets_table(
+    flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: Prices, idle: Mapping[str, Usage]
+) -> Table:
+    """Counts and dollars against what was set out to be reached; `idle` are the months of stages."""
     single, batched = list(used.values())[:2]
     own = flows["submit one"].writes + flows["run, worker batch of ten"].writes
     hottest = flows["submit a hundred"].tally.hottest(), flows["run, worker batch of ten"].tally.hottest()
@@ -194,9 +199,16 @@ def targets_table(flows: Mapping[str, Flow], used: Mapping[str, Usage], prices: 
     add("11", "SDK calls a job, single", single.calls, 4.1, 2.2)
     add("11", "SDK calls a job, batched", batched.calls, 2.3, 0.35)
     add("14", "jobs a second in one lane, by its hottest key", _WRITES_A_KEY / on_key, 5_000, 13_000, at_least=True)
-    if idle is not None:
-        add("15", "$ of an idle month, list prices", idle.dollars(prices), 1.0, 0.5)
-        add("15", "$ of an idle month, after what is always free", idle.dollars(prices, free=True), 1.0, 0.5)
+    for stage, month in idle.items():
+        idle_month = f"$ of an idle month, stage {stage}"
+        add("15", f"{idle_month}, list prices", month.dollars(prices), 1.0, 0.5)
+        add(
+            "15",
+            f"$ of an idle month, stage {stage}, after what is always free",
+            month.dollars(prices, free=True),
+            1,
+            0.5,
+        )
     add("15", "log bytes a job, single", single.amount("log_gb") * 1e9, 500, 150)
     add("15", "log bytes a job, batched", batched.amount("log_gb") * 1e9, 500, 150)
     table.notes.append(

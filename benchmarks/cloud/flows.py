@@ -176,4 +176,5 @@ def _background(stage: Stage) -> dict[str, Flow]:
     found = _flow(stage, "change feed, batch of 99", "job", 33, lambda: stage.record(changes))
     found |= _flow(stage, "clock tick, one quiet lane", "tick", 1, stage.tick)
     stage.forget_lanes()
+    stage.tick()  # writes the last zeros of the gauges
     return found | _flow(stage, "clock tick, idle", "tick", 1, stage.tick)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ from .watch import Tally, Watch
 ACCOUNT = "123456789012"
 BATCH = 10
 """Tickets that Lambda hands to a worker at once."""
-_LOG_LINE_BYTES = 75
-"""What the Lambda runtime writes before each message: level, time and request id."""
+_RUNTIME_FIELDS = {"timestamp": "2026-01-31T12:00:00Z", "requestId": "8f507cfc-xmpl-4697-b07a-ac58fc914c95"}
+"""What the Lambda runtime adds to each line, which it writes as JSON."""
+_OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__)
 _POLICY_SECONDS = 5.0
 _CALLER = {"tenant": "main", "user": "ada", "scopes": "submit read operate"}
 _ENVIRONMENT = {
@@ -147,7 +149,8 @@ class Stage:
     def tick(self) -> None:
         """One minute's call of the clock."""
         with patch.dict(os.environ, _ENVIRONMENT), runtime.use(self.app):
-            clock(clock_event(60.0, None), LambdaContext())
+            now = datetime.fromtimestamp(self.cloud.clock.now() / 1000, UTC)
+            clock({**clock_event(60.0, None), "time": now.isoformat()}, LambdaContext())
 
     def supervise(self, task: str, dag_id: str) -> None:
         """One task of a run's supervisor, as the state machine would ask for it."""
@@ -222,7 +225,9 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one line."""
-        self.bytes += len(record.getMessage().encode()) + _LOG_LINE_BYTES
+        told = {"level": record.levelname, "message": record.getMessage(), "logger": record.name}
+        extra = {name: value for name, value in record.__dict__.items() if name not in _OF_EVERY_RECORD}
+        self.bytes += len(json.dumps({**_RUNTIME_FIELDS, **told, **extra}, default=str).encode()) + 1
 
 
 class _NoJitter(random.Random):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.definition import Definition
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.identity import IdentityRules
@@ -26,6 +27,7 @@ from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import Schedule
 from tidegate.domain.ticket import Lane, Ticket
+from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
@@ -212,6 +214,29 @@ class Queues(Protocol):
 
     def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
         """Store a policy. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
+
+
+class Definitions(Protocol):
+    """Definitions of jobs, every version of them."""
+
+    def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
+        """A version as it was stored; the latest unless told which."""
+
+    def list(self, tenant: str) -> Sequence[Definition]:
+        """The latest version of each definition of the tenant, by name."""
+
+    def add(self, definition: Definition) -> bool:
+        """Store a version. Guard: the latest one is the version before (1: there is none). Answers whether it was."""
+
+
+class WebhookSecrets(Protocol):
+    """What the webhooks of each queue are signed with."""
+
+    def get(self, tenant: str, queue: str) -> WebhookSecret | None:
+        """The secret as last stored."""
+
+    def put_if_unchanged(self, secret: WebhookSecret, seen: WebhookSecret | None) -> bool:
+        """Store a secret. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
 
 
 class Lanes(Protocol):
@@ -458,6 +483,12 @@ class Dags(Protocol):
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         """Watched runs whose next deadline is not after `by`."""
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """The run id that is kept under a key of the tenant; None if none is."""
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
 
@@ -654,6 +685,30 @@ class Workers(Protocol):
         """All that were seen at this time or later, by tenant and id."""
 
 
+class Polling(Protocol):
+    """Whether AWS asks the queues for tickets on behalf of the Lambdas, which costs money also when there are none.
+
+    Both methods may be called at any time, cheaply when nothing is to be changed. A queue that is not asked keeps its
+    tickets; the clock calls `wake` as long as jobs may wait, so nothing is lost by a `rest` at the wrong moment.
+    """
+
+    def wake(self) -> None:
+        """Have the queues asked."""
+
+    def rest(self) -> None:
+        """Have them asked no more."""
+
+
+class AlwaysPolled:
+    """`Polling` where nothing is to be changed: workers ask by themselves, or the stage never sleeps."""
+
+    def wake(self) -> None:
+        """See `Polling.wake`."""
+
+    def rest(self) -> None:
+        """See `Polling.rest`."""
+
+
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
@@ -677,6 +732,8 @@ class Ports:
     blobs: Blobs
     logs: Logs
     queues: Queues
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
     lanes: Lanes
     slots: Slots
     rates: Rates
@@ -700,6 +757,7 @@ class Ports:
     """Those that jobs may be sent to."""
     lambda_pools: frozenset[str] = frozenset()
     """Those whose workers are Lambdas: they are started when tickets come."""
+    polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     lease_grace_ms: Ms = 0
@@ -708,5 +766,7 @@ class Ports:
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
     close: Callable[[], object] = _nothing
     """Gives back what the calling thread holds open."""

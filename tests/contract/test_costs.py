@@ -133,7 +133,7 @@ def test_a_run_costs_one_write_unit_an_edge_at_most_and_three_transitions(flows:
 
 def test_the_targets_say_pass_and_miss(flows: Mapping[str, Flow]) -> None:
     prices = bill.load()
-    table = bill.targets_table(flows, bill.lives(flows, prices), prices, bill.Usage({"alarm_month": 100}))
+    table = bill.targets_table(flows, bill.lives(flows, prices), prices, {"dev": bill.Usage({"alarm_month": 100})})
     verdicts = {f"{row[0]} {row[1]}": row[4] for row in table.rows}
     assert verdicts["10 write units a job, its own"] == "pass"
-    assert verdicts["15 $ of an idle month, list prices"] == "MISS"
+    assert verdicts["15 $ of an idle month, stage dev, list prices"] == "MISS"

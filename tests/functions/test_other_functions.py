@@ -14,7 +14,8 @@ import pytest
 from gateway import sample
 from tidegate_functions.authorizer.handler import handler as authorize
 from tidegate_functions.changes.handler import handler as change
-from tidegate_functions.clock.gauges import MAX_TENANTS
+from tidegate_functions.clock import gauges
+from tidegate_functions.clock.gauges import LATE_SECONDS, MAX_TENANTS
 from tidegate_functions.clock.handler import handler as tick
 from tidegate_functions.dead_letters.handler import handler as bury
 
@@ -38,6 +39,7 @@ def app(home: Home) -> Iterator[runtime.App]:
 def cloud(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtime.App]:
     """The home, taken for one in the cloud: its functions write figures for CloudWatch."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tidegate")
+    monkeypatch.setattr(gauges, "_busy", set())
     settings = replace(home.app.settings, data=None, stage="dev")
     with runtime.use(replace(home.app, settings=settings)) as made:
         yield made
@@ -176,6 +178,9 @@ def test_a_tick_that_fails_in_part_tells_its_figures_and_fails(
     def fail(*_: Any) -> None:
         raise ValueError("a bug")
 
+    home.submit()  # an idle stage writes no figures
+    home.pump()
+    capsys.readouterr()
     monkeypatch.setattr(service, "retire", fail)
     with pytest.raises(ValueError, match="a bug"):
         tick(clock_event(home), None)
@@ -218,6 +223,27 @@ def test_the_clock_writes_its_lag_and_gauges(
         {"Name": "Active", "Unit": "Count"},
     ]
     assert (written["stage"], written["ClockLag"], written["Ready"], written["Active"]) == ("dev", [2.0], [3.0], [0.0])
+
+
+def test_an_idle_stage_writes_nothing_after_the_zeros_that_say_so(
+    cloud: runtime.App, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tick(clock_event(home), None)
+    assert capsys.readouterr().out == ""
+    home.submit(job_id="j")
+    home.pump()
+    tick(clock_event(home), None)
+    home.drain(home.runner(work=lambda _: None))
+    home.pump()
+    tick(clock_event(home), None)
+    tick(clock_event(home), None)
+    ready = [written["Ready"] for written in metrics_in(capsys.readouterr().out) if "Ready" in written]
+    assert ready == [[1.0], [0.0]]
+    late = clock_event(home)
+    home.clock.advance(LATE_SECONDS)
+    tick(late, None)
+    (written,) = metrics_in(capsys.readouterr().out)
+    assert written["ClockLag"] == [LATE_SECONDS]
 
 
 def test_gauges_are_left_out_when_they_would_cost_too_many_reads(

@@ -22,7 +22,12 @@ STAGE = {
     "alarm_email": "ops@example.org",
     "log_retention_days": 14,
     "keep_data": False,
+    "alarms": "all",
+    "dashboard": True,
+    "tracing": True,
+    "sleep": True,
 }
+LEAN = {"alarms": "few", "dashboard": False, "tracing": False, "sleep": False}
 OIDC = {"issuer": "https://id.example.org", "audience": "tidegate", "tenant_claim": "org"}
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "etl", "scopes": ["submit"]}
 CONTEXT = {"stage": "dev", "stages": {"dev": STAGE}, "bundle": False}

@@ -9,6 +9,7 @@ from synthesised import ROOT, WAITING, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
+BATCH_GET = "dynamodb:BatchGetItem"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 GET, PUT, UPDATE, DELETE = (f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))
 CHECK = "dynamodb:ConditionCheckItem"
@@ -40,6 +41,15 @@ def tickets(*pools: str) -> tuple[str, ...]:
 
 
 ALL_TICKETS = tickets("default", "slow")
+SWITCH = ("lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping")
+MAPPINGS = tuple(
+    f"arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:event-source-mapping:<{name}>"
+    for pool in ("default", "slow")
+    for name in (
+        *(f"Worker{pool}{priority}" for priority in ("Critical", "High", "Normal", "Low")),
+        f"DeadLettersPool{pool}",
+    )
+)
 BLOBS: list[Permission] = [(OBJECTS, ("<Payloads.Arn>/*",)), (("s3:ListBucket",), ("<Payloads.Arn>",))]
 MACHINE = ("arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:tidegate-dev-dag",)
 ANNOUNCE: Permission = (("events:PutEvents",), ("<Events.Arn>",))
@@ -70,6 +80,7 @@ ALLOWED: dict[str, list[Permission]] = {
         *BLOBS,
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
+        (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
         *ANSWER,
@@ -85,6 +96,7 @@ ALLOWED: dict[str, list[Permission]] = {
         (SEND, ALL_TICKETS),
         (SEND, ("<ClockDead.Arn>",)),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
+        (SWITCH, MAPPINGS),
         ANNOUNCE,
         SUPERVISE,
         *ANSWER,
@@ -166,7 +178,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|events|s3|sqs|stepfunctions)\.([a-z_0-9]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs|stepfunctions)_?\.([a-z_0-9]+)")
 SERVICES = {"stepfunctions": "states"}
 ACTIONS = {
     "list_objects_v2": "ListBucket",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ def test_everything_that_can_go_wrong_has_an_alarm(template: Synthesised) -> Non
     assert set(alarms(template)) == ALARMS
 
 
+FEW = {"clock-stopped", "changes-behind", "api-5xx", "worker-default-errors", "worker-slow-errors"}
+
+
+def test_a_lean_stage_has_few_alarms_and_no_dashboard(sealed: Synthesised) -> None:
+    assert set(alarms(sealed)) == FEW
+    assert not sealed.of_type("AWS::CloudWatch::Dashboard")
+
+
 def test_every_alarm_announces_its_begin_and_its_end(template: Synthesised) -> None:
     for alarm in alarms(template).values():
         assert alarm["AlarmActions"] == ["<AlarmTopic>"]
@@ -40,12 +49,11 @@ def test_every_alarm_announces_its_begin_and_its_end(template: Synthesised) -> N
 
 
 def test_every_alarm_says_what_to_do_and_names_a_section_of_the_guide(template: Synthesised) -> None:
-    guide = (ROOT / "docs" / "operations.md").read_text()
-    sections = set(re.findall(r"^#+ (.+)$", guide, re.MULTILINE))
+    anchors = runpy.run_path(str(ROOT / "docs" / "check.py"))["anchors"]
     for name, alarm in alarms(template).items():
-        found = re.fullmatch(r".+\. See docs/operations\.md, section '(.+)'\.", alarm["AlarmDescription"])
+        found = re.fullmatch(r".+\. See (docs/operations\.md)#(.+)", alarm["AlarmDescription"])
         assert found, name
-        assert found[1] in sections
+        assert found[2] in anchors(ROOT / found[1])
 
 
 def test_silence_of_the_clock_is_an_alarm(template: Synthesised) -> None:

@@ -22,8 +22,6 @@ COMMON = {
     "TIDEGATE_EVENT_BUS",
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
-    "POWERTOOLS_LOG_LEVEL",
-    "LOG_LEVEL",
 }
 SUPERVISING = ("api", "clock", "changes", "dag")
 FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
@@ -34,14 +32,13 @@ def test_there_is_one_function_per_folder_and_one_worker_per_pool(template: Synt
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synthesised, name: str) -> None:
+def test_each_function_runs_its_own_handler_on_arm_with_its_layers(template: Synthesised, name: str) -> None:
     function = template.functions()[name]
     folder = name.split("-")[0]
     assert function["Handler"] == f"tidegate_functions.{folder}.handler.handler"
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
-    assert function["Layers"] == ["<Dependencies>"]
-    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Layers"] == ["<Dependencies>", *(["<Schemas>"] if name == "api" else [])]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -49,7 +46,32 @@ def test_each_function_gets_its_variables_and_no_other(template: Synthesised, na
     own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
     own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
     own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS", "TIDEGATE_CALLS_BACK"} if name == "api" else set()
+    own |= {"TIDEGATE_MAPPINGS"} if name in {"api", "clock"} else set()
     assert set(template.environment(name)) == COMMON | own
+
+
+def test_functions_write_json_and_lambda_itself_writes_what_is_amiss_alone(template: Synthesised) -> None:
+    for function in template.functions().values():
+        logging = {name: value for name, value in function["LoggingConfig"].items() if name != "LogGroup"}
+        assert logging == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
+
+
+def test_traces_are_written_where_the_stage_wants_them(template: Synthesised, sealed: Synthesised) -> None:
+    assert {function["TracingConfig"]["Mode"] for function in template.functions().values()} == {"Active"}
+    assert not any("TracingConfig" in function for function in sealed.functions().values())
+
+
+def test_a_stage_that_sleeps_lets_clock_and_api_switch_every_mapping_of_a_queue(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    queues = {
+        f"<{name}>"
+        for name, mapping in template.of_type("AWS::Lambda::EventSourceMapping").items()
+        if "StreamArn" not in mapping["EventSourceArn"]
+    }
+    for name in ("api", "clock"):
+        assert set(settings_from(template.environment(name)).mappings) == queues
+        assert settings_from(sealed.environment(name)).mappings == ()
 
 
 def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> None:
@@ -128,7 +150,7 @@ def test_only_an_authorizer_that_takes_other_tokens_carries_what_checks_them(
 ) -> None:
     assert "TIDEGATE_OIDC" not in template.environment("authorizer")
     for name, function in sealed.functions().items():
-        own = ["<Identity>"] if name == "authorizer" else []
+        own = {"authorizer": ["<Identity>"], "api": ["<Schemas>"]}.get(name, [])
         assert function["Layers"] == ["<Dependencies>", *own]
         assert ("TIDEGATE_OIDC" in function["Environment"]["Variables"]) == (name == "authorizer")
     assert settings_from(sealed.environment("authorizer")).oidc == rules_from(OIDC)

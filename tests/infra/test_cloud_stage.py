@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.stage import MAX_POOLS, StageConfig, StageError
+from infra.stage import MAX_POOLS, MAX_POOLS_ASLEEP, StageConfig, StageError
 from infra.synthesis import read_context
 from synthesised import ROOT
 
@@ -73,6 +73,9 @@ def test_every_stage_of_the_repository_is_usable() -> None:
         ("oidc", {"issuer": "http://x.example", "audience": "a"}, "stages.dev.oidc", "https:// address"),
         ("iam_callers", [{"principal": "*"}], "stages.dev.iam_callers", "object of principal, scopes, tenant, user"),
         ("oidc", "https://x.example", "stages.dev.oidc", "JSON object"),
+        ("alarms", "none", "stages.dev.alarms", "expected one of few, all"),
+        ("runbook", "my guide", "stages.dev.runbook", "without spaces"),
+        ("dashboard", 1, "stages.dev.dashboard", "true or false"),
         ("api_rate", 0, "stages.dev.api_rate", "from 1 to 10000"),
         ("api_brust", 5, "stages.dev", "unknown fields: api_brust"),
     ],
@@ -100,14 +103,19 @@ def test_as_many_pools_as_are_allowed_fit_the_environment_of_a_function(context:
     """Lambda limits all variables of a function to 4 KB together."""
     stage, pool = "s" * 16, "p" * 20
     url = f"https://sqs.ap-southeast-1.amazonaws.com/123456789012/tidegate-{stage}-{pool}-critical"
-    pools = "".join(f'"{pool}":{{' + f'"critical":"{url}",' * 5 + "}," for _ in range(MAX_POOLS))
+    pools = [f'"{pool}":{{' + f'"critical":"{url}",' * 5 + "}," for _ in range(MAX_POOLS)]
     table = "Tidegate-" + stage + "-TablesRegistry55D7706D-" + "X" * 13
     others = f"TIDEGATE_STAGE{stage}TIDEGATE_JOBS_TABLE{table}TIDEGATE_REGISTRY_TABLE{table}TIDEGATE_BUCKET{table}"
-    powertools = "POWERTOOLS_SERVICE_NAMEtidegatePOWERTOOLS_METRICS_NAMESPACETidegatePOWERTOOLS_LOG_LEVELWARNING"
-    assert len(pools + others + powertools + "LOG_LEVELWARNINGTIDEGATE_POOLS") < 4096
+    powertools = "POWERTOOLS_SERVICE_NAMEtidegatePOWERTOOLS_METRICS_NAMESPACETidegate"
+    mappings = "TIDEGATE_MAPPINGS" + "01234567-0123-0123-0123-0123456789ab," * 5 * MAX_POOLS_ASLEEP
+    rest = others + powertools + "TIDEGATE_POOLS"
+    assert len("".join(pools) + rest) < 4096
+    assert len("".join(pools[:MAX_POOLS_ASLEEP]) + rest + mappings) < 4096
     too_many = {f"p{index}": context["stages"]["dev"]["pools"]["slow"] for index in range(MAX_POOLS)}
     with pytest.raises(StageError, match="at most 5 pools"):
         read(context, "pools", too_many | {"default": context["stages"]["dev"]["pools"]["default"]})
+    with pytest.raises(StageError, match="more than 4 pools cannot sleep"):
+        read(context, "pools", dict.fromkeys(["default", "b", "c", "d", "e"], too_many["p0"]))
 
 
 def test_context_on_the_command_line_wins_over_the_file(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def test_it_may_call_its_function_and_nothing_else(template: Synthesised) -> Non
     assert allowed == {"lambda:InvokeFunction": f"<{template.function_id('dag')}.Arn>"}
 
 
-def test_it_is_traced_and_sealed_with_the_key_of_the_stage(template: Synthesised, sealed: Synthesised) -> None:
+def test_it_is_traced_and_sealed_as_the_stage_wants(template: Synthesised, sealed: Synthesised) -> None:
     assert machine(template)["TracingConfiguration"] == {"Enabled": True}
+    assert machine(sealed)["TracingConfiguration"] == {"Enabled": False}
     assert "EncryptionConfiguration" not in machine(template)
     assert machine(sealed)["EncryptionConfiguration"]["KmsKeyId"] == "<Key.Arn>"
 

@@ -46,6 +46,8 @@ class Job:
     dag_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    webhook: Mapping[str, Any] | None = None
     progress: Progress | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -122,6 +124,7 @@ class Queue:
     paused_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    webhook: Mapping[str, Any] | None = None
     slots: int | None = None
     key_slots: int | None = None
     rate_limit: int | None = None

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from tidegate.console import is_console
 from tidegate.domain.caller import Caller
-from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable
+from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable, kind_and_place
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 from tidegate.ports import EventStream
 
@@ -101,9 +101,8 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
         return _error(422, error.code, error.message, details=error.details)
     except Unavailable as error:
         return _busy(error)
-    except Exception:
-        _log.exception("request failed", extra={"action": "request_failed"})
-        return _error(500, "INTERNAL", "Something went wrong.")
+    except Exception as error:
+        return _unforeseen(error)
 
 
 def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
@@ -120,9 +119,8 @@ def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapp
         answer: Mapping[str, Any] = invoke("api", event, context)
     except Unavailable as error:
         return _busy(error)
-    except Exception:
-        _log.exception("request failed", extra={"action": "request_failed"})
-        return _error(500, "INTERNAL", "Something went wrong.")
+    except Exception as error:
+        return _unforeseen(error)
     return answer
 
 
@@ -206,6 +204,11 @@ async def _send(send: Send, answer: Mapping[str, Any]) -> None:
     pairs += [(b"set-cookie", cookie.encode("latin-1")) for cookie in answer.get("cookies") or []]
     await send({"type": "http.response.start", "status": answer["statusCode"], "headers": pairs})
     await send({"type": "http.response.body", "body": body})
+
+
+def _unforeseen(error: Exception) -> Mapping[str, Any]:
+    _log.error("request failed: %s", kind_and_place(error), extra={"action": "request_failed"})
+    return _error(500, "INTERNAL", "Something went wrong.")
 
 
 def _busy(error: Unavailable) -> Mapping[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.ticket import Ticket, ticket_for
@@ -19,6 +21,9 @@ def remember_lanes(ports: Ports, jobs: Sequence[Job]) -> None:
     now = ports.now()
     for lane in dict.fromkeys(ticket_for(job).lane for job in jobs):
         ports.lanes.touch(lane, now)
+    if jobs:
+        with suppress(Unavailable):  # the clock wakes what sleeps as long as lanes are known
+            ports.polling.wake()
 
 
 def announce(ports: Ports, jobs: Sequence[Job]) -> None:

@@ -38,15 +38,16 @@ class _Line:
         return len(self.stuck) == _HEAD < self.most
 
 
-def reticket_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
+def reticket_lanes(ports: Ports, lanes: Sequence[tuple[Lane, Ms]], now: Ms) -> tuple[int, int]:
     """Send tickets for jobs that wait at the head of their lane too long; answers how many, and how many expired.
 
+    `lanes` are those that are known, and when they were last touched.
     Of a lane that is longer than its head only as many more as the pool's queues lack: a ticket starts any job of
     its lane, so where there are as many tickets as ready jobs it is the workers who are behind. Paused queues get none.
     """
     expired = 0
     lines: defaultdict[str, list[_Line]] = defaultdict(list)
-    for lane, touched in ports.lanes.all():
+    for lane, touched in lanes:
         head = ports.jobs.head(lane, _HEAD)
         if not head:
             if now - touched > _LANE_IDLE_MS:

@@ -71,7 +71,7 @@ def tick(ports: Ports, period_seconds: float, last_tick: Ms | None = None) -> Ti
     retired = parts.do("retention", lambda: retire(ports, now), 0)
     done = replace(done, fired=fired, woken=woken.woken, expired=woken.expired, retired=retired)
     if last_tick is None or now // _MINUTE_MS != last_tick // _MINUTE_MS:
-        reticketed, expired = parts.do("lanes", lambda: reticket_lanes(ports, now), (0, 0))
+        reticketed, expired = parts.do("lanes", lambda: _look_into_lanes(ports, now), (0, 0))
         swept = parts.do("slots", lambda: sweep_slots(ports, now), Swept())
         parts.do("runs", lambda: check_runs(ports), 0)
         expired += done.expired + swept.expired
@@ -139,6 +139,17 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
         if len(timers) < _PAGE:
             break
     return done
+
+
+def _look_into_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
+    """Find what waits too long; queues are polled as long as any lane is known, for hours after its last job."""
+    lanes = ports.lanes.all()
+    found = reticket_lanes(ports, lanes, now)
+    if lanes:
+        ports.polling.wake()
+    else:
+        ports.polling.rest()
+    return found
 
 
 def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:

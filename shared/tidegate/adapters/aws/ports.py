@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
-from tidegate.ports import Ports
+from tidegate.ports import AlwaysPolled, Ports
 
 from .clients import Clients
 from .dynamodb_audit import DynamoAudit
 from .dynamodb_dags import DynamoDags
+from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
@@ -19,8 +20,10 @@ from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_upkeep import DynamoUpkeep
+from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
+from .lambda_polling import LambdaPolling
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .step_functions import supervisors_of
@@ -49,13 +52,16 @@ def open_ports(
     state_machine: str = "",
     calls_back: bool = False,
     lambda_pools: frozenset[str] = frozenset(),
+    mappings: Sequence[str] = (),
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
-    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas.
+    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas,
+    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
+
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
@@ -66,6 +72,8 @@ def open_ports(
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
+        definitions=DynamoDefinitions(registry),
+        webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
         rates=DynamoRates(registry),
@@ -87,6 +95,7 @@ def open_ports(
         rng=rng,
         pools=frozenset(pools),
         lambda_pools=lambda_pools,
+        polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,
     )
