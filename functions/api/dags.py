@@ -21,7 +21,7 @@ from tidegate.service import runs
 from tidegate.service.runs import RunView
 
 from .dag_models import DagRequest, GraphQuery, RunsQuery, asked_of
-from .models import ReasonRequest
+from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, idempotency_key, only, query_pairs
 from .views import job_view
 from .wire import format_time
