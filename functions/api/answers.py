@@ -95,6 +95,7 @@ class Job(Answer):
     unique_key: str | None
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
+    correlation_id: str | None = Field(description="The X-Request-Id of the request that made it; null if none did.")
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
@@ -263,6 +264,7 @@ class JobInEvent(BaseModel):
     dag_id: str | None = None
     node: str | None = None
     tags: list[str] | None = None
+    correlation_id: str | None = None
 
 
 class RunInEvent(BaseModel):
@@ -276,6 +278,7 @@ class RunInEvent(BaseModel):
     soft_sla: Time | None = None
     hard_sla: Time | None = None
     tags: list[str] | None = None
+    correlation_id: str | None = None
 
 
 class Event(BaseModel):
@@ -387,6 +390,7 @@ class Dag(Answer):
     hard_sla: Time | None
     warned_at: Time | None = Field(description="When it was noticed that the soft deadline had passed.")
     resumed: int = Field(description="How often it was resumed.")
+    correlation_id: str | None = Field(description="The X-Request-Id of the request that made it.")
     progress: DagProgress
     nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
 
@@ -482,6 +486,7 @@ class ClaimedJob(Job):
     timeout: float = Field(description="Seconds that the attempt may take.")
     lease_until: Time = Field(description="Another worker may start it then, unless a heartbeat comes before.")
     cancel_requested: bool = Field(description="Whether it was started only to be cleaned up and `stopped`.")
+    traceparent: str | None = Field(description="Where the request that made it stands in a trace, if it was traced.")
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="`data` when it is large: GET /jobs/{job_id}/data has it."
     )

@@ -20,6 +20,7 @@ from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
+from tidegate.execution.correlating import mark_log_lines
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
 from tidegate.ports import EventStream, Feed, Issuer, Ports
@@ -231,6 +232,7 @@ _current: list[App] = []
 def current() -> App:
     """The App of this process, built from its environment when first asked for."""
     if not _current:
+        mark_log_lines()
         _current.append(build(settings_from(os.environ)))
     return _current[-1]
 

@@ -87,6 +87,7 @@ def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[
         metadata=spec.metadata,
         task_token=spec.task_token,
         fingerprint=digest_of(_asked(spec, conditions)),
+        correlation_id=None if caller.correlation is None else caller.correlation.id,
     )
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
@@ -289,7 +290,15 @@ def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> 
         raise InvalidInput.field("queue", error.message) from error
     expected = Expectations(ports).steering(queue, asked.name)
     job_id = node_job_id(run_id, node.id)
-    job = new_job(asked, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
+    job = new_job(
+        asked,
+        queue,
+        job_id=job_id,
+        owner=caller.user,
+        now=now,
+        expected_ms=expected,
+        correlation=caller.correlation,
+    )
     payload = asked.data
     if node.for_each is not None:
         job = replace(job, name=GATHER)
