@@ -3,91 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.event_handler.request import Request
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
 from tidegate import runtime
-from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.picture import dot, mermaid
 from tidegate.domain.dag.run import RunState
-from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
-from tidegate.domain.errors import InvalidInput, TidegateError
-from tidegate.domain.ids import is_uuid7
-from tidegate.domain.job import Job, Json
-from tidegate.domain.queue import check_name
-from tidegate.domain.spec import JobSpec
+from tidegate.domain.dag.validate import extent_of
+from tidegate.domain.errors import InvalidInput
+from tidegate.domain.job import Job
 from tidegate.service import runs
 from tidegate.service.runs import RunView
 
-from .errors import invalid_input
-from .models import Body, JobRequest, ReasonRequest, Time, Word
-from .requests import answer, caller_of, check_query, only, query_pairs
+from .dag_models import DagRequest, GraphQuery, RunsQuery, asked_of
+from .models import ReasonRequest
+from .requests import answer, caller_of, check_query, idempotency_key, only, query_pairs
 from .views import job_view
 from .wire import format_time
 
 router = Router()  # type: ignore[no-untyped-call]
-MAX_FAULTS = 50
-
-
-class NodeRequest(JobRequest):
-    """A node: a job, and what it waits for."""
-
-    id: str
-    depends_on: list[str] = Field(default_factory=list)
-    join: Annotated[Join, Field(strict=False)] = Join.ALL_ACTIVE
-    join_count: int | None = Field(None, description="For the join n_of: how many must be COMPLETED.")
-    when: dict[str, Any] | None = Field(None, description="A condition on upstream results.")
-    for_each: str | None = Field(None, description="Path to a list in an upstream result: one job for each entry.")
-    cleanup: bool = Field(False, description="Runs after all that it depends on has ended, however the run goes.")
-
-
-class DagRequest(Body):
-    """A run, accepted whole or refused whole."""
-
-    name: str
-    nodes: Annotated[list[SkipValidation[NodeRequest]], Field(min_length=1, max_length=MAX_NODES)]
-    failure_policy: Annotated[FailurePolicy, Field(strict=False)] = FailurePolicy.FAIL_FAST
-    soft_sla: Time | None = None
-    hard_sla: Time | None = None
-    tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, str] = Field(default_factory=dict)
-    dag_id: str | None = Field(None, description="A UUIDv7 of your own: asking again with it makes no second run.")
-    task_token: str | None = Field(None, description="Of the Step Functions task that waits for the run's end.")
-
-
-class RunsQuery(BaseModel):
-    """Which runs to list, newest first."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    state: list[str] = Field(default_factory=list)
-    limit: int = Field(50, ge=1, le=200)
-    cursor: Word | None = None
-
-
-class GraphQuery(BaseModel):
-    """How the graph is to be answered."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    format: Literal["json", "mermaid", "dot"] = "json"
 
 
 @router.post("/dags", tags=["dags"], operation_id="submit_dag", summary="Submit a run of a DAG", status_code=201)
-def submit_dag(request: Request, body: DagRequest) -> Response[Any]:
-    """Checked whole before anything is stored: one error names all faults, a cycle by its nodes."""
-    caller = caller_of(request)
-    spec, conditions = _spec(body)
-    view, created = runs.submit_dag(runtime.current().ports, caller, spec, conditions)
+def submit_dag(
+    request: Request,
+    body: DagRequest,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", description="Ignored beside a dag_id.")] = None,
+) -> Response[Any]:
+    """Checked whole before anything is stored: one error names all faults, a cycle by its nodes.
+
+    The same request with the same `dag_id` or `Idempotency-Key` is accepted once: 201, then 200.
+    """
+    caller, asked = caller_of(request), asked_of(body)
+    spec = asked.spec if key is None else replace(asked.spec, idempotency_key=idempotency_key(key))
+    view, created = runs.submit_dag(runtime.current().ports, caller, spec, asked.conditions, asked.faults)
     message = "Run created" if created else "Run was accepted before"
     shown = {"success": True, "message": message, "dag_id": view.run.id, "dag": run_view(view)}
     return answer(shown, 201 if created else 200)
+
+
+@router.post("/dags/validate", tags=["dags"], operation_id="validate_dag", summary="Check a run without submitting it")
+def validate_dag(request: Request, body: DagRequest) -> Response[Any]:
+    """What submitting it would be refused for, and what it consists of; nothing is stored."""
+    asked = asked_of(body)
+    runs.check_run(runtime.current().ports, caller_of(request), asked.spec, asked.faults)
+    return answer({"success": True, "message": "Nothing is wrong with the run", "dag": extent_of(asked.spec.nodes)})
 
 
 @router.get("/dags", tags=["dags"], operation_id="list_dags", summary="List runs, newest first")
@@ -135,16 +100,18 @@ def get_next(request: Request, dag_id: str) -> Response[Any]:
 
 @router.get("/dags/<dag_id>/graph", tags=["dags"], operation_id="get_dag_graph", summary="The run as a picture")
 def get_graph(request: Request, dag_id: str, query: Annotated[GraphQuery, Query()]) -> Response[Any]:
-    """Nodes with states and times, and edges; as JSON, Mermaid or DOT."""
+    """Nodes with states and times, edges, and the path that decides when the run ends; as JSON, Mermaid or DOT."""
     check_query(query_pairs(request), GraphQuery, repeatable="")
     ports, caller = runtime.current().ports, caller_of(request)
-    view, edges = runs.graph_of(ports, caller, dag_id)
+    drawn = runs.graph_of(ports, caller, dag_id)
     if query.format != "json":
         draw = mermaid if query.format == "mermaid" else dot
-        text = draw({job.node or "": job.state for job in view.jobs}, edges)
-        return answer({"success": True, "message": "Graph retrieved", "format": query.format, "graph": text})
-    nodes = [{"id": job.node, **_node_times(job)} for job in view.jobs]
-    picture = {"nodes": nodes, "edges": [list(edge) for edge in edges]}
+        return answer({"success": True, "message": "Graph retrieved", "format": query.format, "graph": draw(drawn)})
+    picture = {
+        "nodes": [{"id": job.node, **_node_times(job)} for job in drawn.jobs],
+        "edges": [list(edge) for edge in drawn.edges],
+        "critical_path": list(drawn.critical_path),
+    }
     return answer({"success": True, "message": "Graph retrieved", "format": "json", "graph": picture})
 
 
@@ -206,57 +173,6 @@ def _progress(view: RunView) -> dict[str, Any]:
 
 def _current(request: Request, dag_id: str) -> dict[str, Any]:
     return run_view(runs.run_progress(runtime.current().ports, caller_of(request), dag_id))
-
-
-def _spec(body: DagRequest) -> tuple[DagSpec, dict[str, Json]]:
-    """The run in the domain's words, and its conditions as sent. Raises one InvalidInput with all faults."""
-    nodes: list[NodeSpec] = []
-    conditions: dict[str, Json] = {}
-    faults: list[dict[str, Any]] = []
-    for index, raw in enumerate(body.nodes):
-        try:
-            asked = NodeRequest.model_validate(raw)
-            nodes.append(_node_spec(asked))
-            if asked.when is not None:
-                conditions[asked.id] = asked.when
-        except ValidationError as error:
-            faults += _placed(index, invalid_input((each["loc"] or ("node",), each) for each in error.errors()))
-        except TidegateError as error:
-            faults += _placed(index, error)
-    if faults:
-        message = "; ".join(f"{fault['field']}: {fault['rule']}" for fault in faults[:5])
-        raise InvalidInput(message, errors=faults[:MAX_FAULTS], faults=len(faults))
-    check_name("name", body.name)
-    given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata", "task_token")}
-    spec = DagSpec(name=body.name, nodes=tuple(nodes), tags=tuple(body.tags), dag_id=_dag_id(body.dag_id), **given)
-    return spec, conditions
-
-
-def _node_spec(asked: NodeRequest) -> NodeSpec:
-    job = asked.spec()
-    if asked.job_id is not None:
-        raise InvalidInput.field("job_id", "is made from run and node")
-    return NodeSpec(
-        id=asked.id,
-        job={each.name: getattr(job, each.name) for each in fields(JobSpec) if each.name != "job_id"},
-        depends_on=tuple(asked.depends_on),
-        join=asked.join,
-        join_count=asked.join_count,
-        when=None if asked.when is None else parse_condition(asked.when),
-        for_each=None if asked.for_each is None else parse_path(asked.for_each, "for_each"),
-        cleanup=asked.cleanup,
-    )
-
-
-def _placed(index: int, error: TidegateError) -> Iterable[dict[str, Any]]:
-    told = error.details.get("errors") or [{"field": "", "rule": error.message}]
-    return [{**fault, "field": f"nodes.{index}.{fault['field']}".rstrip(".")} for fault in told]
-
-
-def _dag_id(value: str | None) -> str | None:
-    if value is not None and not is_uuid7(value):
-        raise InvalidInput.field("dag_id", "must be a UUIDv7")
-    return value
 
 
 def _states(words: Iterable[str]) -> frozenset[RunState]:

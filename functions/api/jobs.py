@@ -18,16 +18,16 @@ from tidegate.domain.job import Job, State
 from tidegate.domain.spec import JobSpec
 from tidegate.ports import Ports
 from tidegate.service import control
+from tidegate.service.definitions import spec_from
 from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
 from .listing import listed, query_of
-from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest
-from .requests import answer, caller_of, check_query, metadata_in, query_pairs
+from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest, RetryRequest
+from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, query_pairs
 from .views import brief_view, fitting_view, job_view, with_result_as
 
 router = Router()  # type: ignore[no-untyped-call]
-_MAX_KEY = 255
 
 
 @router.post("/jobs", tags=["jobs"], operation_id="submit_job", summary="Submit a job", status_code=201)
@@ -38,7 +38,7 @@ def submit_job(
 ) -> Response[Any]:
     """The same request with the same `job_id` or `Idempotency-Key` is accepted once: 201, then 200."""
     caller = caller_of(request)
-    spec = body.spec(None if key is None else idempotent_id(caller, key))
+    spec = spec_of(runtime.current().ports, caller, body, None if key is None else idempotent_id(caller, key))
     found = submit_one(runtime.current().ports, caller, spec)
     message = "Job created and queued for processing" if found.created else "Job was accepted before"
     view = {"success": True, "message": message, "job_id": found.job.id, "job": job_view(found.job)}
@@ -50,7 +50,8 @@ def submit_jobs(request: Request, body: BatchRequest) -> Response[Any]:
     """Each job is accepted or rejected for itself; `success` says that none was rejected."""
     caller = caller_of(request)
     caller.require(Scope.SUBMIT)
-    results = _submit_each(runtime.current().ports, caller, [_spec_or_error(job) for job in body.jobs])
+    ports = runtime.current().ports
+    results = _submit_each(ports, caller, [_spec_or_error(ports, caller, job) for job in body.jobs])
     accepted = [result.job.id for result in results if isinstance(result, Submitted)]
     rejected = [_rejection(i, result) for i, result in enumerate(results) if isinstance(result, TidegateError)]
     message = f"{len(accepted)} of {len(results)} jobs accepted"
@@ -112,9 +113,12 @@ def cancel_job(request: Request, job_id: str, body: ReasonRequest | None = None)
 
 
 @router.post("/jobs/<job_id>/retry", tags=["jobs"], operation_id="retry_job", summary="Start an ended job over")
-def retry_job(request: Request, job_id: str) -> Response[Any]:
-    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts."""
-    return _told("Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id))
+def retry_job(request: Request, job_id: str, body: RetryRequest | None = None) -> Response[Any]:
+    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts, or go on with the retries they have left."""
+    counted = body is not None and body.counted
+    return _told(
+        "Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id, counted=counted)
+    )
 
 
 @router.post("/jobs/<job_id>/priority", tags=["jobs"], operation_id="reprioritise_job", summary="Move a waiting job")
@@ -126,9 +130,7 @@ def reprioritise_job(request: Request, job_id: str, body: PriorityRequest) -> Re
 
 def idempotent_id(caller: Caller, key: str) -> str:
     """The job id that an Idempotency-Key of this user stands for. Raises InvalidInput."""
-    if not 1 <= len(key) <= _MAX_KEY:
-        raise InvalidInput.field("Idempotency-Key", f"must have 1 to {_MAX_KEY} characters")
-    return "idem-" + hashlib.sha256(f"{caller.user}\n{key}".encode()).hexdigest()[:32]
+    return "idem-" + hashlib.sha256(f"{caller.user}\n{idempotency_key(key)}".encode()).hexdigest()[:32]
 
 
 _DELETED = {
@@ -147,9 +149,17 @@ def _delete(ports: Ports, caller: Caller, job_id: str) -> str:
     return "erased"
 
 
-def _spec_or_error(raw: Any) -> JobSpec | TidegateError:
+def spec_of(ports: Ports, caller: Caller, body: JobRequest, fallback_id: str | None = None) -> JobSpec:
+    """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
+    if body.definition is None:
+        return body.spec(fallback_id)
+    caller.require(Scope.SUBMIT)
+    return spec_from(ports, caller.tenant, body.definition, body.given(fallback_id))
+
+
+def _spec_or_error(ports: Ports, caller: Caller, raw: Any) -> JobSpec | TidegateError:
     try:
-        return JobRequest.model_validate(raw).spec()
+        return spec_of(ports, caller, JobRequest.model_validate(raw))
     except ValidationError as error:
         return invalid_input((each["loc"] or ("job",), each) for each in error.errors())
     except TidegateError as error:

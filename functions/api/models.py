@@ -72,6 +72,17 @@ class Body(BaseModel):
         return type(self).__name__
 
 
+class Webhook(Body):
+    """An address that is told of changes."""
+
+    url: str = Field(description="https, to a public host.")
+    events: list[str] | None = Field(None, description="Such as job.failed; every way to end unless given.")
+
+    def value(self) -> dict[str, Any]:
+        """As the domain keeps it."""
+        return {"url": self.url} if self.events is None else {"url": self.url, "events": self.events}
+
+
 class JobRequest(Body):
     """A job to be run. What is absent or null is as the queue says. Durations are seconds."""
 
@@ -97,6 +108,8 @@ class JobRequest(Body):
     retry_backoff: bool | None = Field(None, description="Double the delay with each retry.")
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+    definition: str | None = Field(None, description="`name` or `name@version`: fills in what is not given here.")
+    webhook: Webhook | None = Field(None, description="Who is told of its changes, besides the queue's webhook.")
     concurrency_key: str | None = Field(None, description="Of one key, at most the queue's `key_slots` run at once.")
     unique_key: str | None = Field(None, description="What makes it the same as another job of the queue.")
     policy: Policy | None = Field(None, description="What happens if it is; REJECT_DUPLICATE unless given.")
@@ -129,12 +142,28 @@ class JobRequest(Body):
             retry_backoff=self.retry_backoff,
             retry_delay_max=self.retry_delay_max,
             retry_jitter=self.retry_jitter,
+            webhook=None if self.webhook is None else self.webhook.value(),
             concurrency_key=self.concurrency_key,
             unique_key=self.unique_key,
             policy=self.policy,
             timeout_retry_limit=self.timeout_retry_limit,
             task_token=self.task_token,
         )
+
+    def given(self, fallback_id: str | None = None) -> dict[str, Any]:
+        """What it says and nothing else, as fields of `JobSpec`, for a definition to fill in the rest.
+
+        Raises InvalidInput for what breaks a rule.
+        """
+        name = _one_of(name=self.name, job_type=self.job_type, agent=self.agent)
+        spec = self.model_copy(update={"name": name or "nameless"}).spec(fallback_id)
+        said = {_MEANING.get(field, field) for field in self.model_fields_set if getattr(self, field) is not None}
+        fields = (said | ({"job_id"} if spec.job_id else set())) - {"definition"}
+        return {field: getattr(spec, field) for field in fields}
+
+
+_MEANING = {"job_type": "name", "agent": "name", "scheduled_at": "start_after", "max_retries": "retry_limit"}
+"""Other words for fields of `JobSpec`."""
 
 
 class BatchRequest(Body):
@@ -156,6 +185,12 @@ class ReasonRequest(Body):
     reason: str | None = Field(None, max_length=MAX_REASON)
 
 
+class RetryRequest(Body):
+    """How to start an ended job over."""
+
+    counted: bool = Field(False, description="Use the retries it has left, if any, instead of a fresh set.")
+
+
 _QUEUE = Queue(tenant="-", name=DEFAULT_QUEUE)
 
 
@@ -173,6 +208,7 @@ class QueueSettings(Body):
     keep_seconds: float = _QUEUE.keep_seconds
     ordering: Annotated[Ordering, Field(strict=False)] = _QUEUE.ordering
     aging_seconds: float = _QUEUE.aging_seconds
+    webhook: Webhook | None = Field(None, description="Who is told of the changes of its jobs.")
     age_floor_seconds: float = Field(
         _QUEUE.age_floor_seconds, description="In `deadline` order no job ranks as if due so long after it was made."
     )
@@ -190,7 +226,16 @@ class QueueSettings(Body):
 
     def given(self) -> dict[str, Any]:
         """The settings that the request names."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        found = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: value.value() if isinstance(value, Webhook) else value for name, value in found.items()}
+
+
+class DefinitionRequest(Body):
+    """A template of jobs."""
+
+    schema_: dict[str, Any] | None = Field(None, alias="schema", description="JSON Schema of `data`, draft 2020-12.")
+    job: JobRequest | None = Field(None, description="What its jobs have unless they say otherwise.")
+    description: str = ""
 
 
 class ListQuery(BaseModel):

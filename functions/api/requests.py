@@ -20,6 +20,7 @@ from tidegate.domain.job import Json
 from .wire import JSON_TYPE, dump
 
 _METADATA = "metadata."
+_MAX_KEY = 255
 
 
 def caller_of(request: Request) -> Caller:
@@ -68,6 +69,13 @@ def only(request: Request, *names: str) -> None:
 def metadata_in(pairs: list[tuple[str, str]]) -> dict[str, str]:
     """The `metadata.KEY=value` filters of a query string."""
     return {name.removeprefix(_METADATA): value for name, value in pairs if name.startswith(_METADATA)}
+
+
+def idempotency_key(key: str) -> str:
+    """The Idempotency-Key of a request. Raises InvalidInput."""
+    if not 1 <= len(key) <= _MAX_KEY:
+        raise InvalidInput.field("Idempotency-Key", f"must have 1 to {_MAX_KEY} characters")
+    return key
 
 
 def answer(body: Json, status: int = 200) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""A batch of the jobs table's stream → counters and timers, once each; events; and figures for CloudWatch."""
+"""A batch of the jobs table's stream → counters and timers, once each; events, webhooks; and figures for CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tidegate.service.announce_changes import announce_changes
 from tidegate.service.call_back import call_back
 from tidegate.service.record_changes import record_changes
 from tidegate.service.release import release_after
+from tidegate.service.webhooks import send_webhooks
 
 from .figures import publish
 from .records import changes_in
@@ -36,6 +37,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         announce_changes(app.ports, changes)
         call_back(app.ports, changes)
         release_after(app.ports, changes)
+        send_webhooks(app.ports, changes)
     except Unavailable as error:
         concerned = sorted(
             {str(each.details["correlation_id"]) for each in changes if "correlation_id" in each.details}

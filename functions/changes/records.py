@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -65,6 +66,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         name=_text(image, "name"),
         queue=_text(image, "queue"),
         owner=_text(image, "owner"),
+        webhook=json.loads(_text(image, "webhook") or "null"),
         old_attempt=None if old is None else _number(old, "attempt"),
         details={name: _value(image[name]) for name in DETAILS if name in image},
         old_retries=0 if old is None else _retries(old),

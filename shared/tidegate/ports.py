@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.definition import Definition
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.identity import IdentityRules
@@ -26,6 +27,7 @@ from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import Schedule
 from tidegate.domain.ticket import Lane, Ticket
+from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
@@ -212,6 +214,29 @@ class Queues(Protocol):
 
     def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
         """Store a policy. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
+
+
+class Definitions(Protocol):
+    """Definitions of jobs, every version of them."""
+
+    def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
+        """A version as it was stored; the latest unless told which."""
+
+    def list(self, tenant: str) -> Sequence[Definition]:
+        """The latest version of each definition of the tenant, by name."""
+
+    def add(self, definition: Definition) -> bool:
+        """Store a version. Guard: the latest one is the version before (1: there is none). Answers whether it was."""
+
+
+class WebhookSecrets(Protocol):
+    """What the webhooks of each queue are signed with."""
+
+    def get(self, tenant: str, queue: str) -> WebhookSecret | None:
+        """The secret as last stored."""
+
+    def put_if_unchanged(self, secret: WebhookSecret, seen: WebhookSecret | None) -> bool:
+        """Store a secret. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
 
 
 class Lanes(Protocol):
@@ -458,6 +483,12 @@ class Dags(Protocol):
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         """Watched runs whose next deadline is not after `by`."""
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """The run id that is kept under a key of the tenant; None if none is."""
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
 
@@ -701,6 +732,8 @@ class Ports:
     blobs: Blobs
     logs: Logs
     queues: Queues
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
     lanes: Lanes
     slots: Slots
     rates: Rates
@@ -731,5 +764,7 @@ class Ports:
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
     close: Callable[[], object] = _nothing
     """Gives back what the calling thread holds open."""

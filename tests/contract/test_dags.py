@@ -55,6 +55,16 @@ def test_a_run_is_changed_by_who_saw_it_as_it_is(home: Home) -> None:
     assert home.ports.dags.get("acme", run.id) == stopping
 
 
+def test_the_first_id_kept_under_a_key_stays(home: Home) -> None:
+    dags, first, second = home.ports.dags, home.clock.new_id(), home.clock.new_id()
+    assert dags.id_under("acme", "k") is None
+    assert dags.keep_under("acme", "k", first) == first
+    assert dags.keep_under("acme", "k", first) == first
+    assert dags.keep_under("acme", "k", second) == first
+    assert dags.keep_under("other", "k", second) == second
+    assert dags.id_under("acme", "k") == first
+
+
 def test_a_run_is_watched_until_it_has_ended_and_was_let_go(home: Home) -> None:
     first, second = (make_run(home.clock.new_id(), tenant=tenant) for tenant in ("acme", "other"))
     for run in (first, second):

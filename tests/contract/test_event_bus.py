@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tidegate_functions.api.answers import Event as EventAnswer
+from tidegate_functions.api.answers.events import Event as EventAnswer
 from tidegate_functions.changes.records import changes_in
 
 from support.attempts import ADMIN, serve, submitted, worker

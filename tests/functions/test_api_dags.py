@@ -67,6 +67,7 @@ def test_the_picture(api: Api) -> None:
     made = submit(api)
     graph = api.get(f"/dags/{made['dag_id']}/graph").body["graph"]
     assert graph["edges"] == [["split", "left"], ["split", "right"], ["left", "merge"], ["right", "merge"]]
+    assert graph["critical_path"] == []
     text = api.get(f"/dags/{made['dag_id']}/graph", query="format=mermaid").body["graph"]
     assert text.startswith("flowchart LR")
     assert '"split" -> "left"' in api.get(f"/dags/{made['dag_id']}/graph", query="format=dot").body["graph"]
@@ -121,6 +122,46 @@ def test_the_same_id_is_the_same_run(api: Api) -> None:
     assert api.post("/dags", {"name": "diamond", "nodes": DIAMOND, "dag_id": dag_id}).status == 200
     assert api.post("/dags", {"name": "other", "nodes": DIAMOND, "dag_id": dag_id}).status == 409
     assert api.post("/dags", {"name": "d", "nodes": DIAMOND, "dag_id": "mine"}).status == 422
+
+
+def test_an_idempotency_key_is_one_run_of_one_user(api: Api) -> None:
+    body = {"name": "diamond", "nodes": DIAMOND}
+    first, again = (api.post("/dags", body, Idempotency_Key="nightly") for _ in range(2))
+    assert (first.status, again.status, again.body["dag_id"]) == (201, 200, first.body["dag_id"])
+    assert api.post("/dags", {**body, "name": "other"}, Idempotency_Key="nightly").status == 409
+    assert api.by(user="bob").post("/dags", body, Idempotency_Key="nightly").status == 201
+    assert api.post("/dags", body, Idempotency_Key="k" * 256).status == 422
+    own = "0197f2a4-0000-7000-8000-000000000000"
+    assert api.post("/dags", {**body, "dag_id": own}, Idempotency_Key="nightly").body["dag_id"] == own
+
+
+def test_a_key_of_a_run_that_was_refused_is_free(api: Api) -> None:
+    bad = {"name": "diamond", "nodes": [{"id": "a", "name": "work", "queue": "nowhere"}]}
+    assert api.post("/dags", bad, Idempotency_Key="k").status == 422
+    assert api.post("/dags", {"name": "diamond", "nodes": DIAMOND}, Idempotency_Key="k").status == 201
+
+
+def test_words_graph_and_jobs_are_judged_in_one_error(api: Api) -> None:
+    nodes = [
+        {"id": "a", "name": "work", "priority": 11, "depends_on": ["b"]},
+        {"id": "b", "name": "work", "depends_on": ["a", "nowhere"], "queue": "nowhere"},
+    ]
+    for path in ("/dags", "/dags/validate"):
+        answer = api.post(path, {"name": "", "nodes": nodes, "dag_id": "mine", "tags": [""]})
+        assert answer.status == 422
+        told = [(error["field"], error["rule"]) for error in answer.body["details"]["errors"]]
+        assert [field for field, _ in told] == [
+            "dag_id", "name", "tags", "nodes.0.priority", "nodes.1.depends_on", "nodes", "nodes.1.queue",
+        ]  # fmt: skip
+        assert "a → b → a" in dict(told)["nodes"] or "b → a → b" in dict(told)["nodes"]
+    assert api.get("/dags").body["dags"] == []
+
+
+def test_a_run_is_checked_without_being_submitted(api: Api) -> None:
+    answer = api.post("/dags/validate", {"name": "diamond", "nodes": DIAMOND})
+    assert (answer.status, answer.body["dag"]) == (200, {"nodes": 4, "edges": 4, "depth": 3})
+    assert api.get("/dags").body["dags"] == []
+    assert api.get("/jobs").body["jobs"] == []
 
 
 def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:

@@ -46,6 +46,8 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "dag_id": None,
         "node": None,
         "dependencies": [],
+        "definition": None,
+        "webhook": None,
         "progress": None,
         "created_at": "2033-05-18T08:00:00.000Z",
         "started_at": None,

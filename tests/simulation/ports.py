@@ -11,6 +11,7 @@ from tidegate.adapters.caching import CachedQueues
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
+from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
 from tidegate.adapters.sqlite.logs import SqliteLogs
@@ -18,6 +19,7 @@ from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, Sqlite
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
 from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
@@ -367,6 +369,12 @@ class Dags:
     def due(self, by: Ms, limit: int) -> Sequence[Watched]:
         return self._wire.call("dags.due", lambda: self._real.due(by, limit))
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        return self._wire.call("dags.key", lambda: self._real.id_under(tenant, key))
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        return self._wire.call("dags.keep", lambda: self._real.keep_under(tenant, key, dag_id))
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
 
@@ -396,6 +404,8 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         tickets=Tickets(wire),
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
+        definitions=SqliteDefinitions(wire.store.database),
+        webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),
         slots=Slots(wire),
         rates=SqliteRates(wire.store.database),

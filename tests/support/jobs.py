@@ -76,6 +76,8 @@ FULL: Mapping[str, Any] = {
     "dependencies": ("b", "c"),
     "blocked": True,
     "broken": True,
+    "definition": "extract@3",
+    "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
     "concurrency_key": "customer #7",
     "unique_key": "invoice/7",
     "policy": UniquePolicy.ALLOW_ALL,

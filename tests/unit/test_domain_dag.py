@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.domain.dag.conditions import holds, nodes_in, parse_condition, parse_path
+from tidegate.domain.dag.critical import Span, critical_path
 from tidegate.domain.dag.joins import End, Pass, Release, Wait, decide
 from tidegate.domain.dag.patterns import Pattern
 from tidegate.domain.dag.spec import DagSpec, Join, NodeSpec
-from tidegate.domain.dag.validate import check_dag, children_of, cycle_in, order_of
+from tidegate.domain.dag.validate import check_dag, children_of, cycle_in, extent_of, order_of
 from tidegate.domain.errors import InvalidInput
 
 
@@ -275,3 +276,27 @@ def test_a_pattern_that_explodes_elsewhere_does_not_here() -> None:
 def test_what_cannot_be_compiled_is_refused(pattern: Any) -> None:
     with pytest.raises(InvalidInput, match="value"):
         Pattern(pattern)
+
+
+def test_the_critical_path_leads_back_over_what_was_waited_for_longest() -> None:
+    edges = [("a", "c"), ("b", "c"), ("c", "d"), ("a", "d"), ("s", "d"), ("d", "e")]
+    spans = {
+        "a": Span(0, 10),
+        "b": Span(0, 30),
+        "c": Span(30, 40),
+        "s": Span(None, None),
+        "d": Span(40, None),
+        "e": Span(None, None),
+        "apart": Span(5, 45),
+    }
+    assert critical_path(spans, edges, now=50) == ("b", "c", "d")
+    assert critical_path({**spans, "d": Span(40, 44)}, edges, now=50) == ("apart",)
+    assert critical_path(dict.fromkeys(spans, Span(None, None)), edges, now=50) == ()
+
+
+def test_the_extent_of_a_graph() -> None:
+    assert extent_of([node("a"), node("b", "a"), node("c", "a", "b"), node("d")]) == {
+        "nodes": 4,
+        "edges": 3,
+        "depth": 3,
+    }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.domain.errors import InvalidInput
-
+from .dag_file import read_dag
+from .dag_graph import MARKS, drawing, now
 from .output import clean, emit, say, table
 from .session import Session, with_session
 
@@ -19,25 +17,54 @@ if TYPE_CHECKING:
 dag_app = typer.Typer(help="Submit, watch, stop and resume runs of DAGs.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="DAG_ID", help="The run's id.", show_default=False)]
-_MARKS = {"COMPLETED": "✓", "FAILED": "✗", "ACTIVE": "▶", "SKIPPED": "–", "CANCELLED": "■", "EXPIRED": "⌛"}
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="Body of POST /dags, as YAML or JSON; - for stdin.", show_default=False)
+]
 
 
 @dag_app.command()
 @with_session
 def submit(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON body of POST /dags.", show_default=False)],
+    file: File,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same file with the same key is submitted once.", metavar="KEY")
+    ] = None,
 ) -> None:
-    """Submit a run from a JSON file."""
-    body = _body(file)
+    """Submit a run from a YAML or JSON file."""
+    body = read_dag(file)
     with session.client() as client:
-        run = client.submit_dag(body)
+        run = client.submit_dag(body, idempotency_key=idempotency_key)
         if wait:
             run = client.wait_dag(run.id)
     _told(session, run, f"✅ Run {run.id}: {run.state}")
     if wait and run.state != "COMPLETED":
         raise typer.Exit(1)
+
+
+@dag_app.command()
+@with_session
+def validate(
+    session: Session,
+    file: File,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no server: whether the queues exist is not looked at.")
+    ] = False,
+) -> None:
+    """Tell all that is wrong with a file, or how large the run would be; nothing is submitted."""
+    body = read_dag(file)
+    if offline:
+        from tidegate_functions.api.dag_models import checked_offline
+
+        extent = checked_offline(body)
+    else:
+        with session.client() as client:
+            extent = client.validate_dag(body)
+    if session.as_json:
+        emit({"valid": True, **extent})
+    else:
+        say(f"✅ {extent['nodes']} nodes, {extent['edges']} dependencies, {extent['depth']} deep: nothing is wrong")
 
 
 @dag_app.command("list")
@@ -74,7 +101,7 @@ def show(session: Session, dag_id: Id) -> None:
     for node in run.nodes:
         after = f"  ← {', '.join(node['depends_on'])}" if node["depends_on"] else ""
         why = f"  ({clean(node['reason'])})" if node.get("reason") else ""
-        say(f"  {_MARKS.get(node['state'], '·')} {clean(node['id'])}  {node['state']}{after}{why}")
+        say(f"  {MARKS.get(node['state'], '·')} {clean(node['id'])}  {node['state']}{after}{why}")
 
 
 @dag_app.command()
@@ -82,12 +109,16 @@ def show(session: Session, dag_id: Id) -> None:
 def graph(
     session: Session,
     dag_id: Id,
-    format_name: Annotated[str, typer.Option("--format", help="mermaid, dot or json.")] = "mermaid",
+    format_name: Annotated[str, typer.Option("--format", help="text, mermaid, dot or json.")] = "text",
 ) -> None:
-    """Print a run as a picture: Mermaid, DOT or JSON."""
+    """Draw a run: what was at work when, and which path decides when it ends; or print it as Mermaid, DOT or JSON."""
+    wanted = "json" if session.as_json else format_name
     with session.client() as client:
-        picture = client.dag_graph(dag_id, "json" if session.as_json else format_name)
-    emit(picture) if session.as_json or format_name == "json" else say(picture.rstrip())
+        picture = client.dag_graph(dag_id, "json" if wanted == "text" else wanted)
+    if wanted == "json":
+        emit(picture)
+    else:
+        say(*(drawing(picture, now()) if wanted == "text" else [picture.rstrip()]))
 
 
 @dag_app.command("next")
@@ -124,13 +155,3 @@ def resume(session: Session, dag_id: Id) -> None:
 
 def _told(session: Session, run: DagRun, line: str) -> None:
     emit(run.raw) if session.as_json else say(line)
-
-
-def _body(file: Path) -> dict[str, object]:
-    try:
-        body = json.loads(file.read_text())
-    except ValueError as error:
-        raise InvalidInput.field(str(file), f"must be JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise InvalidInput.field(str(file), "must be a JSON object")
-    return body

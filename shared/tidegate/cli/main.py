@@ -15,6 +15,7 @@ from tidegate.execution.correlating import request_id
 from . import care, home, jobs, operations, records
 from .audit import audit_app
 from .dags import dag_app
+from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
@@ -22,6 +23,7 @@ from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tokens import token_app, whoami
+from .webhooks import webhook_app
 from .why import why
 from .workers import list_workers
 
@@ -118,6 +120,8 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.add_typer(definition_app, name="definition")
+app.add_typer(webhook_app, name="webhook")
 app.add_typer(audit_app, name="audit")
 app.command("whoami")(whoami)
 app.command("version")(show_version)

@@ -51,14 +51,9 @@ class Call(Generic[T]):
 def submit(name: str | None, data: Json, idempotency_key: str | None, fields: Mapping[str, Any]) -> Call[Job]:
     """Submit one job, under an id made here unless the caller has one or a key."""
     body = job_body({"name": name, "data": data, **fields})
-    headers = {}
-    if idempotency_key is not None:
-        if not (idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key.strip()):
-            raise InvalidInput.field("idempotency_key", "must be printable ASCII text")
-        headers["Idempotency-Key"] = idempotency_key
-    else:
+    if idempotency_key is None:
         body.setdefault("job_id", new_id())
-    return Call("POST", "/jobs", _job, body=to_json(body), headers=headers)
+    return Call("POST", "/jobs", _job, body=to_json(body), headers=_under(idempotency_key))
 
 
 def batch_entry(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,9 +83,9 @@ def cancel(job_id: str, reason: str | None) -> Call[Job]:
     return _post(_path("jobs", job_id, "cancel"), _job, {"reason": reason} if reason else {})
 
 
-def retry(job_id: str) -> Call[Job]:
+def retry(job_id: str, counted: bool) -> Call[Job]:
     """Start an ended job over. Twice could mean two more runs, so it is not repeated blindly."""
-    return _post(_path("jobs", job_id, "retry"), _job, {}, repeatable=False)
+    return _post(_path("jobs", job_id, "retry"), _job, {"counted": True} if counted else {}, repeatable=False)
 
 
 def set_priority(job_id: str, priority: int | str) -> Call[Job]:
@@ -103,9 +98,15 @@ def delete(job_id: str) -> Call[str]:
     return Call("DELETE", _path("jobs", job_id), lambda wire: str(wire["action"]), repeatable=False)
 
 
-def submit_dag(body: Mapping[str, Any]) -> Call[DagRun]:
-    """Submit a run, under an id made here unless the caller has one."""
-    return Call("POST", "/dags", _dag, body=to_json({"dag_id": new_id(), **body}))
+def submit_dag(body: Mapping[str, Any], idempotency_key: str | None) -> Call[DagRun]:
+    """Submit a run, under an id made here unless the caller has one or a key."""
+    named = body if idempotency_key is not None else {"dag_id": new_id(), **body}
+    return Call("POST", "/dags", _dag, body=to_json(named, "the run"), headers=_under(idempotency_key))
+
+
+def validate_dag(body: Mapping[str, Any]) -> Call[Mapping[str, int]]:
+    """Check a run without submitting it."""
+    return _post("/dags/validate", lambda wire: {name: int(wire["dag"][name]) for name in _EXTENT}, body)
 
 
 def dag(dag_id: str) -> Call[DagRun]:
@@ -221,6 +222,18 @@ def _path(collection: str, name: str, *rest: str) -> str:
 
 def _job(wire: Mapping[str, Any]) -> Job:
     return Job.from_wire(wire["job"])
+
+
+def _under(idempotency_key: str | None) -> Mapping[str, str]:
+    """The header that makes a request one with all others of the same key. Raises InvalidInput."""
+    if idempotency_key is None:
+        return {}
+    if not (idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key.strip()):
+        raise InvalidInput.field("idempotency_key", "must be printable ASCII text")
+    return {"Idempotency-Key": idempotency_key}
+
+
+_EXTENT = ("nodes", "edges", "depth")
 
 
 def _dag(wire: Mapping[str, Any]) -> DagRun:

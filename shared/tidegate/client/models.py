@@ -47,6 +47,8 @@ class Job:
     correlation_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    webhook: Mapping[str, Any] | None = None
     progress: Progress | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -123,6 +125,7 @@ class Queue:
     paused_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    webhook: Mapping[str, Any] | None = None
     slots: int | None = None
     key_slots: int | None = None
     rate_limit: int | None = None

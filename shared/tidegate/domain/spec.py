@@ -18,6 +18,7 @@ from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
 from .sla import Deadlines, check_order
 from .uniqueness import DEFAULT_POLICY
+from .webhook import check_webhook
 
 MAX_PAYLOAD_BYTES = 6_000_000
 """AWS Lambda accepts 6 MB per synchronous request; the embedded home keeps the same limit."""
@@ -63,6 +64,12 @@ class JobSpec:
     unique_key: str | None = None
     policy: UniquePolicy | None = None
     timeout_retry_limit: int | None = None
+    webhook: Json = None
+    """Who is told of its changes besides the queue's webhook: `url` and `events`."""
+    definition: str | None = None
+    """`name@version` of the definition that filled in what was not given."""
+    asked: str | None = None
+    """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
     task_token: str | None = None
 
     def __post_init__(self) -> None:
@@ -73,12 +80,14 @@ class JobSpec:
             check_job_id("job_id", self.job_id)
         if not 0 <= self.priority <= 10:
             raise InvalidInput.field("priority", "must be from 0 to 10")
-        _check_labels(self.tags, self.metadata)
+        check_labels(self.tags, self.metadata)
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InvalidInput.field(name, f"must be from {low:g} to {high:g}")
         check_order(Deadlines(self.soft_sla, self.hard_sla))
+        if self.webhook is not None:
+            check_webhook("webhook", self.webhook)
 
 
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
@@ -126,14 +135,24 @@ def dump_json(field_name: str, value: Json) -> str:
 
 def fingerprint_of(spec: JobSpec) -> str:
     """A digest of all that was asked for but the id and who waits: equal for equal requests."""
-    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in {"job_id", "task_token"}}
-    return digest_of({**asked, "metadata": dict(spec.metadata)})
+    if spec.asked is not None:
+        return spec.asked
+    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NOT_ASKED}
+    return digest_of({**asked, "metadata": dict(spec.metadata), **_extras(spec)})
 
 
 def digest_of(value: Json) -> str:
     """128 bits of a JSON value, the same for equal values."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_NOT_ASKED = frozenset({"job_id", "asked", "definition", "webhook", "task_token"})
+
+
+def _extras(spec: JobSpec) -> Mapping[str, Json]:
+    """Only what is there, so that the digests of jobs accepted before there was a webhook stay as they are."""
+    return {} if spec.webhook is None else {"webhook": spec.webhook}
 
 
 def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
@@ -208,6 +227,8 @@ def new_job(
         retry_delay_max=_or(spec.retry_delay_max, queue.retry_delay_max),
         retry_jitter=_or(spec.retry_jitter, queue.retry_jitter),
         attempts_allowed=1 + retry_limit,
+        definition=spec.definition,
+        webhook=spec.webhook,
         concurrency_key=spec.concurrency_key,
         unique_key=spec.unique_key,
         task_token=spec.task_token,
@@ -240,7 +261,8 @@ def _check_task_token(token: str, policy: UniquePolicy | None) -> None:
         raise InvalidInput.field("task_token", "would wait for another's job under the policy ALLOW_DUPLICATE")
 
 
-def _check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+def check_labels(tags: tuple[str, ...], metadata: Mapping[str, str]) -> None:
+    """Refuse tags and metadata that are too many or too long; raises InvalidInput."""
     if len(tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_LABEL_LENGTH for tag in tags):
         raise InvalidInput.field("tags", f"at most {MAX_TAGS}, each of 1 to {MAX_LABEL_LENGTH} characters")
     if len(metadata) > MAX_METADATA:

@@ -16,6 +16,7 @@ from tidegate.domain.dag.run import GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled
 from tidegate.service.write_log import LogWriter
 
@@ -197,7 +198,8 @@ class AttemptRunner:
         if not isinstance(cleaned, Fault):
             return Stopped(fault)
         message = f"clean-up failed: {cleaned.message}"
-        attempt.context.log.error("%s", message)
+        attempt.log.add(Level.ERROR, message)  # with the job alone: it is what the handler's error says
+        _log.info("clean-up failed", extra={"action": "clean_up_failed", "job_id": attempt.job.id})
         return Stopped(Fault(cleaned.error_type, message))
 
     def _call(self, attempt: Attempt, function: Callable[[JobContext], Any], seconds: float) -> Any:
@@ -223,9 +225,9 @@ class AttemptRunner:
             self._pulse.release(running)
             return Fault(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
         except HandlerError as error:
-            return Fault(error.error_type, _described(error), permanent=isinstance(error, PermanentError))
+            return Fault(error.error_type, described(error), permanent=isinstance(error, PermanentError))
         except (Exception, SystemExit) as error:
-            return Fault(ErrorType.AGENT, _described(error))
+            return Fault(ErrorType.AGENT, described(error))
 
     def _gathered(self, context: JobContext) -> Any:
         try:
@@ -263,7 +265,8 @@ class AttemptRunner:
         self._announce(settled)
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """An error in a line: its kind and its message, as a job keeps them."""
     text = str(error)
     name = type(error).__name__
     if isinstance(error, HandlerError):

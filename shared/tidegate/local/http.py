@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from tidegate.console import is_console
 from tidegate.domain.caller import Caller
 from tidegate.domain.correlation import correlation_in
-from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable
+from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable, kind_and_place
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
 from tidegate.execution import correlating
 from tidegate.ports import EventStream
@@ -103,9 +103,8 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
         return _error(422, error.code, error.message, details=error.details)
     except Unavailable as error:
         return _busy(error)
-    except Exception:
-        _log.exception("request failed", extra={"action": "request_failed"})
-        return _error(500, "INTERNAL", "Something went wrong.")
+    except Exception as error:
+        return _unforeseen(error)
 
 
 def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
@@ -127,9 +126,8 @@ def _answered(event: dict[str, Any], context: Context | None) -> Mapping[str, An
         answer: Mapping[str, Any] = invoke("api", event, context)
     except Unavailable as error:
         return _busy(error)
-    except Exception:
-        _log.exception("request failed", extra={"action": "request_failed"})
-        return _error(500, "INTERNAL", "Something went wrong.")
+    except Exception as error:
+        return _unforeseen(error)
     return answer
 
 
@@ -213,6 +211,11 @@ async def _send(send: Send, answer: Mapping[str, Any]) -> None:
     pairs += [(b"set-cookie", cookie.encode("latin-1")) for cookie in answer.get("cookies") or []]
     await send({"type": "http.response.start", "status": answer["statusCode"], "headers": pairs})
     await send({"type": "http.response.body", "body": body})
+
+
+def _unforeseen(error: Exception) -> Mapping[str, Any]:
+    _log.error("request failed: %s", kind_and_place(error), extra={"action": "request_failed"})
+    return _error(500, "INTERNAL", "Something went wrong.")
 
 
 def _busy(error: Unavailable) -> Mapping[str, Any]:

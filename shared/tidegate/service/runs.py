@@ -9,9 +9,10 @@ from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.faults import Fault
 from tidegate.domain.dag.graph import Graph
+from tidegate.domain.dag.picture import Picture
 from tidegate.domain.dag.run import (
-    GATHER,
     OPEN_RUNS,
     Run,
     RunProgress,
@@ -21,20 +22,17 @@ from tidegate.domain.dag.run import (
     node_of_item,
     progress_of,
 )
-from tidegate.domain.dag.spec import DagSpec, NodeSpec
-from tidegate.domain.dag.validate import check_dag
-from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, Unavailable, WrongState
+from tidegate.domain.dag.spec import DagSpec
+from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
 from tidegate.domain.events import RUN_RESUMED, RUN_STARTED
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, State
-from tidegate.domain.spec import JobSpec, check_horizon, digest_of, new_job
+from tidegate.domain.spec import digest_of
 from tidegate.ports import JobKey, Ports, RunPage
 
 from .announce import announce, remember_lanes
 from .audit import audited
 from .call_back import check_waiting
-from .expectations import Expectations
-from .payloads import blob_key, offloaded
-from .policies import queue_named
+from .node_jobs import checked_jobs, ready_to_store
 from .record_changes import run_series
 from .release import Engine, entries_of
 from .run_ends import announce_run, tell_who_waits
@@ -42,9 +40,7 @@ from .supervise import start_supervisor
 
 _CHUNK = 100
 _TRIES = 5
-_NOT_ASKED = frozenset({"nodes", "dag_id", "task_token"})
-INLINE_PARENTS = 100
-"""A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
+_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +52,25 @@ class RunView:
     jobs: Sequence[Job] = ()
 
 
-def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[str, Json]) -> tuple[RunView, bool]:
+def submit_dag(
+    ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[str, Json], faults: Sequence[Fault] = ()
+) -> tuple[RunView, bool]:
     """Accept a run whole, or refuse it whole; answers whether it is new. The same request again answers the same run.
 
-    `conditions` are the nodes' `when`s as they were sent. Every job is checked before anything is stored: one
-    InvalidInput names all faults. A crash on the way leaves a run in CREATED: the same request completes it,
-    or else the clock cancels it.
+    `conditions` are the nodes' `when`s as they were sent, `faults` what is wrong with the request's words. Every job is
+    checked before anything is stored: one InvalidInput names all faults. A crash on the way leaves a run in CREATED:
+    the same request completes it, or else the clock cancels it.
     """
     caller.require(Scope.SUBMIT)
-    check_dag(spec)
     check_waiting(ports, spec.task_token)
     now = ports.now()
-    run_id = spec.dag_id or ports.new_id()
-    jobs = _jobs(ports, caller, spec, run_id, now)
+    key = _key_of(caller, spec)
+    run_id = spec.dag_id or (key and ports.dags.id_under(caller.tenant, key)) or ports.new_id()
+    jobs = checked_jobs(ports, caller, spec, run_id, now, faults)
+    if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
+        return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = Run(
-        id=run_id,
-        tenant=caller.tenant,
-        owner=caller.user,
-        name=spec.name,
-        state=RunState.CREATED,
-        failure_policy=spec.failure_policy,
-        graph_ref=f"{caller.tenant}/dags/{run_id}/graph.json",
-        total=len(jobs),
-        created_at=now,
-        updated_at=now,
-        soft_sla=spec.soft_sla,
-        hard_sla=spec.hard_sla,
-        tags=spec.tags,
-        metadata=spec.metadata,
-        task_token=spec.task_token,
-        fingerprint=digest_of(_asked(spec, conditions)),
-        correlation_id=None if caller.correlation is None else caller.correlation.id,
-    )
+    run = _new_run(caller, spec, run_id, now, fingerprint=digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
         ports.blobs.put(run.graph_ref, graph.dump())
@@ -101,6 +83,13 @@ def submit_dag(ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[
     if run.state is RunState.CREATED:
         run = _start(ports, run, graph, jobs)
     return RunView(run, progress_of(run.total, {State.CREATED: run.total})), seen is None
+
+
+def check_run(ports: Ports, caller: Caller, spec: DagSpec, faults: Sequence[Fault] = ()) -> None:
+    """Raises what `submit_dag` would raise of a run; stores nothing."""
+    caller.require(Scope.SUBMIT)
+    check_waiting(ports, spec.task_token)
+    checked_jobs(ports, caller, spec, spec.dag_id or ports.new_id(), ports.now(), faults)
 
 
 def get_run(ports: Ports, caller: Caller, dag_id: str) -> RunView:
@@ -119,11 +108,12 @@ def run_progress(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     return RunView(run, _counted(ports, run))
 
 
-def graph_of(ports: Ports, caller: Caller, dag_id: str) -> tuple[RunView, Sequence[tuple[str, str]]]:
-    """A run with its jobs, and the edges of its graph, parent first. Raises NotFound."""
+def graph_of(ports: Ports, caller: Caller, dag_id: str) -> Picture:
+    """A run as a picture. Raises NotFound."""
     view = get_run(ports, caller, dag_id)
     graph = Engine(ports).graph(view.run)
-    return view, [(parent, node) for node in graph.nodes() for parent in graph.vertex(node).depends_on]
+    edges = [(parent, node) for node in graph.nodes() for parent in graph.vertex(node).depends_on]
+    return Picture.of(view.jobs, edges, ports.now())
 
 
 def list_runs(
@@ -192,6 +182,35 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     return opened
 
 
+def _key_of(caller: Caller, spec: DagSpec) -> str | None:
+    """Under what the id of a run asked for with a key is kept; None for a run that has an id, or no key."""
+    if spec.idempotency_key is None or spec.dag_id is not None:
+        return None
+    return digest_of([caller.user, spec.idempotency_key])
+
+
+def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str) -> Run:
+    return Run(
+        id=run_id,
+        tenant=caller.tenant,
+        owner=caller.user,
+        name=spec.name,
+        state=RunState.CREATED,
+        failure_policy=spec.failure_policy,
+        graph_ref=f"{caller.tenant}/dags/{run_id}/graph.json",
+        total=len(spec.nodes),
+        created_at=now,
+        updated_at=now,
+        soft_sla=spec.soft_sla,
+        hard_sla=spec.hard_sla,
+        tags=spec.tags,
+        metadata=spec.metadata,
+        task_token=spec.task_token,
+        fingerprint=fingerprint,
+        correlation_id=None if caller.correlation is None else caller.correlation.id,
+    )
+
+
 def _wait_instead(ports: Ports, run: Run, token: str) -> Run:
     """The same run was asked for with another token: its task was repeated, and the old token is worth nothing."""
     for _ in range(_TRIES):
@@ -250,7 +269,7 @@ def _counted(ports: Ports, run: Run) -> RunProgress:
 def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
     """Store what is not stored yet, then let the roots go. May be done again after a crash anywhere."""
     for chunk in _chunks(jobs):
-        ports.jobs.create(chunk)
+        ports.jobs.create([ready_to_store(ports, job) for job in chunk])
     active = replace(run, state=RunState.ACTIVE, updated_at=ports.now())
     announce_run(ports, active, RUN_STARTED)
     if not ports.dags.put_if_unchanged(active, run):
@@ -260,61 +279,6 @@ def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
     # The first ones start at once; a supervisor has more time for the others than a request has.
     Engine(ports).evaluate(active, roots[:_CHUNK] if supervised else roots)
     return active
-
-
-def _jobs(ports: Ports, caller: Caller, spec: DagSpec, run_id: str, now: Ms) -> list[Job]:
-    """Every node's job, or one InvalidInput with all that is wrong with them."""
-    jobs: list[Job] = []
-    faults: list[dict[str, Any]] = []
-    for index, node in enumerate(spec.nodes):
-        try:
-            jobs.append(_job(ports, caller, node, run_id, now))
-        except TidegateError as error:
-            told = error.details.get("errors") or [{"field": "", "rule": error.message}]
-            faults += [{**fault, "field": f"nodes.{index}.{fault['field']}".rstrip(".")} for fault in told]
-    if faults:
-        raise InvalidInput("; ".join(f"{f['field']}: {f['rule']}" for f in faults[:5]), errors=faults[:50])
-    return jobs
-
-
-def _job(ports: Ports, caller: Caller, node: NodeSpec, run_id: str, now: Ms) -> Job:
-    asked = JobSpec(**node.job)
-    if asked.unique_key is not None:
-        raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
-    if asked.task_token is not None:
-        raise InvalidInput.field("task_token", "a node takes none: the run does")
-    check_horizon(asked, now)
-    try:
-        queue = queue_named(ports, caller.tenant, asked.queue)
-    except NotFound as error:
-        raise InvalidInput.field("queue", error.message) from error
-    expected = Expectations(ports).steering(queue, asked.name)
-    job_id = node_job_id(run_id, node.id)
-    job = new_job(
-        asked,
-        queue,
-        job_id=job_id,
-        owner=caller.user,
-        now=now,
-        expected_ms=expected,
-        correlation=caller.correlation,
-    )
-    payload = asked.data
-    if node.for_each is not None:
-        job = replace(job, name=GATHER)
-        payload = {"job": {"name": asked.name, "data": asked.data}}
-    data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), payload)
-    return replace(
-        job,
-        data=data,
-        data_ref=data_ref,
-        dag_id=run_id,
-        node=node.id,
-        dependencies=node.depends_on if len(node.depends_on) <= INLINE_PARENTS else (),
-        blocked=True,
-        wake_at=None,
-        counted=False,
-    )
 
 
 def _runs_again(job: Job, graph: Graph) -> bool:
@@ -328,7 +292,7 @@ def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
     nodes = [
         [
             node.id,
-            dict(node.job),
+            dict(node.job or {}),
             node.depends_on,
             node.join,
             node.join_count,

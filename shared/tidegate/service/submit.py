@@ -13,6 +13,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
@@ -32,10 +33,13 @@ class Submitted:
     created: bool
 
 
-def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[Submitted | TidegateError]:
+def submit(
+    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, internal: bool = False
+) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
-    Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
+    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the
+    scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
@@ -43,7 +47,9 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
     expectations = Expectations(ports)
-    made: Sequence[Job | TidegateError] = [_made(ports, caller, spec, queues, expectations, now) for spec in specs]
+    made: Sequence[Job | TidegateError] = [
+        _made(ports, caller, spec, queues, expectations, now, internal=internal) for spec in specs
+    ]
     with ports.together():
         made = admitted(ports, made, queues, now)
         jobs = [job for job in made if isinstance(job, Job)]
@@ -71,6 +77,8 @@ def _made(
     queues: dict[str, Queue | TidegateError],
     expectations: Expectations,
     now: Ms,
+    *,
+    internal: bool,
 ) -> Job | TidegateError:
     if spec.queue not in queues:
         queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
@@ -79,6 +87,7 @@ def _made(
         return queue
     try:
         check_horizon(spec, now)
+        check_allowed(ports, spec, internal)
         check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
         job = new_job(
@@ -94,6 +103,16 @@ def _made(
     except TidegateError as error:
         return error
     return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
+
+
+def check_allowed(ports: Ports, spec: JobSpec, internal: bool) -> None:
+    """Refuse what only Tidegate itself may submit, and a webhook to where none may go. Raises InvalidInput."""
+    if not internal and spec.name.startswith(RESERVED_PREFIX):
+        raise InvalidInput.field("name", f"must not start with '{RESERVED_PREFIX}'")
+    if not internal and spec.queue == WEBHOOK_QUEUE:
+        raise InvalidInput.field("queue", "is kept for the deliveries of webhooks")
+    if spec.webhook is not None:
+        parse_target("webhook.url", spec.webhook["url"], development=ports.development)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

@@ -3,6 +3,7 @@
 item        pk                       sk
 run         {tenant}#dags            id (a UUIDv7, so in the order of creation)
 entry       dags#watched             {tenant}#{id}, until the run has ended and was let go
+key         {tenant}#dag-keys        what a run's id is kept under: the digest of an Idempotency-Key
 
 An entry tells how often its run was resumed, and the next deadline if there is one: the clock finds with one query
 what it must look at.
@@ -99,6 +100,17 @@ class DynamoDags:
         found = self._table.query(KeyConditionExpression=condition, FilterExpression=filtered, **marks.arguments())
         return [_watched(item) for item in found[:limit]]
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """See `Dags.id_under`."""
+        item = self._table.get(_pointer_key(tenant, key))
+        return None if item is None else item["dag_id"]["S"]
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """See `Dags.keep_under`."""
+        item = {**place(_pointer_key(tenant, key)), "dag_id": {"S": dag_id}}
+        refused = self._table.put(item, ConditionExpression=UNUSED)
+        return dag_id if refused is None else self.id_under(tenant, key) or dag_id
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """See `Dags.let_go`."""
         self._table.delete(_watched_key(watched.tenant, watched.dag_id), **_entry_of(resumed))
@@ -128,6 +140,10 @@ def _watched(entry: Item) -> Watched:
 
 def _key(tenant: str, dag_id: str) -> Key:
     return f"{tenant}#dags", dag_id
+
+
+def _pointer_key(tenant: str, key: str) -> Key:
+    return f"{tenant}#dag-keys", key
 
 
 def _watched_key(tenant: str, dag_id: str) -> Key:

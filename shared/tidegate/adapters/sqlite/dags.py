@@ -70,6 +70,17 @@ class SqliteDags:
         sql = "SELECT tenant, id, look_at FROM dags WHERE look_at <= ? ORDER BY look_at LIMIT ?"
         return [Watched(*row) for row in self._database.rows(sql, (by, limit))]
 
+    def id_under(self, tenant: str, key: str) -> str | None:
+        """See `Dags.id_under`."""
+        rows = self._database.rows("SELECT dag_id FROM dag_keys WHERE tenant = ? AND key = ?", (tenant, key))
+        return str(rows[0][0]) if rows else None
+
+    def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
+        """See `Dags.keep_under`."""
+        sql = "INSERT INTO dag_keys (tenant, key, dag_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        self._database.rows(sql, (tenant, key, dag_id))
+        return self.id_under(tenant, key) or dag_id
+
     def let_go(self, watched: Watched, resumed: int) -> None:
         """See `Dags.let_go`."""
         sql = "UPDATE dags SET watched = 0 WHERE tenant = ? AND id = ? AND json_extract(run, '$.resumed') <= ?"

@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
+    definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
     timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
     correlation_id TEXT, traceparent TEXT,
@@ -47,6 +48,7 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
             'correlation_id', new.correlation_id,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'created_at', new.created_at) END);
@@ -65,6 +67,7 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
             'correlation_id', new.correlation_id,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
             'task_token', new.task_token),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
@@ -126,11 +129,22 @@ CREATE TABLE IF NOT EXISTS dags (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dags_watched ON dags (tenant, id) WHERE watched = 1;
 CREATE INDEX IF NOT EXISTS dags_due ON dags (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS dag_keys (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, dag_id TEXT NOT NULL, PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
+
+CREATE TABLE IF NOT EXISTS definitions (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhook_secrets (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS workers (
     tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;

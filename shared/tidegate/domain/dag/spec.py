@@ -15,7 +15,6 @@ from .conditions import Condition, Steps
 MAX_NODES = 10_000
 MAX_EDGES = 50_000
 MAX_ITEMS = 10_000
-MAX_FAULTS_TOLD = 50
 
 NODE_ID_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,8 +49,9 @@ class NodeSpec:
     """One node: a job, and what it waits for."""
 
     id: str
-    job: Mapping[str, Any]
-    """Fields of the job's submission (`name`, `data`, `queue`, `priority`, …)."""
+    job: Mapping[str, Any] | None
+    """Fields of the job's submission (`name`, `data`, `queue`, `priority`, …); None for a node that is known to be
+    wrong, in a run that is about to be refused."""
     depends_on: tuple[str, ...] = ()
     join: Join = Join.ALL_ACTIVE
     join_count: int | None = None
@@ -75,6 +75,8 @@ class DagSpec:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
+    idempotency_key: str | None = None
+    """Stands for the run's id where that is not given: the same key of the same user is the same run."""
     task_token: str | None = None
 
 

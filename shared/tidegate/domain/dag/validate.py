@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.domain.errors import InvalidInput
 from tidegate.domain.spec import MAX_TASK_TOKEN
 
 from .conditions import nodes_in
-from .spec import MAX_EDGES, MAX_FAULTS_TOLD, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id
+from .faults import Fault, refuse_all
+from .spec import MAX_EDGES, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id
 
 
-def check_dag(spec: DagSpec) -> None:
-    """Raises InvalidInput naming every fault of the run (at most `MAX_FAULTS_TOLD`), each with its place."""
-    faults = list(_faults(spec))
-    if faults:
-        told = [{"field": place, "rule": rule} for place, rule in faults[:MAX_FAULTS_TOLD]]
-        message = "; ".join(f"{place}: {rule}" for place, rule in faults[:5])
-        more = "" if len(faults) <= 5 else f" (and {len(faults) - 5} more)"
-        raise InvalidInput(message + more, errors=told, faults=len(faults))
+def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault] = ()) -> None:
+    """Raises one InvalidInput naming every fault of the run, each with its place.
+
+    `before` and `after` are faults that were found elsewhere. Where a field is known to be wrong, what else would be
+    said of it here is left out.
+    """
+    known = {fault.place for fault in before}
+    found = [Fault(*each) for each in _faults(spec)]
+    refuse_all([*before, *(fault for fault in found if fault.place not in known), *after])
 
 
 def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
@@ -33,6 +34,15 @@ def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
             if not waiting[child]:
                 ready.append(child)
     return tuple(ready)
+
+
+def extent_of(nodes: Sequence[NodeSpec]) -> Mapping[str, int]:
+    """How large a graph without cycles is: `nodes`, `edges`, and `depth`, the number of nodes in its longest chain."""
+    parents = {node.id: node.depends_on for node in nodes}
+    depths: dict[str, int] = {}
+    for node_id in order_of(nodes):
+        depths[node_id] = 1 + max((depths[parent] for parent in parents[node_id]), default=0)
+    return {"nodes": len(nodes), "edges": sum(map(len, parents.values())), "depth": max(depths.values())}
 
 
 def children_of(nodes: Sequence[NodeSpec]) -> Mapping[str, tuple[str, ...]]:
