@@ -149,6 +149,7 @@ def run_view(view: RunView) -> dict[str, Any]:
         "hard_sla": format_time(run.hard_sla),
         "warned_at": format_time(run.warned_at),
         "resumed": run.resumed,
+        "correlation_id": run.correlation_id,
         "progress": _progress(view),
     }
     return {**shown, "nodes": [_node(job) for job in view.jobs]} if view.jobs else shown

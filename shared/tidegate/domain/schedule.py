@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from .cron import CronRule, parse_cron
 from .errors import InvalidInput
@@ -195,6 +196,7 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:
     """Read an expression. Raises InvalidInput."""
     kind, _, rest = text.partition(" ")

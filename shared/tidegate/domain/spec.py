@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .correlation import Correlation
 from .errors import InvalidInput, PayloadTooLarge
 from .job import Job, Json, Ms, State, UniquePolicy
 from .limits import check_key
@@ -174,7 +175,16 @@ def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
     return check_order(Deadlines(soft, hard))
 
 
-def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, expected_ms: int = 0) -> Job:
+def new_job(
+    spec: JobSpec,
+    queue: Queue,
+    *,
+    job_id: str,
+    owner: str,
+    now: Ms,
+    expected_ms: int = 0,
+    correlation: Correlation | None = None,
+) -> Job:
     """The job that `spec` asks for, with the queue's policy where the spec is silent.
 
     `expected_ms` is how long jobs of its name usually take; it matters where the queue orders by deadline.
@@ -232,6 +242,8 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, ex
         policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
         timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
         counted=queue.max_queue_size is not None,
+        correlation_id=None if correlation is None else correlation.id,
+        traceparent=None if correlation is None else correlation.traceparent,
     )
 
 
