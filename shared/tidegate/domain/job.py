@@ -245,6 +245,11 @@ class Job:
     task_token: str | None = None
     """With what a task of Step Functions waits for its end; a secret of who submitted it."""
 
+    correlation_id: str | None = None
+    """What the request was called that made it."""
+    traceparent: str | None = None
+    """Where that request stood in a trace, if it was traced."""
+
     @property
     def retry_count(self) -> int:
         """Retries used of `retry_limit`; snoozes and explicit retries do not count."""
