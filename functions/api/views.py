@@ -59,6 +59,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "unique_key": job.unique_key,
         "policy": None if job.policy is None else job.policy.value,
         "timeout_retry_limit": job.timeout_retry_limit,
+        "correlation_id": job.correlation_id,
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view

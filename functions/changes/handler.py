@@ -18,6 +18,8 @@ from .figures import publish
 from .records import changes_in
 
 _log = logging.getLogger("tidegate.changes")
+_MOST_NAMED = 20
+"""Requests that one line names."""
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
@@ -37,7 +39,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         release_after(app.ports, changes)
         send_webhooks(app.ports, changes)
     except Unavailable as error:
-        _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})
+        concerned = sorted(
+            {str(each.details["correlation_id"]) for each in changes if "correlation_id" in each.details}
+        )
+        extra = {"action": "changes_delayed", "correlation_ids": concerned[:_MOST_NAMED]}
+        _log.warning("changes not recorded: %s", error.message, extra=extra)
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
     if app.settings.data is None:
         publish(app.settings.stage, changes)

@@ -26,7 +26,17 @@ def _change_or_none(record: Mapping[str, Any]) -> Change | None:
         return change_of(record)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         number = (record.get("dynamodb") or {}).get("SequenceNumber")
-        _log.error("record %s cannot be read: %s", number, type(error).__name__, extra={"action": "change_skipped"})
+        extra = {"action": "change_skipped", "correlation_id": _correlation_or_none(record)}
+        _log.error("record %s cannot be read: %s", number, type(error).__name__, extra=extra)
+        return None
+
+
+def _correlation_or_none(record: Mapping[str, Any]) -> str | None:
+    """The request that made the job of a record that may have any shape."""
+    try:
+        images = record["dynamodb"]
+        return str((images.get("NewImage") or images["OldImage"])["correlation_id"]["S"])
+    except (KeyError, TypeError, AttributeError):
         return None
 
 

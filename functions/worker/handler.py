@@ -9,9 +9,11 @@ from typing import Any
 
 from tidegate import __version__, runtime
 from tidegate.domain.errors import TidegateError
+from tidegate.execution.correlating import correlated
 from tidegate.execution.presence import TELL_SECONDS_LAMBDA, Presence, describe
 from tidegate.execution.runner import Again, Runner, Verdict
 from tidegate.ports import Delivery, Tickets
+from tidegate.service.bury import correlation_of
 
 _log = logging.getLogger("tidegate.worker")
 _SETTLE_SECONDS = 5.0
@@ -47,11 +49,12 @@ def _needed_again(runner: Runner, tickets: Tickets, delivery: Delivery, seconds_
         if isinstance(verdict, Again):
             tickets.again(delivery, verdict.seconds)
 
-    try:
-        return isinstance(runner.serve(delivery, acknowledge, seconds_left=seconds_left), Again)
-    except TidegateError as error:
-        _log.warning("ticket not served: %s", error, extra={"action": "ticket_failed", "code": error.code})
-        return True
+    with correlated(correlation_of(delivery.body)):
+        try:
+            return isinstance(runner.serve(delivery, acknowledge, seconds_left=seconds_left), Again)
+        except TidegateError as error:
+            _log.warning("ticket not served: %s", error, extra={"action": "ticket_failed", "code": error.code})
+            return True
 
 
 @cache

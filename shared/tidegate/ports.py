@@ -763,6 +763,8 @@ class Ports:
     polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    lease_grace_ms: Ms = 0
+    """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext

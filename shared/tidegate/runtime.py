@@ -22,6 +22,7 @@ from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
+from tidegate.execution.correlating import mark_log_lines
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
@@ -246,6 +247,7 @@ _current: list[App] = []
 def current() -> App:
     """The App of this process, built from its environment when first asked for."""
     if not _current:
+        mark_log_lines()
         _current.append(build(settings_from(os.environ)))
     return _current[-1]
 

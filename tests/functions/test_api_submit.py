@@ -63,6 +63,7 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "wake_at": None,
         "expires_at": None,
         "cancel_requested": False,
+        "blocked": False,
         "concurrency_key": None,
         "unique_key": None,
         "policy": None,

@@ -396,8 +396,10 @@ class Feed:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
 
-def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) -> Ports:
+def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transactions: bool = False) -> Ports:
     """All ports as one process sees them, which `remembers` queue policies for so many seconds.
+
+    `grace` is how many seconds it waits beyond a lease before it takes a job over.
 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
@@ -427,6 +429,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         audit=SqliteAudit(wire.store.database),
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
+        lease_grace_ms=round(grace * 1000),
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
         together=wire.together if transactions else nullcontext,

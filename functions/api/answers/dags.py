@@ -53,6 +53,7 @@ class Dag(Answer):
     hard_sla: Time | None
     warned_at: Time | None = Field(description="When it was noticed that the soft deadline had passed.")
     resumed: int = Field(description="How often it was resumed.")
+    correlation_id: str | None = Field(description="The X-Request-Id of the request that made it.")
     progress: DagProgress
     nodes: list[DagNode] | None = Field(None, description="Only where the jobs were read.")
 

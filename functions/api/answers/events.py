@@ -33,6 +33,7 @@ class JobInEvent(BaseModel):
     dag_id: str | None = None
     node: str | None = None
     tags: list[str] | None = None
+    correlation_id: str | None = None
 
 
 class RunInEvent(BaseModel):
@@ -46,6 +47,7 @@ class RunInEvent(BaseModel):
     soft_sla: Time | None = None
     hard_sla: Time | None = None
     tags: list[str] | None = None
+    correlation_id: str | None = None
 
 
 class Event(BaseModel):

@@ -76,6 +76,7 @@ class Job(Answer):
     unique_key: str | None
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
+    correlation_id: str | None = Field(description="The X-Request-Id of the request that made it; null if none did.")
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )

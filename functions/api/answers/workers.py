@@ -18,6 +18,7 @@ class ClaimedJob(Job):
     timeout: float = Field(description="Seconds that the attempt may take.")
     lease_until: Time = Field(description="Another worker may start it then, unless a heartbeat comes before.")
     cancel_requested: bool = Field(description="Whether it was started only to be cleaned up and `stopped`.")
+    traceparent: str | None = Field(description="Where the request that made it stands in a trace, if it was traced.")
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="`data` when it is large: GET /jobs/{job_id}/data has it."
     )

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tidegate.domain.errors import TidegateError
+from tidegate.execution.correlating import request_id
 
 from . import care, home, jobs, operations, records
 from .audit import audit_app
@@ -69,8 +70,16 @@ def _common(
     ctx: typer.Context,
     url: Url = None,
     token: Token = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            "--request-id", envvar="TIDEGATE_REQUEST_ID", help="What to call the request, for logs and events."
+        ),
+    ] = None,
     _: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
+    if request is not None:
+        ctx.with_resource(request_id(request))
     ctx.obj = Server(url, token)
 
 

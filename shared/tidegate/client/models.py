@@ -44,6 +44,7 @@ class Job:
     retry_limit: int = 0
     worker_id: str | None = None
     dag_id: str | None = None
+    correlation_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
     definition: str | None = None
@@ -161,6 +162,7 @@ class DagRun:
     hard_sla: datetime | None = None
     warned_at: datetime | None = None
     resumed: int = 0
+    correlation_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -22,6 +22,7 @@ from tidegate.service.write_log import LogWriter
 
 from .attempts import AttemptStore, Ending, Fault
 from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
+from .correlating import correlated, of_job
 from .pulse import AttemptTimeout, Pulse, Running
 from .registry import CleanUp, Executor
 
@@ -121,6 +122,10 @@ class AttemptRunner:
 
     def _recorded(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         """Run it and settle it with patience, `then` in the same commit; None where the outcome was refused."""
+        with correlated(of_job(attempt.job)):
+            return self._run_and_settled(attempt, then)
+
+    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         outcome = self._run(attempt)
         if isinstance(outcome, Stopped):
             outcome = self._cleaned_up(attempt, outcome)

@@ -125,7 +125,7 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
 
     `batch` names the batch: the same changes always arrive under the same name.
     """
-    timers = [_timer(change) for change in _last_of_each(changes) if change.state is State.ACTIVE]
+    timers = [_timer(change, ports.lease_grace_ms) for change in _last_of_each(changes) if change.state is State.ACTIVE]
     timers += _deadline_timers(ports, changes)
     if timers:
         ports.timers.set(timers)
@@ -180,8 +180,8 @@ def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
     return found
 
 
-def _timer(change: Change) -> Timer:
-    return Timer(change.lease_until or change.at, change.tenant, change.job_id, change.attempt)
+def _timer(change: Change, grace: Ms) -> Timer:
+    return Timer((change.lease_until or change.at) + grace, change.tenant, change.job_id, change.attempt)
 
 
 def _deadline_timers(ports: Ports, changes: Sequence[Change]) -> list[Timer]:

@@ -177,7 +177,7 @@ def trigger_schedule(ports: Ports, caller: Caller, ref: str, job_id: str | None 
     caller.require(Scope.SUBMIT)
     schedule = _visible(ports, caller, ref)
     audited(ports, caller, "schedule.trigger", ref)
-    owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}))
+    owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}), correlation=caller.correlation)
     spec = spec_for(schedule, None, job_id, None)
     return submit_one(ports, owner, spec).job
 

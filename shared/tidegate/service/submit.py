@@ -91,7 +91,15 @@ def _made(
             check_allowed(ports, spec)
         check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
-        job = new_job(spec, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
+        job = new_job(
+            spec,
+            queue,
+            job_id=job_id,
+            owner=caller.user,
+            now=now,
+            expected_ms=expected,
+            correlation=caller.correlation,
+        )
         data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error

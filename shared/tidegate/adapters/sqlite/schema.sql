@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
     timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
+    correlation_id TEXT, traceparent TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -45,6 +46,8 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             new.attempts_allowed, new.retry_limit, new.blocked,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'correlation_id', new.correlation_id,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
@@ -62,6 +65,8 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             new.blocked, old.blocked,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'correlation_id', new.correlation_id,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
             'task_token', new.task_token),
@@ -76,6 +81,7 @@ CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
             json_object('owner', old.owner, 'priority', old.priority, 'worker_id', old.worker_id,
             'error_type', old.error_type, 'error_message', substr(old.error_message, 1, 500), 'reason', old.reason,
             'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags),
+            'correlation_id', old.correlation_id,
             'unique_key', old.unique_key, 'counted', iif(old.counted, json('true'), NULL)));
 END;
 
