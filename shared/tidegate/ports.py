@@ -193,6 +193,9 @@ class Logs(Protocol):
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         """Store a chunk; the same chunk twice is one. It may be deleted after `keep_until`, if that is given."""
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        """`append`, where there is no chunk at the place. Answers whether it was stored."""
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         """The oldest chunks after a place (None: from the beginning), at most `limit`, as last written."""
 

@@ -117,6 +117,19 @@ def test_an_executor_runs_a_servers_jobs(manager: JobManager, home: Home) -> Non
     assert [(row["level"], row["message"]) for row in manager.get_job_logs(job_id)] == [("INFO", "half way")]
 
 
+def test_an_executor_is_among_the_workers_while_it_works(manager: JobManager, api: Api) -> None:
+    seen: list[Any] = []
+    executor = JobExecutor(
+        manager, "gpu-7", handlers={"training": lambda _: seen.append(api.get("/workers").body["workers"])}
+    )
+    manager.submit_job("training")
+    executor.run_worker(max_jobs=1, poll_interval=0.01)
+    ((worker,),) = seen
+    assert (worker["id"], worker["kind"], worker["pool"], worker["concurrency"]) == ("gpu-7", "http", "default", 1)
+    assert "training" in worker["names"]
+    assert api.get("/workers").body["workers"] == []
+
+
 def test_only_who_holds_a_job_adds_to_its_log(manager: JobManager) -> None:
     job_id = manager.submit_job("training")
     with pytest.raises((LeaseLost, InvalidInput)):

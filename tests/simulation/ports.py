@@ -250,6 +250,9 @@ class Logs:
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         self._wire.call("logs.append", lambda: self._real.append(log, chunk, keep_until))
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        return self._wire.call("logs.append_if_free", lambda: self._real.append_if_free(log, chunk, keep_until))
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         return self._wire.call("logs.read", lambda: self._real.read(log, after, limit))
 

@@ -12,9 +12,9 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import Json
 from tidegate.domain.schema import check_schema
 from tidegate.domain.spec import JobSpec, digest_of
-from tidegate.domain.webhook import RESERVED_PREFIX, parse_target
 from tidegate.ports import Ports
 
+from .allowed import check_allowed
 from .audit import Act
 from .policies import queue_named
 from .schemas import check_data, compile_schema
@@ -97,10 +97,7 @@ def _check(ports: Ports, draft: Definition) -> None:
         check_schema(draft.schema)
         compile_schema(draft.schema)
     spec = draft.spec({}, None)
-    if spec.name.startswith(RESERVED_PREFIX):
-        raise InvalidInput.field("job.name", f"must not start with '{RESERVED_PREFIX}'")
-    if spec.webhook is not None:
-        parse_target("job.webhook.url", spec.webhook["url"], development=ports.development)
+    check_allowed(ports, spec, "job.")
     try:
         queue_named(ports, draft.tenant, spec.queue)
     except NotFound as error:

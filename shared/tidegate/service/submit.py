@@ -13,10 +13,10 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
-from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
+from .allowed import check_allowed
 from .announce import announce, remember_lanes
 from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
@@ -87,7 +87,8 @@ def _made(
         return queue
     try:
         check_horizon(spec, now)
-        check_allowed(ports, spec, internal)
+        if not internal:
+            check_allowed(ports, spec)
         check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
         job = new_job(
@@ -103,16 +104,6 @@ def _made(
     except TidegateError as error:
         return error
     return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
-
-
-def check_allowed(ports: Ports, spec: JobSpec, internal: bool) -> None:
-    """Refuse what only Tidegate itself may submit, and a webhook to where none may go. Raises InvalidInput."""
-    if not internal and spec.name.startswith(RESERVED_PREFIX):
-        raise InvalidInput.field("name", f"must not start with '{RESERVED_PREFIX}'")
-    if not internal and spec.queue == WEBHOOK_QUEUE:
-        raise InvalidInput.field("queue", "is kept for the deliveries of webhooks")
-    if spec.webhook is not None:
-        parse_target("webhook.url", spec.webhook["url"], development=ports.development)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:
