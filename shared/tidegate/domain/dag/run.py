@@ -132,7 +132,13 @@ def node_of_item(name: str) -> str | None:
 
 
 GATHER = "tidegate.gather"
-"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+"""Puts the results of a fanned-out node's entries together."""
+CHOOSE = "tidegate.choose"
+"""Chooses among the nodes behind a branch or a switch."""
+BUILT_IN = frozenset({GATHER, CHOOSE})
+"""The executors that every worker has."""
+RESERVED_PREFIX = "tidegate."
+"""No job of a user's has such a name."""
 
 
 def supervisor_name(run: Run) -> str:
