@@ -21,7 +21,12 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 def main() -> int:
     """Print every fault; the exit code tells whether there was one."""
-    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents = [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     documents += sorted((ROOT / "examples").rglob("*.md"))
     faults = [fault for document in documents for fault in _faults(document)]
     for fault in faults:

@@ -11,11 +11,14 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
+from infra.sbom import FILE, bill_of_materials
 from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
 # Parts of the package that serve people's own machines; no function imports them.
-LEFT_OUT = ("__main__.py", "cli", "client", "local", "scheduler.py", "worker")
+LEFT_OUT = (
+    "__main__.py", "cli", "client", "local", "manager", "models.py", "pipeline", "scheduler.py", "testing", "worker",
+)  # fmt: skip
 # What the API alone needs, and no worker.
 OF_THE_API = ("console",)
 NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "tests")
@@ -39,7 +42,10 @@ class Packaging:
     install: bool = True
 
     def layer(self, name: str = "layer") -> lambda_.Code:
-        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function."""
+        """The dependencies of `infra/<name>-requirements.txt`: those of `layer` are shared by every function.
+
+        Its bill of materials comes with them.
+        """
         requirements = self.root / "infra" / f"{name}-requirements.txt"
         packages = self._packages(requirements)
 
@@ -47,6 +53,7 @@ class Packaging:
             shutil.copy(requirements, target)
             for folder in packages:
                 _copy(folder, target / "python")
+                (target / FILE).write_text(bill_of_materials(name, folder))
 
         return self._asset(name, assemble)
 

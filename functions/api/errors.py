@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -98,9 +97,7 @@ def _path(location: Sequence[int | str]) -> Sequence[int | str]:
 
 
 def _internal(error: Exception) -> Response[Any]:
-    """The log gets the kind and place of the error, never its text: that may quote a payload."""
-    place = "".join(traceback.format_tb(error.__traceback__)[-6:])
-    _log.error("request failed: %s\n%s", type(error).__name__, place, extra={"action": "request_failed"})
+    _log.error("request failed: %s", domain.place_of(error), extra={"action": "request_failed"})
     body = {"success": False, "code": "INTERNAL", "message": "Something went wrong.", "details": {}}
     return Response(INTERNAL, JSON_TYPE, json.dumps(body))
 

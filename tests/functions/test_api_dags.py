@@ -99,6 +99,19 @@ def test_all_faults_of_all_nodes_are_told(api: Api) -> None:
     assert fields == {"nodes.0.priority", "nodes.1.unknown", "nodes.2.when.path", "nodes.3.id"}
 
 
+def test_a_node_may_ask_for_nothing_that_is_tidegates_own(api: Api) -> None:
+    nodes = [
+        {"id": "a", "name": "tidegate.webhook"},
+        {"id": "b", "name": "work", "queue": "tidegate-webhooks"},
+        {"id": "c", "name": "work", "webhook": {"url": "https://10.0.0.1/x"}},
+    ]
+    answer = api.post("/dags", {"name": "r", "nodes": nodes})
+    assert answer.status == 422
+    for field in ("nodes.0.name", "nodes.1.queue", "nodes.2.webhook.url"):
+        assert field in answer.text
+    assert api.get("/dags").body["dags"] == []
+
+
 def test_a_cycle_is_refused_and_named(api: Api) -> None:
     nodes = [{"id": "a", "name": "work", "depends_on": ["b"]}, {"id": "b", "name": "work", "depends_on": ["a"]}]
     answer = api.post("/dags", {"name": "d", "nodes": nodes})

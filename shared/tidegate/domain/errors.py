@@ -6,6 +6,7 @@ The docstring of a class is its default message. Errors carry data (`details`); 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -102,3 +103,18 @@ class Unavailable(TidegateError):
     """The store is busy or out of reach; nothing is known to have changed. Try again."""
 
     code = "UNAVAILABLE"
+
+
+def kind_and_place(error: Exception) -> str:
+    """What a log may tell of an error: its kind and where it arose, and its text only where it is one of Tidegate's.
+
+    Any other text may quote a payload.
+    """
+    if isinstance(error, TidegateError):
+        return f"{type(error).__name__}: {error.message}"
+    return place_of(error)
+
+
+def place_of(error: Exception) -> str:
+    """The kind of an error and where it arose, without its text."""
+    return f"{type(error).__name__}\n" + "".join(traceback.format_tb(error.__traceback__)[-6:])

@@ -17,11 +17,13 @@ from tidegate.domain.dag.run import CHOOSE, GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled
 from tidegate.service.write_log import LogWriter
 
 from .attempts import AttemptStore, Ending, Fault
 from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
+from .correlating import correlated, of_job
 from .pulse import AttemptTimeout, Pulse, Running
 from .registry import CleanUp, Executor
 
@@ -121,6 +123,10 @@ class AttemptRunner:
 
     def _recorded(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         """Run it and settle it with patience, `then` in the same commit; None where the outcome was refused."""
+        with correlated(of_job(attempt.job)):
+            return self._run_and_settled(attempt, then)
+
+    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         outcome = self._run(attempt)
         if isinstance(outcome, Stopped):
             outcome = self._cleaned_up(attempt, outcome)
@@ -193,7 +199,8 @@ class AttemptRunner:
         if not isinstance(cleaned, Fault):
             return Stopped(fault)
         message = f"clean-up failed: {cleaned.message}"
-        attempt.context.log.error("%s", message)
+        attempt.log.add(Level.ERROR, message)  # with the job alone: it is what the handler's error says
+        _log.info("clean-up failed", extra={"action": "clean_up_failed", "job_id": attempt.job.id})
         return Stopped(Fault(cleaned.error_type, message))
 
     def _call(self, attempt: Attempt, function: Callable[[JobContext], Any], seconds: float) -> Any:
@@ -219,9 +226,9 @@ class AttemptRunner:
             self._pulse.release(running)
             return Fault(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
         except HandlerError as error:
-            return Fault(error.error_type, _described(error), permanent=isinstance(error, PermanentError))
+            return Fault(error.error_type, described(error), permanent=isinstance(error, PermanentError))
         except (Exception, SystemExit) as error:
-            return Fault(ErrorType.AGENT, _described(error))
+            return Fault(ErrorType.AGENT, described(error))
 
     def _gathered(self, context: JobContext) -> Any:
         try:
@@ -259,6 +266,7 @@ class AttemptRunner:
         self._announce(settled)
 
 
+<<<<<<< HEAD
 def _chosen(context: JobContext) -> Any:
     """What a branch or a switch chooses, by the results of the nodes before it."""
     upstream = {name: {"state": each.state.value, "result": each.result} for name, each in context.upstream.items()}
@@ -266,6 +274,10 @@ def _chosen(context: JobContext) -> Any:
 
 
 def _described(error: BaseException) -> str:
+=======
+def described(error: BaseException) -> str:
+    """An error in a line: its kind and its message, as a job keeps them."""
+>>>>>>> main
     text = str(error)
     name = type(error).__name__
     if isinstance(error, HandlerError):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from tidegate.domain.errors import Unavailable
+from tidegate.domain.errors import Unavailable, kind_and_place
 
 _log = logging.getLogger("tidegate.apart")
 A = TypeVar("A")
@@ -25,7 +25,8 @@ class Apart:
         try:
             return part()
         except Exception as error:
-            _log.exception("%s failed and was passed over", name, extra={"action": self._action, "part": name})
+            extra = {"action": self._action, "part": name}
+            _log.error("%s failed and was passed over: %s", name, kind_and_place(error), extra=extra)
             self._errors.append(error)
             return otherwise
 

@@ -16,6 +16,7 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
+from .allowed import check_allowed
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
@@ -68,6 +69,7 @@ class _Maker:
             raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
         if asked.task_token is not None:
             raise InvalidInput.field("task_token", "a node takes none: the run does")
+        check_allowed(self._ports, asked)
         check_horizon(asked, self._now)
         queue = self._queue(asked.queue)
         job = new_job(
@@ -77,6 +79,7 @@ class _Maker:
             owner=self._caller.user,
             now=self._now,
             expected_ms=self._expectations.steering(queue, asked.name),
+            correlation=self._caller.correlation,
         )
         if node.for_each is not None:
             job = replace(job, name=GATHER, data={"job": {"name": asked.name, "data": asked.data}})

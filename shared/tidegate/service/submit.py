@@ -16,6 +16,7 @@ from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
+from .allowed import check_allowed
 from .announce import announce, remember_lanes
 from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
@@ -32,10 +33,13 @@ class Submitted:
     created: bool
 
 
-def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[Submitted | TidegateError]:
+def submit(
+    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, internal: bool = False
+) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
-    Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
+    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the
+    scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
@@ -43,7 +47,9 @@ def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[S
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
     expectations = Expectations(ports)
-    made: Sequence[Job | TidegateError] = [_made(ports, caller, spec, queues, expectations, now) for spec in specs]
+    made: Sequence[Job | TidegateError] = [
+        _made(ports, caller, spec, queues, expectations, now, internal=internal) for spec in specs
+    ]
     with ports.together():
         made = admitted(ports, made, queues, now)
         jobs = [job for job in made if isinstance(job, Job)]
@@ -71,6 +77,8 @@ def _made(
     queues: dict[str, Queue | TidegateError],
     expectations: Expectations,
     now: Ms,
+    *,
+    internal: bool,
 ) -> Job | TidegateError:
     if spec.queue not in queues:
         queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
@@ -79,9 +87,19 @@ def _made(
         return queue
     try:
         check_horizon(spec, now)
+        if not internal:
+            check_allowed(ports, spec)
         check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
-        job = new_job(spec, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
+        job = new_job(
+            spec,
+            queue,
+            job_id=job_id,
+            owner=caller.user,
+            now=now,
+            expected_ms=expected,
+            correlation=caller.correlation,
+        )
         data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
     except TidegateError as error:
         return error

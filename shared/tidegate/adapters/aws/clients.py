@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ READ_SECONDS = 5
 CONNECTIONS = THREADS
 """Connections that a client keeps: one for each thread that may use it at once."""
 
+logging.getLogger("botocore").setLevel(logging.INFO)  # below that it logs whole requests: payloads and tokens
 _CONFIG = Config(
     connect_timeout=CONNECT_SECONDS,
     read_timeout=READ_SECONDS,
