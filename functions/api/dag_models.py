@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 from tidegate.domain.dag.branches import Branch, Switch, parse_branch, parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.faults import Fault
-from tidegate.domain.dag.run import CHOOSE, RESERVED_PREFIX
+from tidegate.domain.dag.run import CHOOSE
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.dag.validate import check_dag, extent_of
 from tidegate.domain.errors import InvalidInput, TidegateError
@@ -132,8 +132,6 @@ def _node_spec(asked: NodeRequest) -> NodeSpec:
     job = asked.spec()
     if asked.job_id is not None:
         raise InvalidInput.field("job_id", "is made from run and node")
-    if job.name.startswith(RESERVED_PREFIX) and choice is None:
-        raise InvalidInput.field("name", f"must not start with '{RESERVED_PREFIX}'")
     return NodeSpec(
         id=asked.id,
         job={each.name: getattr(job, each.name) for each in fields(JobSpec) if each.name != "job_id"},

@@ -266,18 +266,14 @@ class AttemptRunner:
         self._announce(settled)
 
 
-<<<<<<< HEAD
 def _chosen(context: JobContext) -> Any:
     """What a branch or a switch chooses, by the results of the nodes before it."""
     upstream = {name: {"state": each.state.value, "result": each.result} for name, each in context.upstream.items()}
     return choice_in(context.data).choose(upstream)
 
 
-def _described(error: BaseException) -> str:
-=======
 def described(error: BaseException) -> str:
     """An error in a line: its kind and its message, as a job keeps them."""
->>>>>>> main
     text = str(error)
     name = type(error).__name__
     if isinstance(error, HandlerError):

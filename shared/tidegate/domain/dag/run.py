@@ -139,8 +139,6 @@ CHOOSE = "tidegate.choose"
 """Chooses among the nodes behind a branch or a switch."""
 BUILT_IN = frozenset({GATHER, CHOOSE})
 """The executors that every worker has."""
-RESERVED_PREFIX = "tidegate."
-"""No job of a user's has such a name."""
 
 
 def supervisor_name(run: Run) -> str:
