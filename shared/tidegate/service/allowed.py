@@ -11,7 +11,7 @@ from tidegate.ports import Ports
 def check_allowed(ports: Ports, spec: JobSpec, within: str = "", *, built_in: bool = False) -> None:
     """Refuse a name and a queue that are Tidegate's own, and a webhook to where none may go.
 
-    `within` is what the errors say before the field, such as `job.`; `built_in` that the name was given by Tidegate itself.
+    `within` is what the errors say before the field, such as `job.`; `built_in` that Tidegate itself gave the name.
     Raises InvalidInput.
     """
     if not built_in and spec.name.startswith(RESERVED_PREFIX):
