@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def run(number: int, event_type: str, state: RunState) -> RunEvent:
     )
 
 
-ANNOUNCED = [
+ANNOUNCED: list[Event | RunEvent] = [
     job(1, "job.failed"),
     job(2, "job.failed", queue="other", name="extract", details={}),
     job(3, "job.completed", state=State.COMPLETED),
@@ -95,12 +94,14 @@ def test_the_sentences_of_the_guide_are_made_of_what_an_event_has() -> None:
     transformers = [block for block in BLOCKS if "InputTemplate" in block]
     transformers += [target["InputTransformer"] for block in BLOCKS if isinstance(block, list) for target in block]
     assert len(transformers) == 2
-    told = {"detail-type": "job.failed", "detail": body_of(ANNOUNCED[0])}
+    told: Any = {"detail-type": "job.failed", "detail": body_of(ANNOUNCED[0])}
     for transformer in transformers:
         paths, template = transformer["InputPathsMap"], transformer["InputTemplate"]
         filled = template
         for name, path in paths.items():
-            value: Any = reduce(lambda at, step: at[step], path.removeprefix("$.").split("."), told)
+            value = told
+            for step in path.removeprefix("$.").split("."):
+                value = value[step]
             filled = filled.replace(f"<{name}>", str(value))
         assert set(re.findall(r"<(\w+)>", template)) == set(paths)
         assert "training" in str(json.loads(filled))
