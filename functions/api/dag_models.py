@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
+from tidegate.domain.dag.branches import Branch, Switch, parse_branch, parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.faults import Fault
+from tidegate.domain.dag.run import CHOOSE
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.dag.validate import check_dag, extent_of
 from tidegate.domain.errors import InvalidInput, TidegateError
@@ -32,6 +34,8 @@ class NodeRequest(JobRequest):
     join_count: int | None = Field(None, description="For the join n_of: how many must be COMPLETED.")
     when: dict[str, Any] | None = Field(None, description="A condition on upstream results.")
     for_each: str | None = Field(None, description="Path to a list in an upstream result: one job for each entry.")
+    branch: dict[str, Any] | None = Field(None, description="Conditions that choose among the nodes behind it.")
+    switch: dict[str, Any] | None = Field(None, description="A value that chooses among the nodes behind it.")
     cleanup: bool = Field(False, description="Runs after all that it depends on has ended, however the run goes.")
 
 
@@ -96,7 +100,7 @@ def asked_of(body: DagRequest) -> Asked:
             nodes.append(_shell(raw))
             faults += Fault.all_in(error, f"nodes.{index}")
     given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata", "task_token")}
-    spec = DagSpec(name=body.name, nodes=tuple(nodes), tags=tuple(body.tags), dag_id=body.dag_id, **given)
+    spec = DagSpec(name=body.name, nodes=routed(nodes), tags=tuple(body.tags), dag_id=body.dag_id, **given)
     return Asked(spec, conditions, tuple(faults))
 
 
@@ -124,6 +128,7 @@ def _faults_of_run(body: DagRequest) -> Iterator[Fault]:
 
 
 def _node_spec(asked: NodeRequest) -> NodeSpec:
+    choice, asked = _choice_in(asked)
     job = asked.spec()
     if asked.job_id is not None:
         raise InvalidInput.field("job_id", "is made from run and node")
@@ -135,8 +140,23 @@ def _node_spec(asked: NodeRequest) -> NodeSpec:
         join_count=asked.join_count,
         when=None if asked.when is None else parse_condition(asked.when),
         for_each=None if asked.for_each is None else parse_path(asked.for_each, "for_each"),
+        choice=choice,
         cleanup=asked.cleanup,
     )
+
+
+def _choice_in(asked: NodeRequest) -> tuple[Branch | Switch | None, NodeRequest]:
+    """What a node chooses, and the node with the job that does so; None and the node itself for any other."""
+    if asked.branch is None and asked.switch is None:
+        return None, asked
+    if asked.branch is not None and asked.switch is not None:
+        raise InvalidInput.field("switch", "cannot be given beside branch")
+    for field in ("name", "job_type", "agent", "data", "for_each"):
+        if getattr(asked, field) is not None:
+            raise InvalidInput.field(field, "belongs to nodes that run something: this one only chooses")
+    choice = parse_switch(asked.switch) if asked.branch is None else parse_branch(asked.branch)
+    data = {choice.word: getattr(asked, choice.word)}
+    return choice, asked.model_copy(update={"name": CHOOSE, "data": data})
 
 
 def _shell(raw: Any) -> NodeSpec:

@@ -346,6 +346,9 @@ class Figures:
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        return self._wire.call("figures.between", lambda: self._real.between(tenant, first, last))
+
 
 class Dags:
     """`Dags`."""

@@ -117,6 +117,9 @@ D, P, B = End.DONE, End.PASSED, End.BROKEN
         (Join.ALL_SUCCESS, None, [D, P], Pass(False, ("1",))),
         (Join.ALL_SUCCESS, None, [D, B], Pass(True, ("1",))),
         (Join.ALL_SUCCESS, None, [D, None], Wait()),
+        (Join.ALL_SUCCESS, None, [P, None], Wait()),
+        (Join.N_OF, 2, [P, P, None], Wait()),
+        (Join.N_OF, 2, [P, B, None], Pass(True, ("1",))),
         (Join.ANY, None, [None, D], Release()),
         (Join.ANY, None, [None, B], Wait()),
         (Join.ANY, None, [P, B], Pass(True, ("1",))),
@@ -141,6 +144,8 @@ def test_a_decision_given_early_stands(join: Join, count: int, ends: list[End], 
     early = decide(join, count, {str(n): None if n in hidden else end for n, end in enumerate(ends)})
     final = decide(join, count, {str(n): end for n, end in enumerate(ends)})
     assert not isinstance(final, Wait)
+    if isinstance(early, Pass) and isinstance(final, Pass):
+        assert early.broken == final.broken
     assert isinstance(early, Wait) or type(early) is type(final)
 
 

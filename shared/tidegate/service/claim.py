@@ -160,7 +160,7 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     ticket = bearer.ticket
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
-    if own is not None and own.lease_lapsed(now, ports.lease_grace_ms):
+    if own is not None and (own.lease_lapsed(now, ports.lease_grace_ms) or is_stopped(own, now)):
         outcome = _recover(ports, own, bearer, now)
         if outcome.job is not None and _is_claim(outcome):
             return Claimed(outcome.job)

@@ -21,7 +21,7 @@ from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
 from tidegate.domain.ticket import Lane
 from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
-from .expectations import NAME, Expectations
+from .expectations import NAME, Expectations, took_series
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
@@ -284,11 +284,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
         started, _ = starts_fields(change.queue, change.at)
         hour[started] += 1
     if state in _OUTCOMES:
-        totals[change.tenant, NAME + change.name][state] += 1
         hour[slot_field(state, change.at)] += 1
     if state is State.COMPLETED and change.started_at is not None:
         took = max(0, change.at - change.started_at)
         hour[RUN_MS] += took
         hour[duration_field(took)] += 1
-        totals[change.tenant, NAME + change.name][RUN_MS] += took
-        totals[change.tenant, NAME + change.name][duration_field(took)] += 1
+        totals[change.tenant, took_series(change.name, change.at)][duration_field(took)] += 1

@@ -32,9 +32,10 @@ from tidegate.ports import JobKey, Ports, RunPage
 from .announce import announce, remember_lanes
 from .audit import audited
 from .call_back import check_waiting
+from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
 from .record_changes import run_series
-from .release import Engine, entries_of
+from .release import Engine
 from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
 
@@ -298,6 +299,7 @@ def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
             node.join_count,
             conditions.get(node.id),
             node.for_each,
+            node.taken_by,
             node.cleanup,
         ]
         for node in spec.nodes

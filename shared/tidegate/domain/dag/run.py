@@ -134,7 +134,11 @@ def node_of_item(name: str) -> str | None:
 
 
 GATHER = "tidegate.gather"
-"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+"""Puts the results of a fanned-out node's entries together."""
+CHOOSE = "tidegate.choose"
+"""Chooses among the nodes behind a branch or a switch."""
+BUILT_IN = frozenset({GATHER, CHOOSE})
+"""The executors that every worker has."""
 
 
 def supervisor_name(run: Run) -> str:
