@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching import remembering
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.iam import IamCaller, iam_callers_from
@@ -164,8 +164,7 @@ def build(settings: Settings) -> App:
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
     )
-    cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached, policy_seconds=_CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
+    return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -190,10 +189,9 @@ def embedded(
         visibility=EMBEDDED_LEASE_SECONDS,
         database=database,
     )
-    cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
     return App(
-        replace(ports, queues=cached, policy_seconds=_EMBEDDED_POLICY_SECONDS),
+        remembering(ports, now, _EMBEDDED_POLICY_SECONDS),
         settings,
         SqliteFeed(database),
         SqliteEvents(database),

@@ -20,6 +20,7 @@ from .queues import queue_app
 from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
+from .tenants import tenant_app
 from .tokens import token_app, whoami
 from .why import why
 from .workers import list_workers
@@ -109,6 +110,7 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.add_typer(tenant_app, name="tenant")
 app.add_typer(audit_app, name="audit")
 app.command("whoami")(whoami)
 app.command("version")(show_version)

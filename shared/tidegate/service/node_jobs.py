@@ -19,6 +19,7 @@ from tidegate.ports import Ports
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .tenants import check_payloads, tenant_named
 
 INLINE_PARENTS = 100
 """A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
@@ -59,6 +60,7 @@ class _Maker:
         self._caller = caller
         self._run_id = run_id
         self._now = now
+        self._tenant = tenant_named(ports, caller.tenant)
         self._expectations = Expectations(ports)
         self._queues: dict[str, Queue] = {}
 
@@ -69,6 +71,7 @@ class _Maker:
         if asked.task_token is not None:
             raise InvalidInput.field("task_token", "a node takes none: the run does")
         check_horizon(asked, self._now)
+        check_payloads(self._tenant, asked)
         queue = self._queue(asked.queue)
         job = new_job(
             asked,

@@ -13,6 +13,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.tenant import Tenant
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
@@ -21,6 +22,7 @@ from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .tenants import admit, check_payloads, tenant_named
 from .unique import answer_to_duplicate, replace_blocked
 
 
@@ -32,20 +34,31 @@ class Submitted:
     created: bool
 
 
-def submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> Sequence[Submitted | TidegateError]:
+def submit(
+    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, by_rule: bool = False
+) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
+    `by_rule`: a schedule asks, which is not counted against the tenant's rate and batches.
     Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
         raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
+    tenant = tenant_named(ports, caller.tenant)
+    if not by_rule:
+        tenant.check_batch(len(specs))
     now = ports.now()
     queues: dict[str, Queue | TidegateError] = {}
     expectations = Expectations(ports)
-    made: Sequence[Job | TidegateError] = [_made(ports, caller, spec, queues, expectations, now) for spec in specs]
+    made: Sequence[Job | TidegateError] = [
+        _made(ports, caller, tenant, spec, queues, expectations, now) for spec in specs
+    ]
     with ports.together():
-        made = admitted(ports, made, queues, now)
+        let_in = made if by_rule else admit(ports, tenant, made, now)
+        let_in = admitted(ports, let_in, queues, now)
+        _forget_refused(ports, made, let_in)
+        made = let_in
         jobs = [job for job in made if isinstance(job, Job)]
         remember_lanes(ports, jobs)
         stored = replace_blocked(ports, caller, jobs, ports.jobs.create(jobs)) if jobs else []
@@ -67,6 +80,7 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
 def _made(
     ports: Ports,
     caller: Caller,
+    tenant: Tenant,
     spec: JobSpec,
     queues: dict[str, Queue | TidegateError],
     expectations: Expectations,
@@ -79,6 +93,7 @@ def _made(
         return queue
     try:
         check_horizon(spec, now)
+        check_payloads(tenant, spec)
         check_waiting(ports, spec.task_token)
         job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
         job = new_job(spec, queue, job_id=job_id, owner=caller.user, now=now, expected_ms=expected)
@@ -86,6 +101,13 @@ def _made(
     except TidegateError as error:
         return error
     return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
+
+
+def _forget_refused(ports: Ports, made: Sequence[Job | TidegateError], let_in: Sequence[Job | TidegateError]) -> None:
+    """Of a job that was not let in nothing stays: not its large data either."""
+    for before, after in zip(made, let_in, strict=True):
+        if isinstance(before, Job) and before.data_ref is not None and not isinstance(after, Job):
+            ports.blobs.delete(before.data_ref)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

@@ -18,6 +18,7 @@ from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
+from .dynamodb_tenants import DynamoTenants
 from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
@@ -63,6 +64,7 @@ def open_ports(
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
+        tenants=DynamoTenants(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
         rates=DynamoRates(registry),

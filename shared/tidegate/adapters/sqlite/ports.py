@@ -23,6 +23,7 @@ from .logs import SqliteLogs
 from .pools import EveryPool
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
+from .tenants import SqliteTenants
 from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
@@ -59,6 +60,7 @@ def open_ports(
         blobs=FolderBlobs(folder / "blobs"),
         logs=SqliteLogs(database),
         queues=SqliteQueues(database),
+        tenants=SqliteTenants(database),
         lanes=SqliteLanes(database),
         slots=SqliteSlots(database),
         rates=SqliteRates(database),
