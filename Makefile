@@ -12,10 +12,10 @@ JOBS ?= 20000
 MINUTES ?= 15
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate soak faults audit sbom openapi clean
+.PHONY: help install run test check format synth deploy e2e bench simulate soak faults audit sbom openapi screenshots clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -93,6 +93,9 @@ sbom: $(VENV)/.dev ## Write the bill of materials of the Lambda layer to build/s
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew
 	$(BIN)/python -m tidegate_functions.api.openapi > docs/openapi.json
+
+screenshots: $(VENV)/.dev ## Photograph the console into docs/images: needs chromium and chromedriver
+	$(BIN)/python tests/e2e/screenshots.py
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(EMULATOR) $(LOCAL) .cache cdk.out build dist *.egg-info

@@ -18,8 +18,9 @@ from tidegate.domain.job import Json
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec, check_labels
 
+from .bodies import Body, Time, Word
 from .errors import invalid_input
-from .models import Body, JobRequest, Time, Word
+from .job_models import JobRequest
 
 
 class NodeRequest(JobRequest):

@@ -21,7 +21,7 @@ from tidegate.service import runs
 from tidegate.service.runs import RunView
 
 from .dag_models import DagRequest, GraphQuery, RunsQuery, asked_of
-from .models import ReasonRequest
+from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, idempotency_key, only, query_pairs
 from .views import job_view
 from .wire import format_time
@@ -149,6 +149,7 @@ def run_view(view: RunView) -> dict[str, Any]:
         "hard_sla": format_time(run.hard_sla),
         "warned_at": format_time(run.warned_at),
         "resumed": run.resumed,
+        "correlation_id": run.correlation_id,
         "progress": _progress(view),
     }
     return {**shown, "nodes": [_node(job) for job in view.jobs]} if view.jobs else shown

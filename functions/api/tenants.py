@@ -14,7 +14,7 @@ from tidegate import runtime
 from tidegate.domain.tenant import Tenant
 from tidegate.service import tenants as service
 
-from .models import Body
+from .bodies import Body
 from .requests import answer, caller_of, only
 
 router = Router()  # type: ignore[no-untyped-call]

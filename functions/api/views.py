@@ -40,6 +40,8 @@ def job_view(job: Job) -> dict[str, Any]:
         "dag_id": job.dag_id,
         "node": job.node,
         "dependencies": list(job.dependencies),
+        "definition": job.definition,
+        "webhook": job.webhook,
         "progress": _progress(job.progress),
         "created_at": format_time(job.created_at),
         "started_at": format_time(job.started_at),
@@ -47,6 +49,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "updated_at": format_time(job.updated_at),
         "start_after": format_time(job.start_after),
         "wake_at": format_time(job.wake_at),
+        "blocked": job.blocked,
         "expires_at": format_time(job.expires_at),
         "cancel_requested": job.cancel_requested,
         "soft_sla": format_time(job.soft_sla),
@@ -56,6 +59,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "unique_key": job.unique_key,
         "policy": None if job.policy is None else job.policy.value,
         "timeout_retry_limit": job.timeout_retry_limit,
+        "correlation_id": job.correlation_id,
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view

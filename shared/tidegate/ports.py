@@ -17,6 +17,7 @@ from tidegate.domain.audit import AuditEntry, Head
 from tidegate.domain.bucket import Bucket
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.definition import Definition
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.identity import IdentityRules
@@ -28,6 +29,7 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import Schedule
 from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, Ticket
+from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
@@ -234,6 +236,29 @@ class Tenants(Protocol):
 
     def admit(self, name: str, bucket: Bucket, wanted: int, now: Ms) -> Admitted:
         """Let up to `wanted` pass. Guard: the tenant's bucket holds so many."""
+
+
+class Definitions(Protocol):
+    """Definitions of jobs, every version of them."""
+
+    def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
+        """A version as it was stored; the latest unless told which."""
+
+    def list(self, tenant: str) -> Sequence[Definition]:
+        """The latest version of each definition of the tenant, by name."""
+
+    def add(self, definition: Definition) -> bool:
+        """Store a version. Guard: the latest one is the version before (1: there is none). Answers whether it was."""
+
+
+class WebhookSecrets(Protocol):
+    """What the webhooks of each queue are signed with."""
+
+    def get(self, tenant: str, queue: str) -> WebhookSecret | None:
+        """The secret as last stored."""
+
+    def put_if_unchanged(self, secret: WebhookSecret, seen: WebhookSecret | None) -> bool:
+        """Store a secret. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
 
 
 class Lanes(Protocol):
@@ -730,6 +755,8 @@ class Ports:
     logs: Logs
     queues: Queues
     tenants: Tenants
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
     lanes: Lanes
     slots: Slots
     rates: Rates
@@ -760,5 +787,7 @@ class Ports:
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
     close: Callable[[], object] = _nothing
     """Gives back what the calling thread holds open."""

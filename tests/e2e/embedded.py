@@ -18,16 +18,17 @@ _READY = "Tidegate is ready at "
 class Server:
     """`tidegate serve` on a data folder."""
 
-    def __init__(self, data: Path, workers: int = 2) -> None:
+    def __init__(self, data: Path, workers: int = 2, handlers: Path = HANDLERS) -> None:
         self.data = data
         self.workers = workers
+        self.handlers = handlers
         self.url = ""
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, port: str = "0") -> Server:
         command = [sys.executable, "-m", "tidegate", "serve", "--port", port, "--data", str(self.data)]
-        command += ["--workers", str(self.workers), "--handlers", str(HANDLERS)]
+        command += ["--workers", str(self.workers), "--handlers", str(self.handlers)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )

@@ -137,9 +137,16 @@ class Browser:
         """Prefer `light` or `dark` colours, as a system's settings would."""
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def screenshot(self, path: Path) -> None:
-        """Keep what is shown."""
-        path.write_bytes(base64.b64decode(self._do("GET", "/screenshot")))
+    def settle(self) -> None:
+        """Wait until fonts are there and no transition goes on that will end."""
+        self.run("return document.fonts.ready.then(() => true)")
+        going = "return document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity"
+        self.until(lambda: self.run(f"{going} && a.playState === 'running').length") == 0, "the page to be still")
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Keep what is shown, or with `whole` the page down to its end."""
+        taken = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(taken["data"]))
 
     def until(self, look: Callable[[], T | None], what: str) -> T:
         """Look again and again until there is an answer. Raises AssertionError when it does not come."""

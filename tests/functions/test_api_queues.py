@@ -45,6 +45,7 @@ DEFAULT = {
     "paused_reason": None,
     "created_at": None,
     "updated_at": None,
+    "webhook": None,
     "slots": None,
     "key_slots": None,
     "rate_limit": None,

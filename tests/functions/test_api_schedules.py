@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway import Answer, Api
-from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
+from tidegate_functions.api.answers import schedules
 
 from home import Home
 
@@ -31,7 +31,7 @@ def patch(api: Api, changes: Any, ref: str = "nightly") -> Answer:
 def told(answer: Answer, operation: str, status: int = 200) -> Any:
     """The body of an answer that has its documented shape."""
     assert answer.status == status, answer.text
-    SCHEDULE_ANSWERS[operation][status].model_validate_json(answer.text)
+    schedules.ANSWERS[operation][status].model_validate_json(answer.text)
     return answer.body
 
 

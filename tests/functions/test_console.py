@@ -116,6 +116,14 @@ def test_sources_keep_to_the_policy(source: Path) -> None:
     assert "localStorage.setItem(TOKEN" not in text
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_sources_can_be_read(source: Path) -> None:
+    """Lines that fit a screen, and no file of many stories."""
+    lines = source.read_text().splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+    assert len(lines) < 350
+
+
 def test_modules_import_files_that_exist() -> None:
     for source in SOURCES:
         for name in re.findall(r"""(?:from|import)\s*\(?["'](\.[^"']+)["']""", source.read_text()):

@@ -326,8 +326,8 @@ def _deadline_told_early(patch: Patch) -> None:
 def _restart_forgets(patch: Patch) -> None:
     real = guarded.restart_if_ended
 
-    def forgetful(job: Job, now: int) -> GuardedWrite:
-        write = real(job, now)
+    def forgetful(job: Job, now: int, *, counted: bool = False) -> GuardedWrite:
+        write = real(job, now, counted=counted)
         return replace(write, values={**write.values, "sla": Sla.NONE})
 
     patch.setattr(guarded, "restart_if_ended", forgetful)

@@ -11,6 +11,7 @@ from tidegate.adapters.caching import CachedQueues, CachedTenants
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
+from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
 from tidegate.adapters.sqlite.logs import SqliteLogs
@@ -19,6 +20,7 @@ from tidegate.adapters.sqlite.schedules import SqliteSchedules
 from tidegate.adapters.sqlite.tenants import SqliteTenants
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
 from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
@@ -404,6 +406,8 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
         tenants=CachedTenants(SqliteTenants(wire.store.database), process.now, remembers),
+        definitions=SqliteDefinitions(wire.store.database),
+        webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),
         slots=Slots(wire),
         rates=SqliteRates(wire.store.database),

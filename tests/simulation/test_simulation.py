@@ -46,9 +46,13 @@ def test_when_nothing_goes_wrong_jobs_start_in_time_and_in_order(style: str) -> 
 
 
 def test_every_kind_of_fault_strikes() -> None:
-    """A kind that never strikes would prove nothing."""
-    struck = {kind for seed in range(CHUNK) for kind, count in play(seed).faults.items() if count}
-    assert struck == set(Kind)
+    """A kind that never strikes would prove nothing; the rarest strikes once in sixty histories."""
+    unseen = set(Kind)
+    for seed in range(CHUNKS * CHUNK):
+        unseen -= {kind for kind, count in play(seed).faults.items() if count}
+        if not unseen:
+            break
+    assert not unseen
 
 
 def test_a_seed_is_one_history() -> None:

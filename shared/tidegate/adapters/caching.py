@@ -12,6 +12,8 @@ from tidegate.domain.queue import Queue
 from tidegate.domain.tenant import Tenant
 from tidegate.ports import Admitted, Ports, Queues, Tenants
 
+from .caching_definitions import CachedDefinitions
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _REMEMBERED = 10_000
@@ -41,9 +43,14 @@ class _Memory(Generic[K, V]):
 
 
 def remembering(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
-    """The same ports, with policies that may be so many seconds old."""
-    queues, tenants = CachedQueues(ports.queues, now, seconds), CachedTenants(ports.tenants, now, seconds)
-    return replace(ports, queues=queues, tenants=tenants, policy_seconds=seconds)
+    """The same ports, with what changes rarely remembered for so long."""
+    return replace(
+        ports,
+        queues=CachedQueues(ports.queues, now, seconds),
+        tenants=CachedTenants(ports.tenants, now, seconds),
+        definitions=CachedDefinitions(ports.definitions, now, seconds),
+        policy_seconds=seconds,
+    )
 
 
 class CachedQueues:

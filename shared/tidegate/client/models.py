@@ -44,8 +44,11 @@ class Job:
     retry_limit: int = 0
     worker_id: str | None = None
     dag_id: str | None = None
+    correlation_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    webhook: Mapping[str, Any] | None = None
     progress: Progress | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -122,6 +125,7 @@ class Queue:
     paused_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    webhook: Mapping[str, Any] | None = None
     slots: int | None = None
     key_slots: int | None = None
     rate_limit: int | None = None
@@ -158,6 +162,7 @@ class DagRun:
     hard_sla: datetime | None = None
     warned_at: datetime | None = None
     resumed: int = 0
+    correlation_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

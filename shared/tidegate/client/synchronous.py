@@ -12,10 +12,11 @@ import httpx
 from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
-from . import calls
+from . import calls, definitions
 from .audit import AuditMethods
 from .builder import Dag
 from .calls import Call
+from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .explanation import Why
@@ -127,9 +128,12 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMeth
         """Stop a job: at once while it waits, cooperatively while it runs. Raises NotFound, WrongState."""
         return self._run(calls.cancel(job_id, reason))
 
-    def retry(self, job_id: str) -> Job:
-        """Start an ended job over. Raises NotFound, WrongState."""
-        return self._run(calls.retry(job_id))
+    def retry(self, job_id: str, *, counted: bool = False) -> Job:
+        """Start an ended job over, with a fresh set of retries, or (`counted`) those it has left.
+
+        Raises NotFound, WrongState.
+        """
+        return self._run(calls.retry(job_id, counted))
 
     def set_priority(self, job_id: str, priority: int | str) -> Job:
         """Move a waiting job in its queue: 0 to 10, or low, normal, high, critical. Raises NotFound, WrongState."""
@@ -256,6 +260,32 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMeth
     def resume_queue(self, name: str) -> Queue:
         """Start jobs of a queue again. Raises NotFound."""
         return self._run(calls.resume_queue(name))
+
+    def definitions(self) -> tuple[Definition, ...]:
+        """The latest version of every definition, by name."""
+        return self._run(definitions.definitions())
+
+    def definition(self, name: str, version: int | None = None) -> Definition:
+        """One definition, the latest version unless told. Raises NotFound."""
+        return self._run(definitions.definition(name, version))
+
+    def put_definition(
+        self, name: str, *, schema: Json = None, job: NewJob | Mapping[str, Any] | None = None, description: str = ""
+    ) -> Definition:
+        """Store a new version, unless the latest says the same; `job` holds what its jobs have by default."""
+        return self._run(definitions.put_definition(name, schema, job, description))
+
+    def webhook_secret(self, queue: str) -> WebhookSecret:
+        """What messages about the queue's jobs are signed with. Raises NotFound."""
+        return self._run(definitions.webhook_secret(queue))
+
+    def rotate_webhook_secret(self, queue: str) -> WebhookSecret:
+        """Replace the secret; for a day messages are signed with both. Raises NotFound."""
+        return self._run(definitions.rotate_webhook_secret(queue))
+
+    def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """The messages to webhooks about a job, newest first. Raises NotFound."""
+        return self._run(definitions.deliveries(job_id))
 
     def stats(self) -> Stats:
         """How many jobs stand where."""

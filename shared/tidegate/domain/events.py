@@ -57,6 +57,7 @@ class RunEvent:
     soft_sla: Ms | None = None
     hard_sla: Ms | None = None
     tags: tuple[str, ...] = ()
+    correlation_id: str | None = None
 
 
 RUN_STARTED, RUN_LATE, RUN_RESUMED = "dag.started", "dag.late", "dag.resumed"
@@ -85,6 +86,7 @@ def run_event(run: Run, kind: str | None, at: Ms) -> RunEvent:
         soft_sla=run.soft_sla,
         hard_sla=run.hard_sla,
         tags=run.tags,
+        correlation_id=run.correlation_id,
     )
 
 
@@ -92,7 +94,7 @@ AnyEvent = Event | RunEvent
 
 DETAILS = (
     "priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags",
-    "soft_sla", "hard_sla",
+    "soft_sla", "hard_sla", "correlation_id",
 )  # fmt: skip
 _TIMES = ("started_at", "soft_sla", "hard_sla")
 """What `Event.details` may hold, each only where the job has it."""
@@ -144,6 +146,7 @@ def _run_told(event: RunEvent) -> dict[str, Any]:
         "reason": event.reason,
         **{name: None if at is None else _time(at) for name, at in times.items()},
         "tags": list(event.tags) or None,
+        "correlation_id": event.correlation_id,
     }
     run = {"id": event.dag_id, "name": event.name, "owner": event.owner, "state": event.state}
     return {**run, **{name: value for name, value in known.items() if value is not None}}

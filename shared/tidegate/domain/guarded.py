@@ -362,15 +362,17 @@ def wait_with_if_open(job: Job, token: str) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, Guard(OPEN), {"task_token": token})
 
 
-def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
+def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrite:
     """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out.
 
+    `counted`: give it one of the retries that it has left instead, if there are any.
     Deadlines that it missed before it ended are not held against it again.
     """
+    left = job.attempts_allowed if counted and not job.is_last_attempt else job.attempt + 1 + job.retry_limit
     values = {
         **_waiting(State.CREATED, None, now),
         **_NO_ERROR,
-        "attempts_allowed": job.attempt + 1 + job.retry_limit,
+        "attempts_allowed": left,
         "completed_at": None,
         "expires_at": None,
         "cancel_requested": False,

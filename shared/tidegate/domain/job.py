@@ -223,6 +223,10 @@ class Job:
     """Whether it still waits for them: a blocked job is not ready, whatever its time."""
     broken: bool = False
     """Whether it was skipped because something before it failed, not because its branch was not taken."""
+    definition: str | None = None
+    """`name@version` of the definition it was made from."""
+    webhook: Json = None
+    """Who is told of its changes: `url` and `events`."""
     concurrency_key: str | None = None
     """At most `key_slots` jobs of the queue with the same key run at once."""
     unique_key: str | None = None
@@ -240,6 +244,11 @@ class Job:
     """Whether it counts against its queue's `max_queue_size` until it starts."""
     task_token: str | None = None
     """With what a task of Step Functions waits for its end; a secret of who submitted it."""
+
+    correlation_id: str | None = None
+    """What the request was called that made it."""
+    traceparent: str | None = None
+    """Where that request stood in a trace, if it was traced."""
 
     @property
     def retry_count(self) -> int:

@@ -22,6 +22,7 @@ from tidegate.service.write_log import LogWriter
 
 from .attempts import AttemptStore, Ending, Fault
 from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
+from .correlating import correlated, of_job
 from .pulse import AttemptTimeout, Pulse, Running
 from .registry import CleanUp, Executor
 
@@ -121,6 +122,10 @@ class AttemptRunner:
 
     def _recorded(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         """Run it and settle it with patience, `then` in the same commit; None where the outcome was refused."""
+        with correlated(of_job(attempt.job)):
+            return self._run_and_settled(attempt, then)
+
+    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         outcome = self._run(attempt)
         if isinstance(outcome, Stopped):
             outcome = self._cleaned_up(attempt, outcome)
@@ -220,9 +225,9 @@ class AttemptRunner:
             self._pulse.release(running)
             return Fault(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
         except HandlerError as error:
-            return Fault(error.error_type, _described(error), permanent=isinstance(error, PermanentError))
+            return Fault(error.error_type, described(error), permanent=isinstance(error, PermanentError))
         except (Exception, SystemExit) as error:
-            return Fault(ErrorType.AGENT, _described(error))
+            return Fault(ErrorType.AGENT, described(error))
 
     def _gathered(self, context: JobContext) -> Any:
         try:
@@ -260,7 +265,8 @@ class AttemptRunner:
         self._announce(settled)
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """An error in a line: its kind and its message, as a job keeps them."""
     text = str(error)
     name = type(error).__name__
     if isinstance(error, HandlerError):

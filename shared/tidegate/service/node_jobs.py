@@ -80,6 +80,7 @@ class _Maker:
             owner=self._caller.user,
             now=self._now,
             expected_ms=self._expectations.steering(queue, asked.name),
+            correlation=self._caller.correlation,
         )
         if node.for_each is not None:
             job = replace(job, name=GATHER, data={"job": {"name": asked.name, "data": asked.data}})

@@ -16,7 +16,7 @@ from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.durations import duration_field
-from tidegate.domain.job import OPEN, TERMINAL, Ms, Sla, State
+from tidegate.domain.job import OPEN, TERMINAL, Json, Ms, Sla, State
 from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
 from tidegate.domain.ticket import Lane
 from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
@@ -65,6 +65,8 @@ class Change:
     name: str = ""
     queue: str = ""
     owner: str = ""
+    webhook: Json = None
+    """Who is told of the job's changes, besides those that its queue names."""
     old_attempt: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     """More of the job, for events: see `tidegate.domain.events.DETAILS`."""

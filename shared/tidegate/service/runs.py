@@ -212,6 +212,7 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         metadata=spec.metadata,
         task_token=spec.task_token,
         fingerprint=fingerprint,
+        correlation_id=None if caller.correlation is None else caller.correlation.id,
     )
 
 

@@ -12,6 +12,7 @@ from tidegate.ports import AlwaysPolled, Ports
 from .clients import Clients
 from .dynamodb_audit import DynamoAudit
 from .dynamodb_dags import DynamoDags
+from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
@@ -20,6 +21,7 @@ from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_tenants import DynamoTenants
 from .dynamodb_upkeep import DynamoUpkeep
+from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .lambda_polling import LambdaPolling
@@ -65,6 +67,8 @@ def open_ports(
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
         tenants=DynamoTenants(registry),
+        definitions=DynamoDefinitions(registry),
+        webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
         rates=DynamoRates(registry),

@@ -14,8 +14,10 @@ CREATE TABLE IF NOT EXISTS jobs (
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
     dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
+    definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
     timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
+    correlation_id TEXT, traceparent TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
@@ -45,6 +47,8 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'correlation_id', new.correlation_id,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'created_at', new.created_at) END);
@@ -62,6 +66,8 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
+            'correlation_id', new.correlation_id,
+            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
             'task_token', new.task_token),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
@@ -75,6 +81,7 @@ CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
             json_object('owner', old.owner, 'priority', old.priority, 'worker_id', old.worker_id,
             'error_type', old.error_type, 'error_message', substr(old.error_message, 1, 500), 'reason', old.reason,
             'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags),
+            'correlation_id', old.correlation_id,
             'unique_key', old.unique_key, 'counted', iif(old.counted, json('true'), NULL)));
 END;
 
@@ -134,6 +141,14 @@ CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_tenant ON tokens (tenant, created_at);
+
+CREATE TABLE IF NOT EXISTS definitions (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhook_secrets (
+    tenant TEXT NOT NULL, queue TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (tenant, queue)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS workers (
     tenant TEXT NOT NULL, id TEXT NOT NULL, seen_at INTEGER NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;

@@ -21,9 +21,10 @@ const PAGES = [
   ["/schedules", "Schedules", () => import("./pages/schedules.js")],
   ["/schedules/:ref_", "Schedule", () => import("./pages/schedule.js")],
   ["/queues", "Queues", () => import("./pages/queues.js")],
-  ["/queues/:name", "Queue", () => import("./pages/queues.js")],
+  ["/queues/:name", "Queue", () => import("./pages/queue.js")],
   ["/workers", "Workers", () => import("./pages/workers.js")],
   ["/dead", "Dead letters", () => import("./pages/dead.js")],
+  ["/audit", "Audit log", () => import("./pages/audit.js")],
   ["/tokens", "Tokens", () => import("./pages/access.js")],
 ];
 
@@ -34,14 +35,16 @@ function App() {
     if (token && !me) request("GET", "/whoami").then((answer) => keepToken(token, answer), setFailed);
   }, [token]);
   if (!token) return html`<${SignIn} />`;
-  if (!me) return html`<div class="alone"><${Nothing} error=${failed} loading=${!failed} refresh=${() => location.reload()} /></div>`;
+  if (!me) return html`<div class="alone">
+    <${Nothing} error=${failed} loading=${!failed} refresh=${() => location.reload()} /></div>`;
   return html`<${Shell}><${Page} /></${Shell}>`;
 }
 
 function Page() {
   const { path } = route.use();
   const [page, setPage] = useState(null);
-  const found = PAGES.map(([pattern, title, load]) => ({ pattern, title, load, params: matched(pattern, path) })).find(({ params }) => params);
+  const found = PAGES.map(([pattern, title, load]) => ({ pattern, title, load, params: matched(pattern, path) }))
+    .find(({ params }) => params);
   useEffect(() => {
     if (!found) return;
     document.title = `${found.title} · Tidegate`;
@@ -56,7 +59,9 @@ function Page() {
 }
 
 /** The server was updated while this page was open: the files of its version are gone. */
-const Outdated = () => html`<${Nothing} error=${{ message: "The console was updated. Load it anew to go on." }} refresh=${() => location.reload()} />`;
+const Outdated = () =>
+  html`<${Nothing} error=${{ message: "The console was updated. Load it anew to go on." }}
+    refresh=${() => location.reload()} />`;
 
 startRouting();
 startListening();

@@ -65,6 +65,8 @@ class Run:
     """What its supervisor waits with for its end; None where the clock alone watches over it."""
     task_token: str | None = None
     """With what a task of someone's state machine waits for its end; a secret of who submitted it."""
+    correlation_id: str | None = None
+    """What the request was called that made it."""
 
 
 def next_deadline(run: Run) -> Ms | None:

@@ -9,6 +9,7 @@ import { useWidth } from "./scale.js";
 import { countsOf } from "./plan.js";
 
 const WIDE = 172, HIGH = 44, LETTERS = 20;
+const LEGIBLE = 0.62, LARGEST = 1.15; // scales: of the smallest writing that can be read, and of a graph that is small
 const MOST = 1_500; // nodes that are laid out; larger runs are shown as a mosaic of their depths
 
 const policy = window.trustedTypes?.createPolicy("tidegate", { createScriptURL: (url) => url });
@@ -39,14 +40,11 @@ function Drawn({ plan, path }) {
   const [ref, width] = useWidth();
   const [view, setView] = useState(null); // { x, y, scale } of the corner that is seen
   const drag = useRef(null);
-  const height = found ? Math.max(160, Math.min(520, found.height)) : 220;
-  const fit = useMemo(() => {
-    if (!found || !width) return null;
-    const scale = Math.min(1.15, width / found.width, Math.max(height / found.height, 0.55));
-    return { x: Math.min(0, (found.width - width / scale) / 2), y: (found.height - height / scale) / 2, scale };
-  }, [found, width]);
+  const height = found && width ? between(160, found.height * readable(found, width), 520) : 220;
+  const fit = useMemo(() => found && width && firstView(found, plan, width, height), [found, width]);
   const seen = view ?? fit;
-  if (!seen) return html`<div class="graph" ref=${ref}><p class="faint" aria-busy="true">Laying out ${plural(plan.size, "node")}</p></div>`;
+  if (!seen) return html`<div class="graph" ref=${ref}>
+    <p class="faint" aria-busy="true">Laying out ${plural(plan.size, "node")}</p></div>`;
   const zoom = (factor, cx = width / 2, cy = height / 2) => {
     const scale = Math.max(0.08, Math.min(2.5, seen.scale * factor));
     setView({ scale, x: seen.x + cx / seen.scale - cx / scale, y: seen.y + cy / seen.scale - cy / scale });
@@ -56,7 +54,8 @@ function Drawn({ plan, path }) {
     event.preventDefault();
     zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.offsetX, event.offsetY);
   };
-  const hold = (event) => { if (event.button === 0) drag.current = { x: event.clientX, y: event.clientY, view: seen, moved: false }; };
+  const hold = (event) => {
+    if (event.button === 0) drag.current = { x: event.clientX, y: event.clientY, view: seen, moved: false }; };
   const pull = (event) => {
     const held = drag.current;
     if (!held) return;
@@ -71,33 +70,66 @@ function Drawn({ plan, path }) {
   const critical = new Set(path.slice(1).map((id, index) => `${path[index]}\n${id}`)), on = new Set(path);
   return html`
     <div class="graph" ref=${ref}>
-      <svg width=${width} height=${height} viewBox="${seen.x} ${seen.y} ${width / seen.scale} ${height / seen.scale}" role="group" aria-label="Graph of ${plural(plan.size, "node")}"
+      <svg width=${width} height=${height} viewBox="${seen.x} ${seen.y} ${width / seen.scale} ${height / seen.scale}"
+        role="group" aria-label="Graph of ${plural(plan.size, "node")}"
         onWheel=${wheel} onPointerDown=${hold} onPointerMove=${pull} onPointerUp=${drop} onPointerLeave=${drop}>
-        ${found.edges.map(({ parent, child, points }) => html`<path key="${parent}\n${child}" d=${curve(place.get(parent), points, place.get(child))}
-          class="edge ${critical.has(`${parent}\n${child}`) ? "critical" : ""} ${plan.get(parent)?.state === "COMPLETED" ? "passed" : ""}" />`)}
-        ${found.nodes.map(({ id, x, y }) => plan.has(id) && html`<${Node} key=${id} node=${plan.get(id)} x=${x - WIDE / 2} y=${y - HIGH / 2} critical=${on.has(id)} open=${open} />`)}
+        ${found.edges.map(({ parent, child, points }) =>
+          html`<path key="${parent}\n${child}" d=${curve(place.get(parent), points, place.get(child))}
+            class=${edgeClass(critical.has(`${parent}\n${child}`), plan.get(parent))} />`)}
+        ${found.nodes.map(({ id, x, y }) => plan.has(id)
+          && html`<${Node} key=${id} node=${plan.get(id)} x=${x - WIDE / 2} y=${y - HIGH / 2} critical=${on.has(id)}
+            open=${open} />`)}
       </svg>
-      <div class="zoom"><button type="button" class="bare" onClick=${() => zoom(1.3)} aria-label="Nearer" title="Nearer">+</button>
-        <button type="button" class="bare" onClick=${() => zoom(1 / 1.3)} aria-label="Farther" title="Farther">−</button>
-        <button type="button" class="bare" onClick=${() => setView(null)} aria-label="All of it" title="All of it"><${Icon} name="fit" size=${14} /></button></div>
+      <div class="zoom">
+        <button type="button" class="bare" onClick=${() => zoom(1.3)} aria-label="Nearer" title="Nearer">+</button>
+        <button type="button" class="bare" onClick=${() => zoom(1 / 1.3)} aria-label="Farther"
+          title="Farther">−</button>
+        <button type="button" class="bare" onClick=${() => setView(wholeView(found, width, height))}
+          aria-label="All of it" title="All of it">
+          <${Icon} name="fit" size=${14} /></button></div>
     </div>`;
 }
+
+const between = (least, n, most) => Math.max(least, Math.min(most, n));
+
+/** As large as fits the width, but never too small to be read. */
+const readable = (found, width) => between(LEGIBLE, width / found.width, LARGEST);
+
+/** What is looked at first: all of it where it can be read, else around what runs or failed, else its beginning. */
+function firstView(found, plan, width, height) {
+  const scale = readable(found, width), wide = width / scale, high = height / scale;
+  const at = found.nodes.find(({ id }) => ["ACTIVE", "FAILED"].includes(plan.get(id)?.state)) ?? { x: 0, y: 0 };
+  const from = (centre, seen, whole) =>
+    (seen >= whole ? (whole - seen) / 2 : between(0, centre - seen / 2, whole - seen));
+  return { x: from(at.x, wide, found.width), y: from(at.y, high, found.height), scale };
+}
+
+function wholeView(found, width, height) {
+  const scale = Math.min(LARGEST, width / found.width, height / found.height);
+  return { x: (found.width - width / scale) / 2, y: (found.height - height / scale) / 2, scale };
+}
+
+const edgeClass = (critical, parent) =>
+  `edge ${critical ? "critical" : ""} ${parent?.state === "COMPLETED" ? "passed" : ""}`;
 
 function Node({ node, x, y, critical, open }) {
   const { sign, filled } = STATES[node.state] ?? STATES.CREATED;
   const fans = node.entries.length;
   const counts = countsOf(node), done = (counts.COMPLETED ?? 0) + (counts.SKIPPED ?? 0);
   const took = node.start === null ? "" : duration(((node.end ?? Date.now()) - node.start) / 1_000);
-  const under = fans ? `${count(done)} of ${count(fans)}` : [node.name === node.id ? "" : cut(node.name, 15), took].filter(Boolean).join(" · ");
+  const under = fans ? `${count(done)} of ${count(fans)}`
+    : [node.name === node.id ? "" : cut(node.name, 15), took].filter(Boolean).join(" · ");
   const title = `${node.id}: ${label(node.state)}${fans ? `, ${under}` : ""}`;
   const press = (event) => event.key === "Enter" && open(node);
   return html`
-    <g class="node tone-${tone(node.state)} ${critical ? "critical" : ""} ${node.state === "ACTIVE" ? "runs" : ""}" transform="translate(${x} ${y})" tabindex="0" role="link"
+    <g class="node tone-${tone(node.state)} ${critical ? "critical" : ""} ${node.state === "ACTIVE" ? "runs" : ""}"
+      transform="translate(${x} ${y})" tabindex="0" role="link"
       aria-label=${title} onClick=${() => open(node)} onKeyDown=${press}><title>${title}</title>
       ${fans > 1 && html`<rect class="behind" x="4" y="-4" width=${WIDE} height=${HIGH} rx="6" />`}
       <rect width=${WIDE} height=${HIGH} rx="6" />
       ${fans > 0 && html`<rect class="share" y=${HIGH - 4} width=${(WIDE * done) / fans} height="4" rx="2" />`}
-      <svg x="9" y="13" width="18" height="18" viewBox="0 0 16 16" class="icon sign ${filled ? "filled" : ""}"><path d=${sign} /></svg>
+      <svg x="9" y="13" width="18" height="18" viewBox="0 0 16 16" class="icon sign ${filled ? "filled" : ""}">
+        <path d=${sign} /></svg>
       <text x="34" y=${under ? 19 : 27} class="title">${cut(node.id, LETTERS)}</text>
       ${under && html`<text x="34" y="34">${under}</text>`}
     </g>`;
@@ -130,7 +162,9 @@ function Mosaic({ plan }) {
   const rows = 48, places = [];
   let x = 0;
   for (const column of columns) {
-    for (const [index, node] of column.entries()) places.push({ node, x: x + Math.floor(index / rows) * TILE, y: (index % rows) * TILE });
+    for (const [index, node] of column.entries()) {
+      places.push({ node, x: x + Math.floor(index / rows) * TILE, y: (index % rows) * TILE });
+    }
     x += Math.ceil(column.length / rows) * TILE + TILE;
   }
   useEffect(() => {
@@ -139,16 +173,25 @@ function Mosaic({ plan }) {
     canvas.current.height = rows * TILE * ratio;
     context.scale(ratio, ratio);
     const style = getComputedStyle(canvas.current);
-    const colours = Object.fromEntries(Object.keys(STATES).map((state) => [state, style.getPropertyValue(`--${tone(state)}`)]));
+    const colours = Object.fromEntries(Object.keys(STATES)
+      .map((state) => [state, style.getPropertyValue(`--${tone(state)}`)]));
     for (const place of places) {
       context.fillStyle = colours[place.node.state];
       context.globalAlpha = place.node.state === "CREATED" ? 0.35 : 1;
       context.fillRect(place.x, place.y, TILE - 2, TILE - 2);
     }
   }, [plan]);
-  const at = (event) => places.find((place) => event.offsetX >= place.x && event.offsetX < place.x + TILE && event.offsetY >= place.y && event.offsetY < place.y + TILE)?.node;
-  return html`<div class="mosaic scroll" tabindex="0" role="group" aria-label=${`${plural(plan.size, "node")} by depth`}>
-      <canvas ref=${canvas} style=${{ width: `${x}px`, height: `${rows * TILE}px` }} onMouseMove=${(event) => setOver(at(event))} onMouseLeave=${() => setOver(null)}
-        onClick=${(event) => { const node = at(event); if (node) go(to(`/jobs/${encodeURIComponent(node.job_id)}`)); }}></canvas></div>
-    <p class="faint">${over ? html`<b>${over.id}</b> ${label(over.state)}` : `${plural(plan.size, "node")} in ${plural(columns.length, "step")}: too many to be drawn with their edges.`}</p>`;
+  const at = (event) =>
+    places.find((place) => event.offsetX >= place.x && event.offsetX < place.x + TILE && event.offsetY >= place.y
+      && event.offsetY < place.y + TILE)?.node;
+  return html`<div class="mosaic scroll" tabindex="0" role="group"
+    aria-label=${`${plural(plan.size, "node")} by depth`}>
+      <canvas ref=${canvas} style=${{ width: `${x}px`, height: `${rows * TILE}px` }}
+        onMouseMove=${(event) => setOver(at(event))} onMouseLeave=${() => setOver(null)}
+        onClick=${(event) => { const node = at(event);
+          if (node) go(to(`/jobs/${encodeURIComponent(node.job_id)}`)); }}></canvas></div>
+    <p class="faint">
+      ${over ? html`<b>${over.id}</b> ${label(over.state)}`
+      : `${plural(plan.size, "node")} in ${plural(columns.length, "step")}: too many to be drawn with their edges.`}
+    </p>`;
 }

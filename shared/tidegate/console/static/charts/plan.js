@@ -12,7 +12,8 @@ export const nodeOf = (id) => (id.includes("[") ? id.slice(0, id.indexOf("[")) :
 export function planOf({ nodes, edges }) {
   const plan = new Map();
   const made = (node) => ({
-    ...node, start: time(node.started_at), end: ENDED.has(node.state) ? time(node.completed_at) : null, entries: [], parents: [], children: [], depth: 0,
+    ...node, start: time(node.started_at), end: ENDED.has(node.state) ? time(node.completed_at) : null, entries: [],
+      parents: [], children: [], depth: 0,
   });
   for (const node of nodes) if (!nodeOf(node.id)) plan.set(node.id, made(node));
   for (const node of nodes) plan.get(nodeOf(node.id))?.entries.push(made(node));
@@ -30,8 +31,11 @@ export function planOf({ nodes, edges }) {
 
 const time = (text) => (text ? Date.parse(text) : null);
 
-/** A node that fans out begins with its first entry. */
+/** A node that fans out begins with its first entry, and runs while any of them does. */
 function gather(node) {
+  if (!ENDED.has(node.state)) {
+    node.state = ["ACTIVE", "RETRY"].find((state) => node.entries.some((entry) => entry.state === state)) ?? node.state;
+  }
   const starts = node.entries.map((entry) => entry.start).filter(Boolean);
   if (starts.length) node.start = Math.min(...starts, node.start ?? Infinity);
 }

@@ -5,18 +5,22 @@ import { to } from "../core/router.js";
 import { label, tone } from "../core/states.js";
 import { html } from "../core/ui.js";
 
-const FATES = { fired: "fired", missed: "missed", overlapped: "left out: the one before still ran", held: "left out: all were paused", refused: "its job was refused" };
+const FATES = { fired: "fired", missed: "missed", overlapped: "left out: the one before still ran",
+  held: "left out: all were paused", refused: "its job was refused" };
 
 /** What became of one time, in words. */
 export const fateText = (run) => (run.job ? label(run.job.state) : FATES[run.fate] ?? run.fate);
 
 /** The tone of one time: of its job's state, or of having been let go. */
-export const fateTone = (run) => (run.job ? tone(run.job.state) : run.fate === "refused" ? "failed" : run.fate === "fired" ? "completed" : "skipped");
+export const fateTone = (run) =>
+  (run.job ? tone(run.job.state) : run.fate === "refused" ? "failed" : run.fate === "fired" ? "completed" : "skipped");
 
 export const Spark = ({ runs }) => html`
   <span class="spark">${[...runs].reverse().map((run) => {
     const title = `${clock(run.scheduled_for)}: ${fateText(run)}`;
     return run.job
-      ? html`<a key=${run.scheduled_for} class="tone-${fateTone(run)}" href=${to(`/jobs/${encodeURIComponent(run.job.id)}`)} title=${title} aria-label=${title}></a>`
-      : html`<i key=${run.scheduled_for} class="tone-${fateTone(run)} ${run.fate === "fired" ? "" : "let-go"}" title=${title}></i>`;
+      ? html`<a key=${run.scheduled_for} class="tone-${fateTone(run)}"
+        href=${to(`/jobs/${encodeURIComponent(run.job.id)}`)} title=${title} aria-label=${title}></a>`
+      : html`<i key=${run.scheduled_for} class="tone-${fateTone(run)} ${run.fate === "fired" ? "" : "let-go"}"
+        title=${title}></i>`;
   })}</span>`;

@@ -58,7 +58,8 @@ export const exact = (time) =>
   time ? `${new Date(time).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" })}\n${time}` : "";
 
 /** The end of an id that tells it apart at a glance; ids of one's own are shown whole while they are short. */
-export const tail = (id) => (/^[0-9a-f]{8}-[0-9a-f]{4}-/.test(id) ? `…${id.slice(-8)}` : id.length > 26 ? `${id.slice(0, 24)}…` : id);
+export const tail = (id) =>
+  (/^[0-9a-f]{8}-[0-9a-f]{4}-/.test(id) ? `…${id.slice(-8)}` : id.length > 26 ? `${id.slice(0, 24)}…` : id);
 
 /** 1 job, 2 jobs */
 export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
@@ -66,5 +67,6 @@ export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? w
 /** Bytes of a text as UTF-8, for people. */
 export function size(text) {
   const bytes = new TextEncoder().encode(text).length;
-  return bytes < 1_000 ? `${bytes} B` : bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes < 1_000 ? `${bytes} B` : bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} KB`
+    : `${(bytes / 1e6).toFixed(1)} MB`;
 }

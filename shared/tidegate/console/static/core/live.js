@@ -87,7 +87,9 @@ function message(block) {
 
 /**
  * What `load(signal)` answers, and again: every so many ms, soon after an event that `on` wants, and on `refresh()`.
- * `idle`: nothing is asked for at all. `every` is a number, which events make longer, or a function of the data, which they do not. Nothing is asked while nobody looks. The last answer stays while a newer one is on its way, or fails to come.
+ * `every` is a number, which events make longer, or a function of the data, which they do not; `idle`: nothing is asked
+ * for at all. Nothing is asked while nobody looks. The last answer stays while a newer one is on its way, or fails to
+ * come.
  */
 export function useData(load, deps, { every = 10_000, on = null, gap = () => SOON_MS, idle = false } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
@@ -116,7 +118,8 @@ export function useData(load, deps, { every = 10_000, on = null, gap = () => SOO
         if (over || error.name === "AbortError") return;
         setState((old) => ({ ...old, error, loading: false }));
       }
-      if (mine === pending) later(typeof every === "function" ? every(newest) : on && line.get() === "live" ? every * 3 : every);
+      if (mine === pending) later(typeof every === "function" ? every(newest) : on && line.get() === "live"
+        ? every * 3 : every);
     };
     const seen = () => document.visibilityState === "visible" && look();
     const deaf = on ? listen((event) => {

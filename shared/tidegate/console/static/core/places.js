@@ -1,4 +1,5 @@
-// The pages of the rail: what they are called, where they are, the key that follows g, and the scope that they need.
+// The pages of the rail: what they are called, where they are, the key that follows g, the scope that they
+// need, and whether a phone shows them under “More”.
 
 import { may } from "./session.js";
 
@@ -8,9 +9,10 @@ const PLACES = [
   { name: "Runs", path: "/runs", icon: "runs", key: "r" },
   { name: "Schedules", path: "/schedules", icon: "schedules", key: "s" },
   { name: "Queues", path: "/queues", icon: "queues", key: "q" },
-  { name: "Workers", path: "/workers", icon: "workers", key: "w" },
-  { name: "Dead letters", path: "/dead", icon: "dead", key: "d", scope: "operate" },
-  { name: "Tokens", path: "/tokens", icon: "access", key: "t", scope: "admin" },
+  { name: "Workers", path: "/workers", icon: "workers", key: "w", minor: true },
+  { name: "Dead letters", path: "/dead", icon: "dead", key: "d", scope: "operate", minor: true },
+  { name: "Audit log", path: "/audit", icon: "audit", key: "a", scope: "operate", minor: true },
+  { name: "Tokens", path: "/tokens", icon: "access", key: "t", scope: "admin", minor: true },
 ];
 
 /** The pages that the caller's token can show. */

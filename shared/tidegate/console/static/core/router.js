@@ -14,7 +14,8 @@ function read() {
 
 /** The address of a path of the console, for a link. */
 export const to = (path, query) => {
-  const given = Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = Object.entries(query ?? {})
+    .filter(([, value]) => value !== null && value !== undefined && value !== "");
   return BASE + path + (given.length ? `?${new URLSearchParams(given)}` : "");
 };
 

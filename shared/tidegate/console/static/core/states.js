@@ -8,7 +8,8 @@ export const STATES = {
   COMPLETED: { label: "Completed", tone: "completed", sign: "M3.5 8.4l3 3 6-6.6" },
   FAILED: { label: "Failed", tone: "failed", sign: "M4.3 4.3l7.4 7.4M11.7 4.3l-7.4 7.4" },
   CANCELLED: { label: "Cancelled", tone: "cancelled", sign: "M4.5 4.5h7v7h-7z" },
-  EXPIRED: { label: "Expired", tone: "expired", sign: "M4.5 3h7M4.5 13h7M5.5 3c0 3 5 3.5 5 5s-5 2-5 5M10.5 3c0 3-5 3.5-5 5s5 2 5 5" },
+  EXPIRED: { label: "Expired", tone: "expired",
+    sign: "M4.5 3h7M4.5 13h7M5.5 3c0 3 5 3.5 5 5s-5 2-5 5M10.5 3c0 3-5 3.5-5 5s5 2 5 5" },
   SKIPPED: { label: "Skipped", tone: "skipped", sign: "M4 4.5L7.5 8 4 11.5M8.5 4.5L12 8l-3.5 3.5" },
 };
 
@@ -24,5 +25,6 @@ export const label = (state) => STATES[state]?.label ?? state;
 export const tone = (state) => STATES[state]?.tone ?? "waiting";
 
 /** What a priority's number is called, as the SQS queue that carries it. */
-export const band = (priority) => (priority >= 10 ? "critical" : priority >= 7 ? "high" : priority >= 4 ? "normal" : "low");
+export const band = (priority) =>
+  (priority >= 10 ? "critical" : priority >= 7 ? "high" : priority >= 4 ? "normal" : "low");
 export const BANDS = ["critical", "high", "normal", "low"];

@@ -8,6 +8,7 @@ import { BANDS } from "../core/states.js";
 import { html } from "../core/ui.js";
 import { Lines } from "../charts/lines.js";
 import { Tide } from "../charts/tide.js";
+import { isFull, useQueues } from "../parts/held.js";
 import { Icon } from "../parts/icons.js";
 import { Ago, Head, JobLink, Nothing, Panel, Progress } from "../parts/small.js";
 
@@ -17,9 +18,9 @@ const ANY = () => true;
 export default function Overview() {
   const hours = WINDOWS[route.use().query.get("hours")] ? Number(route.get().query.get("hours")) : 24;
   const figures = useData(async (signal) => {
-    const paths = ["/pipeline/status", "/stats/depth", "/stats/queues", "/stats/sla"];
-    const [{ status }, { depth }, { queues }, { sla }] = await Promise.all(paths.map((path) => get(path, null, signal)));
-    return { status, depth, queues, sla };
+    const paths = ["/pipeline/status", "/stats", "/stats/depth", "/stats/queues", "/stats/sla"];
+    const answers = await Promise.all(paths.map((path) => get(path, null, signal)));
+    return Object.assign({}, ...answers);
   }, [], { every: 5_000, on: ANY });
   const past = useData(async (signal) => {
     const [timeline, hourly] = await Promise.all([
@@ -30,13 +31,15 @@ export default function Overview() {
   return html`
     <${Head} title="Overview">
       <div class="switch" role="group" aria-label="Time shown">
-        ${Object.entries(WINDOWS).map(([value, text]) => html`<button type="button" key=${value} aria-pressed=${Number(value) === hours}
+        ${Object.entries(WINDOWS)
+          .map(([value, text]) => html`<button type="button" key=${value} aria-pressed=${Number(value) === hours}
           onClick=${() => setQuery({ hours: value === "24" ? null : value })}>${text}</button>`)}
       </div>
     </${Head}>
     <${Strip} figures=${figures} past=${past.data} hours=${hours} />
     <${Panel} title="Completed and failed" className="bare-panel">
-      ${past.data ? html`<${Tide} points=${past.data.points} step=${past.data.step_seconds * 1_000} />` : html`<${Nothing} ...${past} />`}
+      ${past.data ? html`<${Tide} points=${past.data.points} step=${past.data.step_seconds * 1_000} />`
+        : html`<${Nothing} ...${past} />`}
     </${Panel}>
     <div class="columns three">
       <${Waiting} figures=${figures} />
@@ -46,8 +49,12 @@ export default function Overview() {
     <div class="columns two">
       <${QueueFigures} figures=${figures} />
       <${Panel} title="How long jobs run">
-        ${past.data ? html`<${Lines} label="Run time of completed jobs, median and 99th percentile" names=${["median", "99 %"]} tones=${["completed", "retry"]}
-          points=${past.data.hourly.map((hour) => ({ at: hour.hour, values: [hour.p50_run_seconds, hour.p99_run_seconds] }))} />` : html`<${Nothing} ...${past} />`}
+        ${past.data
+          ? html`<${Lines} label="Run time of completed jobs, median and 99th percentile" names=${["median", "99 %"]}
+            tones=${["completed", "retry"]}
+          points=${past.data.hourly.map((hour) =>
+            ({ at: hour.hour, values: [hour.p50_run_seconds, hour.p99_run_seconds] }))} />`
+          : html`<${Nothing} ...${past} />`}
       </${Panel}>
     </div>`;
 }
@@ -62,70 +69,115 @@ function Strip({ figures, past, hours }) {
   const within = `in ${WINDOWS[hours]}`;
   return html`
     <dl class="strip">
-      <${Figure} name="Running" value=${short(status.active_jobs)} note=${slots ? `of ${plural(slots, "slot")}` : ""} href=${to("/jobs", { state: "ACTIVE" })} />
-      <${Figure} name="Waiting" value=${short(depth.total)} note=${depth.total ? `longest ${duration(depth.oldest_seconds)}` : "nobody waits"}
+      <${Figure} name="Running" value=${short(status.active_jobs)} note=${slots ? `of ${plural(slots, "slot")}` : ""}
+        href=${to("/jobs", { state: "ACTIVE" })} />
+      <${Figure} name="Waiting" value=${short(depth.total)}
+        note=${depth.total ? `longest ${duration(depth.oldest_seconds)}` : "nobody waits"}
         tone=${depth.oldest_seconds > 900 ? "retry" : ""} href=${to("/jobs", { state: "CREATED,RETRY" })} />
       <${Figure} name="Scheduled" value=${short(status.scheduled_jobs)} note="for their time" />
-      <${Figure} name="Workers" value=${short(status.worker_count)} note="seen in a minute" tone=${!status.worker_count && depth.total ? "failed" : ""} href=${to("/workers")} />
-      <${Figure} name="Completed" value=${short(past?.completed)} note=${within} href=${to("/jobs", { state: "COMPLETED" })} />
-      <${Figure} name="Failed" value=${short(past?.failed)} note=${within} tone=${past?.failed ? "failed" : ""} href=${to("/jobs", { state: "FAILED" })} />
+      <${Figure} name="Workers" value=${short(status.worker_count)} note="seen in a minute"
+        tone=${!status.worker_count && depth.total ? "failed" : ""} href=${to("/workers")} />
+      <${Figure} name="Completed" value=${short(past?.completed)} note=${within}
+        href=${to("/jobs", { state: "COMPLETED" })} />
+      <${Figure} name="Failed" value=${short(past?.failed)} note=${within} tone=${past?.failed ? "failed" : ""}
+        href=${to("/jobs", { state: "FAILED" })} />
       <${Figure} name="Success" value=${percent(past?.success_rate)} note="of all ended" />
-      <${Figure} name="Median run" value=${duration(past?.p50_run_seconds)} note=${`99 % in ${duration(past?.p99_run_seconds)}`} />
-      ${sla.queues.length > 0 && html`<${Figure} name="Deadlines" value=${short(sla.at_risk)} note=${`at risk; ${short(missed)} missed`} tone=${sla.at_risk ? "retry" : ""} />`}
+      <${Figure} name="Median run" value=${duration(past?.p50_run_seconds)}
+        note=${`99 % in ${duration(past?.p99_run_seconds)}`} />
+      ${sla.queues.length > 0
+        && html`<${Figure} name="Deadlines" value=${short(sla.at_risk)} note=${`at risk; ${short(missed)} missed`}
+          tone=${sla.at_risk ? "retry" : ""} />`}
     </dl>`;
 }
 
 const Figure = ({ name, value, note, tone = "", href }) => html`
-  <div class=${tone && `tone-${tone}`}><dt>${href ? html`<a href=${href}>${name}</a>` : name}</dt><dd class="num">${value}</dd><dd class="note">${note}</dd></div>`;
+  <div class=${tone && `tone-${tone}`}><dt>${href ? html`<a href=${href}>${name}</a>` : name}</dt>
+    <dd class="num">${value}</dd><dd class="note">${note}</dd></div>`;
 
 /** Who waits, by the four bands that become queues of tickets; and what stands in the way. */
 function Waiting({ figures }) {
   const { data } = figures;
-  const policies = useData((signal) => get("/queues", null, signal), [], { every: 20_000 });
-  const paused = (policies.data?.queues ?? []).filter((queue) => queue.paused);
+  const queues = useQueues();
   const most = data ? Math.max(1, ...BANDS.map((band) => data.depth.bands[band])) : 1;
-  const oldest = data?.depth.oldest_job;
   return html`<${Panel} title="Waiting" side=${data && html`<span class="num faint">${count(data.depth.total)}</span>`}>
     ${!data ? html`<${Nothing} ...${figures} />` : html`
       <ul class="gates">${BANDS.map((band) => html`<li key=${band} class=${`band-${band}`}>
-        <span>${band}</span><span class="bar"><i style=${{ width: `${(100 * data.depth.bands[band]) / most}%` }}></i></span>
+        <span>${band}</span>
+        <span class="bar"><i style=${{ width: `${(100 * data.depth.bands[band]) / most}%` }}></i></span>
         <span class="num">${count(data.depth.bands[band])}</span></li>`)}</ul>
-      ${paused.map((queue) => html`<p key=${queue.name} class="remark tone-retry"><${Icon} name="pause" />
-        <span><b>${queue.name}</b> is paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}${queue.paused_reason ? `: ${queue.paused_reason}` : ""}</span></p>`)}
-      ${oldest && html`<p class="remark"><${Icon} name="schedules" /><span><${JobLink} id=${oldest.id}>${oldest.name}</${JobLink}> in ${oldest.queue}
-        ${" "}has waited longest: ${duration(data.depth.oldest_seconds)}</span></p>`}`}
+      <${Reasons} data=${data} queues=${[...queues.values()]} />`}
   </${Panel}>`;
 }
 
+/** Why jobs wait: the gravest first. */
+function Reasons({ data: { depth, stats, status }, queues }) {
+  const { CREATED: created = 0, RETRY: retrying = 0 } = stats.states;
+  const blocked = created + retrying - depth.total - status.scheduled_jobs;
+  const oldest = depth.oldest_job;
+  return html`
+    ${!status.worker_count && depth.total > 0
+      && html`<${Reason} icon="workers" tone="failed"><b>No worker</b> was seen in the last minute.</${Reason}>`}
+    ${queues.filter((queue) => queue.paused).map((queue) => html`<${Reason} key=${queue.name} icon="pause" tone="retry">
+      <${QueueLink} name=${queue.name} /> is paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}
+      ${queue.paused_reason ? `: ${queue.paused_reason}` : ""}. ${count(queue.depth)} wait.</${Reason}>`)}
+    ${queues.filter((queue) => !queue.paused && queue.depth && isFull(queue)).map((queue) =>
+      html`<${Reason} key=${queue.name} icon="queues" tone="retry"><${QueueLink} name=${queue.name} /> is full:
+        ${" "}${count(queue.running)} of ${count(queue.slots)} run, ${count(queue.depth)} wait.</${Reason}>`)}
+    ${oldest && html`<${Reason} icon="help"><${JobLink} id=${oldest.id}>${oldest.name}</${JobLink}> in ${oldest.queue}
+      ${" "}has waited longest: ${duration(depth.oldest_seconds)}.</${Reason}>`}
+    ${status.scheduled_jobs > 0 && html`<${Reason} icon="schedules">
+      ${count(status.scheduled_jobs)} more ${status.scheduled_jobs === 1 ? "waits for its" : "wait for their"} time.
+      </${Reason}>`}
+    ${blocked > 0 && html`<${Reason} icon="runs">
+      ${count(blocked)} more ${blocked === 1 ? "waits" : "wait"} for other jobs of the same run.</${Reason}>`}`;
+}
+
+const Reason = ({ icon, tone, children }) => html`
+  <p class="remark ${tone ? `tone-${tone}` : ""}"><${Icon} name=${icon} /><span>${children}</span></p>`;
+
+const QueueLink = ({ name }) => html`<a href=${to(`/queues/${encodeURIComponent(name)}`)}><b>${name}</b></a>`;
+
 function Running() {
-  const running = useData((signal) => get("/jobs", { state: "ACTIVE", limit: 8, brief: true, count: false }, signal), [], { every: (data) => (data?.jobs.length ? 3_000 : 10_000), on: ANY });
+  const running = useData((signal) => get("/jobs", { state: "ACTIVE", limit: 8, brief: true, count: false }, signal),
+    [], { every: (data) => (data?.jobs.length ? 3_000 : 10_000), on: ANY });
   return html`<${Panel} title="Running" side=${html`<a href=${to("/jobs", { state: "ACTIVE" })}>all</a>`}>
-    ${!running.data?.jobs.length ? html`<${Nothing} ...${running}><p>No job runs at the moment.</p></${Nothing}>` : html`
+    ${!running.data?.jobs.length ? html`<${Nothing} ...${running}><p>No job runs at the moment.</p></${Nothing}>`
+      : html`
       <ul class="lines-list">${running.data.jobs.map((job) => html`<li key=${job.id}>
-        <div class="line"><${JobLink} id=${job.id}>${job.name}</${JobLink}><span class="faint mono">${tail(job.id)}</span><span class="push num"><${Ago} time=${job.started_at} /></span></div>
-        ${job.progress ? html`<${Progress} fraction=${job.progress.fraction} message=${job.progress.message} />` : html`<span class="progress none"><span class="track"></span></span>`}
+        <div class="line"><${JobLink} id=${job.id}>${job.name}</${JobLink}><span class="faint mono">${tail(job.id)}
+          </span>
+          <span class="push num"><${Ago} time=${job.started_at} /></span></div>
+        ${job.progress && html`<${Progress} fraction=${job.progress.fraction} message=${job.progress.message} />`}
       </li>`)}</ul>`}
   </${Panel}>`;
 }
 
 function Failing() {
-  const errors = useData((signal) => get("/stats/errors", { top: 5, sample: 200 }, signal), [], { every: 15_000, on: (event) => event.type === "job.failed" });
+  const errors = useData((signal) => get("/stats/errors", { top: 5, sample: 200 }, signal), [],
+    { every: 15_000, on: (event) => event.type === "job.failed" });
   return html`<${Panel} title="Failing" side=${html`<a href=${to("/jobs", { state: "FAILED" })}>all</a>`}>
     ${!errors.data?.errors.length ? html`<${Nothing} ...${errors}><p>No failed job is kept.</p></${Nothing}>` : html`
       <ul class="lines-list">${errors.data.errors.map((error) => html`<li key=${error.message}>
-        <div class="line"><b class="num tone-failed">${count(error.count)}×</b><${JobLink} id=${error.job_id}>${error.names.join(", ")}</${JobLink}>
+        <div class="line"><b class="num tone-failed">${count(error.count)}×</b>
+          <${JobLink} id=${error.job_id}>${error.names.join(", ")}</${JobLink}>
           <span class="push"><${Ago} time=${error.last_at} /></span></div>
         <p class="message" title=${error.message}>${error.message || "no message"}</p></li>`)}</ul>`}
   </${Panel}>`;
 }
 
 function QueueFigures({ figures }) {
-  const queues = [...(figures.data?.queues ?? [])].sort((a, b) => b.depth + b.running - a.depth - a.running).slice(0, 8);
+  const queues = [...(figures.data?.queues ?? [])].sort((a, b) => b.depth + b.running - a.depth - a.running)
+    .slice(0, 8);
   return html`<${Panel} title="Queues">
     ${!queues.length ? html`<${Nothing} ...${figures}><p>No queue has had a job yet.</p></${Nothing}>` : html`
-      <table class="plain"><thead><tr><th scope="col">Queue</th><th scope="col" class="end">Waiting</th><th scope="col" class="end">Running</th><th scope="col" class="end">Failed</th><th scope="col" class="end">Completed</th></tr></thead>
-        <tbody>${queues.map((queue) => html`<tr key=${queue.queue}><td><a href=${to("/jobs", { queue: queue.queue })}>${queue.queue}</a></td>
+      <table class="plain">
+        <thead><tr><th scope="col">Queue</th><th scope="col" class="end">Waiting</th>
+          <th scope="col" class="end">Running</th><th scope="col" class="end">Failed</th>
+          <th scope="col" class="end">Completed</th></tr></thead>
+        <tbody>${queues.map((queue) =>
+          html`<tr key=${queue.queue}><td><a href=${to("/jobs", { queue: queue.queue })}>${queue.queue}</a></td>
           <td class="end num">${count(queue.depth)}</td><td class="end num">${count(queue.running)}</td>
-          <td class="end num ${queue.states.FAILED ? "tone-failed" : "faint"}">${count(queue.states.FAILED)}</td><td class="end num">${count(queue.states.COMPLETED)}</td></tr>`)}</tbody></table>`}
+          <td class="end num ${queue.states.FAILED ? "tone-failed" : "faint"}">${count(queue.states.FAILED)}</td>
+            <td class="end num">${count(queue.states.COMPLETED)}</td></tr>`)}</tbody></table>`}
   </${Panel}>`;
 }

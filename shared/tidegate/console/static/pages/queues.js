@@ -1,26 +1,19 @@
-// Queues: how deep each is, what holds it, and what its jobs inherit.
+// Queues: how deep each is, and what holds it.
 
-import { at, get, patch, post } from "../core/api.js";
-import { count, duration, plural } from "../core/format.js";
+import { get } from "../core/api.js";
+import { count, plural } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { go, to } from "../core/router.js";
-import { may } from "../core/session.js";
-import { STATES, label, tone } from "../core/states.js";
 import { html } from "../core/ui.js";
-import { ask } from "../parts/dialog.js";
-import { Clock, Facts, Head, Nothing, Panel, Parts } from "../parts/small.js";
-import { LIMITS, POLICIES, changedIn, fieldsOf, limitsText, policyText } from "../parts/queue_settings.js";
+import { Head, Nothing } from "../parts/small.js";
+import { isFull } from "../parts/held.js";
+import { limitsText, policyText } from "../parts/queue_settings.js";
 import { Table } from "../parts/table.js";
-import { told } from "../parts/toast.js";
 
 const ANY = () => true;
 const NONE = { depth: 0, running: 0, ended: 0, states: {} };
 
-export default function Queues({ name }) {
-  return name ? html`<${QueuePage} name=${name} />` : html`<${QueueList} />`;
-}
-
-function QueueList() {
+export default function Queues() {
   const page = useData(async (signal) => {
     const [policies, figures] = await Promise.all([get("/queues", null, signal), get("/stats/queues", null, signal)]);
     const known = Object.fromEntries(figures.queues.map((each) => [each.queue, each]));
@@ -28,64 +21,33 @@ function QueueList() {
   }, [], { every: 5_000, on: ANY });
   return html`
     <${Head} title="Queues" note=${page.data ? plural(page.data.length, "queue") : ""} />
-    ${page.data ? html`<${Table} label="Queues" columns=${COLUMNS} rows=${page.data} keyOf=${(queue) => queue.name} open=${(queue) => go(to(`/queues/${encodeURIComponent(queue.name)}`))} />`
+    ${page.data
+      ? html`<${Table} label="Queues" columns=${COLUMNS} rows=${page.data} keyOf=${(queue) => queue.name}
+        open=${(queue) => go(to(`/queues/${encodeURIComponent(queue.name)}`))} />`
       : html`<${Nothing} ...${page} />`}`;
 }
 
 const COLUMNS = [
-  { key: "name", head: "Queue", wide: true, cell: (queue) => html`<div><a class="name" href=${to(`/queues/${encodeURIComponent(queue.name)}`)}>${queue.name}</a>
-    ${queue.paused && html`<span class="tag tone-retry">paused</span><span class="under">${[queue.paused_by, queue.paused_reason].filter(Boolean).join(": ")}</span>`}</div>` },
-  { key: "depth", head: "Waiting", align: "end", cell: ({ figures }) => html`<b class="num">${count(figures.depth)}</b>` },
-  { key: "running", head: "Running", align: "end", cell: (queue) => html`<span class="num">${count(queue.figures.running)}${queue.slots ? html`<span class="faint"> of ${count(queue.slots)}</span>` : ""}</span>` },
-  { key: "failed", head: "Failed", align: "end", cell: ({ figures }) => html`<span class="num ${figures.states.FAILED ? "tone-failed" : "faint"}">${count(figures.states.FAILED ?? 0)}</span>` },
-  { key: "completed", head: "Completed", align: "end", phone: false, cell: ({ figures }) => html`<span class="num">${count(figures.states.COMPLETED ?? 0)}</span>` },
-  { key: "limits", head: "Limits", phone: false, cell: (queue) => limitsText(queue) || html`<span class="faint">none</span>` },
-  { key: "policy", head: "Policy", phone: false, cell: (queue) => html`<span class="faint">${policyText(queue)}</span>` },
+  { key: "name", head: "Queue", wide: true,
+    cell: (queue) => html`<div><a class="name" href=${to(`/queues/${encodeURIComponent(queue.name)}`)}>${queue.name}</a>
+    ${queue.paused
+      && html`<span class="tag tone-retry">paused</span>
+        <span class="under">${[queue.paused_by, queue.paused_reason].filter(Boolean).join(": ")}</span>`}</div>` },
+  { key: "depth", head: "Waiting", align: "end", told: true,
+    cell: ({ figures }) => html`<b class="num">${count(figures.depth)}</b>` },
+  { key: "running", head: "Running", align: "end", told: true,
+    cell: (queue) =>
+      html`<span class="num ${isFull({ ...queue, ...queue.figures }) ? "tone-retry" : ""}">
+        ${count(queue.figures.running)}
+          ${queue.slots ? html`<span class="faint"> of ${count(queue.slots)}</span>` : ""}</span>` },
+  { key: "failed", head: "Failed", align: "end", told: true,
+    cell: ({ figures }) =>
+      html`<span class="num ${figures.states.FAILED ? "tone-failed" : "faint"}">${count(figures.states.FAILED ?? 0)}
+      </span>` },
+  { key: "completed", head: "Completed", align: "end", phone: false,
+    cell: ({ figures }) => html`<span class="num">${count(figures.states.COMPLETED ?? 0)}</span>` },
+  { key: "limits", head: "Limits", phone: false,
+    cell: (queue) => limitsText(queue) || html`<span class="faint">none</span>` },
+  { key: "policy", head: "Policy", phone: false,
+    cell: (queue) => html`<span class="faint">${policyText(queue)}</span>` },
 ];
-
-function QueuePage({ name }) {
-  const page = useData(async (signal) => {
-    const [policy, figures] = await Promise.all([get(at("queues", name), null, signal), get("/stats/queues", null, signal)]);
-    return { queue: policy.queue, figures: figures.queues.find((each) => each.queue === name) ?? NONE };
-  }, [name], { every: 5_000, on: (event) => event.job?.queue === name });
-  if (!page.data) return html`<${Nothing} ...${page} />`;
-  const { queue, figures } = page.data;
-  const total = Object.values(figures.states).reduce((sum, n) => sum + n, 0);
-  return html`
-    <${Head} title=${queue.name} crumbs=${html`<a href=${to("/queues")}>Queues</a>`} note=${`pool ${queue.pool}`}><${Actions} queue=${queue} changed=${page.refresh} /></${Head}>
-    ${queue.paused && html`<p class="problem">Paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}${queue.paused_reason ? `: ${queue.paused_reason}` : ""}. Running jobs go on, and jobs are still accepted.</p>`}
-    <div class="runbar">${total > 0 && html`<${Parts} counts=${figures.states} total=${total} />`}
-      <p>${Object.keys(STATES).filter((state) => figures.states[state]).map((state) => html`<a key=${state} class="tone-${tone(state)}" href=${to("/jobs", { queue: name, state })}><b class="num">${count(figures.states[state])}</b> ${label(state).toLowerCase()}</a>`)}
-        ${!total && html`<span class="faint">It has no job.</span>`}</p></div>
-    <div class="columns two">
-      <${Panel} title="Limits"><${Facts} rows=${[
-        ["At once", queue.slots ? `${count(queue.use?.running ?? figures.running)} of ${count(queue.slots)}` : "no limit"],
-        ["Of one key", queue.key_slots ?? "no limit"],
-        ["Starts", queue.rate_limit ? `${count(queue.rate_limit)} a ${queue.rate_period}` : "no limit"],
-        ["Waiting", queue.max_queue_size ? `${count(queue.max_queue_size)} at most` : "no limit"],
-      ]} /></${Panel}>
-      <${Panel} title="Policy of new jobs"><${Facts} rows=${[
-        ["Order", queue.ordering],
-        ["Retries", `${queue.retry_limit}, from ${duration(queue.retry_delay)}${queue.retry_backoff ? ` doubling up to ${duration(queue.retry_delay_max)}` : ""}${queue.retry_jitter ? ", spread" : ""}`],
-        ["Attempt", `${duration(queue.timeout)} at most`],
-        ["May wait", queue.expire_in_seconds ? duration(queue.expire_in_seconds) : "for ever"],
-        ["Kept", duration(queue.keep_seconds)],
-        ["Changed", queue.updated_at && html`<${Clock} time=${queue.updated_at} />`],
-      ]} /></${Panel}>
-    </div>`;
-}
-
-function Actions({ queue, changed }) {
-  if (!may("operate")) return null;
-  const act = async (question, deed, success) => {
-    const values = question ? await ask(question) : {};
-    if (values && (await told(() => deed(values), success))) changed();
-  };
-  const pause = () => act({ title: `Pause ${queue.name}?`, text: "No more of its jobs start; running ones go on, and jobs are still accepted.", action: "Pause", fields: [{ name: "reason", label: "Why" }] },
-    ({ reason }) => post(at("queues", queue.name, "pause"), reason ? { reason } : {}), "Queue paused");
-  const resume = () => act(null, () => post(at("queues", queue.name, "resume")), "Queue resumed");
-  const edit = (title, settings) => act({ title, action: "Save", fields: fieldsOf(settings, queue) },
-    (values) => patch(at("queues", queue.name), changedIn(settings, values, queue)), "Queue changed");
-  return html`${queue.paused ? html`<button type="button" class="main" onClick=${resume}>Resume</button>` : html`<button type="button" onClick=${pause}>Pause</button>`}
-    <button type="button" onClick=${() => edit("Limits", LIMITS)}>Limits</button><button type="button" onClick=${() => edit("Policy of new jobs", POLICIES)}>Policy</button>`;
-}

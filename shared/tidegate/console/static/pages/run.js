@@ -22,17 +22,21 @@ export default function RunPage({ id }) {
   const run = found.data?.dag;
   const open = run ? isOpen(run.state) : true;
   const graph = useData((signal) => get(at("dags", id, "graph"), null, signal), [id, open],
-    { every: (data) => (!open ? 60_000 : data?.graph.nodes.length > LARGE ? 10_000 : 3_000), on: mine, gap: (data) => (data?.graph.nodes.length > LARGE ? 5_000 : 800) });
+    { every: (data) => (!open ? 60_000 : data?.graph.nodes.length > LARGE ? 10_000 : 3_000), on: mine,
+      gap: (data) => (data?.graph.nodes.length > LARGE ? 5_000 : 800) });
   const plan = useMemo(() => graph.data && planOf(graph.data.graph), [graph.data]);
   const path = useMemo(() => (plan ? criticalPath(plan) : []), [plan]);
   if (!run) return html`<${Nothing} ...${found} />`;
   const refresh = () => { found.refresh(); graph.refresh(); };
   return html`
-    <${Head} title=${run.name} crumbs=${html`<a href=${to("/runs")}>Runs</a>`} note=${html`<span class="mono id">${run.id}</span><${Copy} text=${run.id} what="the id" />`}>
+    <${Head} title=${run.name} crumbs=${html`<a href=${to("/runs")}>Runs</a>`}
+      note=${html`<span class="mono id">${run.id}</span><${Copy} text=${run.id} what="the id" />`}>
       <${RunActions} run=${run} changed=${refresh} />
     </${Head}>
-    <div class="lead"><${State} state=${run.state} /><${Moment} run=${run} />${run.reason && html`<span>${run.reason}</span>`}</div>
-    ${plan ? html`<${Body} run=${run} plan=${plan} nodes=${graph.data.graph.nodes} path=${path} />` : html`<${Nothing} ...${graph} />`}`;
+    <div class="lead"><${State} state=${run.state} /><${Moment} run=${run} />
+      ${run.reason && html`<span>${run.reason}</span>`}</div>
+    ${plan ? html`<${Body} run=${run} plan=${plan} nodes=${graph.data.graph.nodes} path=${path} />`
+      : html`<${Nothing} ...${graph} />`}`;
 }
 
 function Body({ run, plan, nodes, path }) {
@@ -40,9 +44,11 @@ function Body({ run, plan, nodes, path }) {
   for (const node of nodes) counts[node.state] = (counts[node.state] ?? 0) + 1;
   return html`
     <div class="runbar"><${Parts} counts=${counts} total=${nodes.length} />
-      <p>${Object.keys(STATES).filter((state) => counts[state]).map((state) => html`<a key=${state} class="tone-${tone(state)}" href=${to("/jobs", { dag_id: run.id, state })}>
+      <p>${Object.keys(STATES).filter((state) => counts[state])
+        .map((state) => html`<a key=${state} class="tone-${tone(state)}" href=${to("/jobs", { dag_id: run.id, state })}>
         <b class="num">${count(counts[state])}</b> ${label(state).toLowerCase()}</a>`)}</p></div>
-    <${Panel} title="Graph" side=${html`<span class="legend"><i></i>critical path</span>`}><${Graph} plan=${plan} path=${path} /></${Panel}>
+    <${Panel} title="Graph" side=${html`<span class="legend"><i></i>critical path</span>`}>
+      <${Graph} plan=${plan} path=${path} /></${Panel}>
     <div class="columns main-side">
       <${Panel} title="In time"><${Gantt} plan=${plan} path=${path} open=${isOpen(run.state)} /></${Panel}>
       <div>
@@ -54,7 +60,9 @@ function Body({ run, plan, nodes, path }) {
 
 function Moment({ run }) {
   const now = useNow(1_000);
-  if (run.completed_at) return html`<span><${Ago} time=${run.completed_at} />, took <b class="num">${duration(between(run.created_at, run.completed_at))}</b></span>`;
+  if (run.completed_at) return html`<span>
+    <${Ago} time=${run.completed_at} />, took <b class="num">${duration(between(run.created_at, run.completed_at))}
+    </b></span>`;
   return html`<span>for <b class="num">${duration(between(run.created_at, null, now))}</b></span>`;
 }
 
@@ -64,7 +72,9 @@ function Path({ plan, path }) {
   return html`<table class="plain"><tbody>${path.map((id) => {
     const node = plan.get(id), ready = Math.max(...node.parents.map((parent) => plan.get(parent).end ?? 0), 0);
     const waited = ready && node.start > ready ? (node.start - ready) / 1_000 : null;
-    return html`<tr key=${id}><td><a href=${to(`/jobs/${encodeURIComponent(node.job_id)}`)}>${id}</a>${waited > 0.05 && html`<span class="under">waited ${duration(waited)}</span>`}</td>
+    return html`<tr key=${id}>
+      <td><a href=${to(`/jobs/${encodeURIComponent(node.job_id)}`)}>${id}</a>
+        ${waited > 0.05 && html`<span class="under">waited ${duration(waited)}</span>`}</td>
       <td class="end num">${duration(((node.end ?? now) - node.start) / 1_000)}</td></tr>`;
   })}</tbody></table>`;
 }
@@ -73,7 +83,10 @@ const RunFacts = ({ run }) => html`<${Facts} rows=${[
   ["Jobs", html`<a href=${to("/jobs", { dag_id: run.id })}>${count(run.progress.total_jobs)}</a>`],
   ["On failure", run.failure_policy === "fail_fast" ? "the run stops" : "the rest goes on"],
   ["Tags", run.tags.length ? run.tags.map((tag) => html`<span key=${tag} class="tag">${tag}</span>`) : null],
-  ["Metadata", Object.keys(run.metadata).length ? Object.entries(run.metadata).map(([key, value]) => html`<span key=${key} class="tag">${key}=${value}</span>`) : null],
+  ["Metadata",
+    Object.keys(run.metadata).length
+    ? Object.entries(run.metadata).map(([key, value]) => html`<span key=${key} class="tag">${key}=${value}</span>`)
+    : null],
   ["Created", html`<${Clock} time=${run.created_at} />`],
   ["Ended", run.completed_at && html`<${Clock} time=${run.completed_at} />`],
   ["Soft deadline", run.soft_sla && html`<${Ago} time=${run.soft_sla} />`],
@@ -83,13 +96,20 @@ const RunFacts = ({ run }) => html`<${Facts} rows=${[
 function RunActions({ run, changed }) {
   if (!may("submit")) return null;
   const cancel = async () => {
-    const values = await ask({ title: "Cancel this run?", text: "Waiting jobs stop at once, running ones are asked to; then its clean-up nodes run.", action: "Cancel", danger: true, fields: [{ name: "reason", label: "Why" }] });
-    if (values && (await told(() => post(at("dags", run.id, "cancel"), values.reason ? { reason: values.reason } : {}), "Run asked to stop"))) changed();
+    const values = await ask({ title: "Cancel this run?",
+      text: "Waiting jobs stop at once, running ones are asked to; then its clean-up nodes run.", action: "Cancel",
+      danger: true, fields: [{ name: "reason", label: "Why" }] });
+    if (values && (await told(() =>
+      post(at("dags", run.id, "cancel"), values.reason ? { reason: values.reason } : {}),
+      "Run asked to stop"))) changed();
   };
   const resume = async () => {
-    const sure = await ask({ title: "Resume this run?", text: "What failed, expired or was cancelled, and what hung on it, runs again; nothing else.", action: "Resume" });
+    const sure = await ask({ title: "Resume this run?",
+      text: "What failed, expired or was cancelled, and what hung on it, runs again; nothing else.", action: "Resume"
+      });
     if (sure && (await told(() => post(at("dags", run.id, "resume")), "Run goes on"))) changed();
   };
-  return html`${["FAILED", "CANCELLED", "EXPIRED"].includes(run.state) && html`<button type="button" class="main" onClick=${resume}>Resume</button>`}
+  return html`${["FAILED", "CANCELLED", "EXPIRED"].includes(run.state)
+    && html`<button type="button" class="main" onClick=${resume}>Resume</button>`}
     ${isOpen(run.state) && html`<button type="button" class="danger" onClick=${cancel}>Cancel</button>`}`;
 }

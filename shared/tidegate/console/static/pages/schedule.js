@@ -16,28 +16,38 @@ export default function SchedulePage({ ref_: ref }) {
   const found = useData((signal) => get(at("schedules", ref), null, signal), [ref], { every: 5_000 });
   const schedule = found.data?.schedule;
   const times = useData(async (signal) => {
-    const [next, past] = await Promise.all([get(at("schedules", ref, "next"), { n: 8 }, signal), get(at("schedules", ref, "history"), null, signal)]);
+    const [next, past] = await Promise.all([
+      get(at("schedules", ref, "next"), { n: 8 }, signal), get(at("schedules", ref, "history"), null, signal),
+    ]);
     return { next: next.next_runs, past: past.runs };
-  }, [ref, schedule?.updated_at, schedule?.fired], { every: 8_000, on: (event) => times.data?.past.some((run) => run.job?.id === event.job?.id) });
+  }, [ref, schedule?.updated_at, schedule?.fired],
+    { every: 8_000, on: (event) => times.data?.past.some((run) => run.job?.id === event.job?.id) });
   if (!schedule) return html`<${Nothing} ...${found} />`;
   const refresh = () => { found.refresh(); times.refresh(); };
   return html`
-    <${Head} title=${schedule.name} crumbs=${html`<a href=${to("/schedules")}>Schedules</a>`} note=${html`<span class="mono">${schedule.expression}</span> ${schedule.timezone}`}>
+    <${Head} title=${schedule.name} crumbs=${html`<a href=${to("/schedules")}>Schedules</a>`}
+      note=${html`<span class="mono">${schedule.expression}</span> ${schedule.timezone}`}>
       <${Actions} schedule=${schedule} changed=${refresh} />
     </${Head}>
     <div class="lead">
       ${schedule.enabled ? html`<span>next <b><${Ago} time=${schedule.next_run} none="never: it is over" /></b></span>`
-        : html`<span class="tag tone-retry">paused</span><span>${[schedule.paused_by, schedule.paused_reason].filter(Boolean).join(": ")}</span>`}
+        : html`<span class="tag tone-retry">paused</span>
+          <span>${[schedule.paused_by, schedule.paused_reason].filter(Boolean).join(": ")}</span>`}
       <span>${count(schedule.fired)} times fired</span>
-      ${schedule.backfill && html`<span class="tag">backfill: ${count(schedule.backfill.made)} made, up to ${clock(schedule.backfill.until)}</span>`}
+      ${schedule.backfill
+        && html`<span
+          class="tag">backfill: ${count(schedule.backfill.made)} made, up to ${clock(schedule.backfill.until)}</span>`}
     </div>
-    ${schedule.last_error && html`<div class="error-box"><b>The last job was not accepted</b><pre>${schedule.last_error}</pre></div>`}
+    ${schedule.last_error
+      && html`<div class="error-box"><b>The last job was not accepted</b><pre>${schedule.last_error}</pre></div>`}
     <div class="columns main-side">
       <div>
-        <${Panel} title="Latest times" side=${times.data && html`<${Spark} runs=${times.data.past} />`}>${times.data ? html`<${Past} runs=${times.data.past} />` : html`<${Nothing} ...${times} />`}</${Panel}>
+        <${Panel} title="Latest times" side=${times.data && html`<${Spark} runs=${times.data.past} />`}>
+          ${times.data ? html`<${Past} runs=${times.data.past} />` : html`<${Nothing} ...${times} />`}</${Panel}>
       </div>
       <div>
-        <${Panel} title="Times to come">${times.data ? html`<${Coming} times=${times.data.next} />` : html`<${Nothing} ...${times} />`}</${Panel}>
+        <${Panel} title="Times to come">
+          ${times.data ? html`<${Coming} times=${times.data.next} />` : html`<${Nothing} ...${times} />`}</${Panel}>
         <${Panel} title="Facts"><${ScheduleFacts} schedule=${schedule} /></${Panel}>
         <${JsonPanel} title="Data of each job" value=${schedule.job.data} />
       </div>
@@ -46,13 +56,23 @@ export default function SchedulePage({ ref_: ref }) {
 
 function Past({ runs }) {
   if (!runs.length) return html`<p class="faint">None of its times has come yet.</p>`;
-  return html`<table class="plain"><thead><tr><th scope="col">Time</th><th scope="col">Outcome</th><th scope="col">Job</th></tr></thead><tbody>${runs.map((run) => html`
+  return html`<table class="plain">
+    <thead><tr><th scope="col">Time</th><th scope="col">Outcome</th><th scope="col">Job</th></tr></thead>
+    <tbody>${runs.map((run) => html`
     <tr key=${run.scheduled_for}><td><${Clock} time=${run.scheduled_for} /></td>
-      <td>${run.job ? html`<${State} state=${run.job.state} />` : html`<span class="tone-${fateTone(run)}">${fateText(run)}</span>`}</td>
-      <td>${run.job ? html`<${JobLink} id=${run.job.id}>${tail(run.job.id)}</${JobLink}>` : html`<span class="faint">–</span>`}</td></tr>`)}</tbody></table>`;
+      <td>${run.job ? html`<${State} state=${run.job.state} />`
+        : html`<span class="tone-${fateTone(run)}">${fateText(run)}</span>`}</td>
+      <td>${run.job ? html`<${JobLink} id=${run.job.id}>${tail(run.job.id)}</${JobLink}>`
+        : html`<span class="faint">–</span>`}</td></tr>`)}</tbody></table>`;
 }
 
-const Coming = ({ times }) => (times.length ? html`<ol class="coming">${times.map((each) => html`<li key=${each.utc}><span class="num" title=${exact(each.utc)}>${each.local.slice(0, 19).replace("T", " ")}</span><${Ago} time=${each.utc} /></li>`)}</ol>`
+const Coming = ({ times }) =>
+  (times.length
+    ? html`<ol class="coming">
+      ${times.map((each) =>
+        html`<li key=${each.utc}>
+          <span class="num" title=${exact(each.utc)}>${each.local.slice(0, 19).replace("T", " ")}</span>
+          <${Ago} time=${each.utc} /></li>`)}</ol>`
   : html`<p class="faint">None.</p>`);
 
 const ScheduleFacts = ({ schedule }) => html`<${Facts} rows=${[
@@ -76,18 +96,29 @@ function Actions({ schedule, changed }) {
   };
   const path = (...rest) => at("schedules", schedule.name, ...rest);
   const trigger = () => act(null, () => post(path("trigger")), (answer) => `Job ${tail(answer.job_id)} made`);
-  const pause = () => act({ title: "Pause this schedule?", text: "It makes no more jobs until it is enabled again.", action: "Pause", fields: [{ name: "reason", label: "Why" }] },
+  const pause = () =>
+    act({ title: "Pause this schedule?", text: "It makes no more jobs until it is enabled again.", action: "Pause",
+      fields: [{ name: "reason", label: "Why" }] },
     ({ reason }) => post(path("disable"), reason ? { reason } : {}), "Schedule paused");
   const enable = () => act(null, () => post(path("enable")), "Schedule enabled");
-  const backfill = () => act({ title: "Run past times", text: "Each time of its rule once; those whose job is still kept are passed over.", action: "Run them", fields: [
-    { name: "from", label: "From", type: "datetime-local", required: true }, { name: "until", label: "Until", type: "datetime-local", required: true },
-    { name: "rate", label: "Jobs a minute", type: "number", value: "60", min: 1, max: 1000, required: true }] },
-    ({ from, until, rate }) => post(path("backfill"), { from: new Date(from).toISOString(), until: new Date(until).toISOString(), per_minute: Number(rate) }), (answer) => answer.message);
+  const backfill = () =>
+    act({ title: "Run past times", text: "Each time of its rule once; those whose job is still kept are passed over.",
+      action: "Run them", fields: [
+        { name: "from", label: "From", type: "datetime-local", required: true },
+        { name: "until", label: "Until", type: "datetime-local", required: true },
+        { name: "rate", label: "Jobs a minute", type: "number", value: "60", min: 1, max: 1000, required: true },
+      ] },
+    ({ from, until, rate }) =>
+      post(path("backfill"),
+        { from: new Date(from).toISOString(), until: new Date(until).toISOString(), per_minute: Number(rate) }),
+      (answer) => answer.message);
   const erase = async () => {
     const sure = await ask({ title: "Delete this schedule?", text: "Its jobs stay.", action: "Delete", danger: true });
     if (sure && (await told(() => del(path()), "Schedule deleted"))) go(to("/schedules"));
   };
   return html`<button type="button" class="main" onClick=${trigger}>Run now</button>
-    ${schedule.enabled ? html`<button type="button" onClick=${pause}>Pause</button>` : html`<button type="button" onClick=${enable}>Enable</button>`}
-    <button type="button" onClick=${backfill}>Backfill</button><button type="button" class="danger" onClick=${erase}>Delete</button>`;
+    ${schedule.enabled ? html`<button type="button" onClick=${pause}>Pause</button>`
+      : html`<button type="button" onClick=${enable}>Enable</button>`}
+    <button type="button" onClick=${backfill}>Backfill</button>
+      <button type="button" class="danger" onClick=${erase}>Delete</button>`;
 }

@@ -20,21 +20,35 @@ export default function Schedules() {
   const page = useData((signal) => get("/schedules", { cursor, limit: LIMIT }, signal), [cursor], { every: 10_000 });
   const found = page.data?.schedules ?? [], hold = page.data?.hold;
   const pause = async () => {
-    const values = await ask({ title: "Pause all schedules?", text: "Times that come while they are paused are let go.", action: "Pause", danger: true, fields: [{ name: "reason", label: "Why" }] });
-    if (values && (await told(() => post("/schedules/pause", values.reason ? { reason: values.reason } : {}), "All schedules paused"))) page.refresh();
+    const values = await ask({ title: "Pause all schedules?",
+      text: "Times that come while they are paused are let go.", action: "Pause", danger: true,
+      fields: [{ name: "reason", label: "Why" }] });
+    if (values && (await told(() => post("/schedules/pause", values.reason ? { reason: values.reason } : {}),
+      "All schedules paused"))) page.refresh();
   };
-  const resume = async () => { if (await told(() => post("/schedules/resume"), "All schedules run again")) page.refresh(); };
+  const resume = async () => {
+    if (await told(() => post("/schedules/resume"), "All schedules run again")) page.refresh(); };
   return html`
-    <${Head} title="Schedules" note=${page.data && !cursor && !page.data.next_cursor ? plural(found.length, "schedule") : ""}>
-      ${may("operate") && page.data && (hold ? html`<button type="button" class="main" onClick=${resume}>Resume all</button>` : found.length > 0 && html`<button type="button" onClick=${pause}><${Icon} name="pause" />Pause all</button>`)}
+    <${Head} title="Schedules"
+      note=${page.data && !cursor && !page.data.next_cursor ? plural(found.length, "schedule") : ""}>
+      ${may("operate") && page.data
+        && (hold ? html`<button type="button" class="main" onClick=${resume}>Resume all</button>`
+          : found.length > 0
+          && html`<button type="button" onClick=${pause}><${Icon} name="pause" />Pause all</button>`)}
     </${Head}>
-    ${hold && html`<p class="problem">All schedules were paused by ${hold.by} <${Ago} time=${hold.at} />${hold.reason ? `: ${hold.reason}` : "."}</p>`}
-    ${found.length ? html`<${Table} label="Schedules" columns=${COLUMNS} rows=${found} keyOf=${(each) => each.id} busy=${page.loading}
+    ${hold && html`<p class="problem">All schedules were paused by ${hold.by} <${Ago} time=${hold.at} />
+      ${hold.reason ? `: ${hold.reason}` : "."}</p>`}
+    ${found.length
+      ? html`<${Table} label="Schedules" columns=${COLUMNS} rows=${found} keyOf=${(each) => each.id}
+        busy=${page.loading}
       open=${(each) => go(to(`/schedules/${encodeURIComponent(each.name)}`))} />`
-      : html`<${Nothing} ...${page}><p>There is no schedule. One is made by <code>tidegate schedule create</code>.</p></${Nothing}>`}
+      : html`<${Nothing} ...${page}><p>There is no schedule. One is made by <code>tidegate schedule create</code>.</p>
+        </${Nothing}>`}
     ${(cursor || page.data?.next_cursor) && html`<nav class="pager" aria-label="Pages">
       <button type="button" disabled=${!cursor} onClick=${() => history.back()}><${Icon} name="left" />Before</button>
-      <button type="button" disabled=${!page.data?.next_cursor} onClick=${() => setQuery({ cursor: page.data.next_cursor }, { replace: false })}>More<${Icon} name="right" /></button></nav>`}`;
+      <button type="button" disabled=${!page.data?.next_cursor}
+        onClick=${() => setQuery({ cursor: page.data.next_cursor }, { replace: false })}>More<${Icon} name="right" />
+      </button></nav>`}`;
 }
 
 /** The latest times of a schedule; asked for only once its row is looked at. */
@@ -46,18 +60,30 @@ function History({ schedule }) {
     watcher.observe(box.current);
     return () => watcher.disconnect();
   }, []);
-  const { data } = useData((signal) => (seen ? get(at("schedules", schedule.name, "history"), null, signal) : Promise.resolve(null)), [seen, schedule.fired], { every: 60_000 });
-  return html`<span ref=${box}>${data?.runs.length ? html`<${Spark} runs=${data.runs} />` : html`<span class="faint">–</span>`}</span>`;
+  const { data
+    } = useData((signal) =>
+      (seen ? get(at("schedules", schedule.name, "history"), null, signal) : Promise.resolve(null)),
+    [seen, schedule.fired], { every: 60_000 });
+  return html`<span ref=${box}>
+    ${data?.runs.length ? html`<${Spark} runs=${data.runs} />` : html`<span class="faint">–</span>`}</span>`;
 }
 
-const Next = ({ schedule }) => (!schedule.enabled ? html`<span class="tone-retry" title=${schedule.paused_reason ?? ""}>paused</span>` : html`<${Ago} time=${schedule.next_run} none="over" />`);
+const Next = ({ schedule }) =>
+  (!schedule.enabled ? html`<span class="tone-retry" title=${schedule.paused_reason ?? ""}>paused</span>`
+    : html`<${Ago} time=${schedule.next_run} none="over" />`);
 
 const COLUMNS = [
-  { key: "name", head: "Name", wide: true, cell: (each) => html`<div><a class="name" href=${to(`/schedules/${encodeURIComponent(each.name)}`)}>${each.name}</a>
-    ${each.last_error && html`<span class="under tone-failed" title=${each.last_error}>${each.last_error}</span>`}</div>` },
-  { key: "rule", head: "When", cell: (each) => html`<span class="mono">${each.expression}</span>${each.timezone !== "UTC" && html` <span class="faint">${each.timezone}</span>`}` },
+  { key: "name", head: "Name", wide: true,
+    cell: (each) => html`<div><a class="name" href=${to(`/schedules/${encodeURIComponent(each.name)}`)}>${each.name}</a>
+    ${each.last_error && html`<span class="under tone-failed" title=${each.last_error}>${each.last_error}</span>`}
+      </div>` },
+  { key: "rule", head: "When",
+    cell: (each) =>
+      html`<span class="mono">${each.expression}</span>
+      ${each.timezone !== "UTC" && html`<span class="faint zone">${each.timezone}</span>`}` },
   { key: "job", head: "Job", phone: false, cell: (each) => each.job_type },
-  { key: "next", head: "Next", cell: (each) => html`<${Next} schedule=${each} />` },
-  { key: "last", head: "Last", phone: false, cell: (each) => html`<${Ago} time=${each.last_run} none="never" />` },
+  { key: "next", head: "Next", told: true, cell: (each) => html`<${Next} schedule=${each} />` },
+  { key: "last", head: "Last", told: true, phone: false,
+    cell: (each) => html`<${Ago} time=${each.last_run} none="never" />` },
   { key: "history", head: "Latest times", cell: (each) => html`<${History} schedule=${each} />` },
 ];

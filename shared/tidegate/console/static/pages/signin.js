@@ -33,7 +33,8 @@ export function SignIn() {
         <h1 id="signin">Sign in</h1>
         ${(error || note) && html`<p class="problem" role="alert">${error || note}</p>`}
         <label for="token">Token</label>
-        <input id="token" class="mono" type="password" required autocomplete="off" spellcheck="false" placeholder="tg_…" autofocus
+        <input id="token" class="mono" type="password" required autocomplete="off" spellcheck="false"
+          placeholder="tg_…" autofocus
           value=${token} onInput=${(event) => setToken(event.target.value)} />
         <button class="main" disabled=${busy}>${busy ? "One moment" : "Sign in"}</button>
         <p class="faint">On this machine it is in the file <code>.tidegate/token</code>. For a deployed stage:

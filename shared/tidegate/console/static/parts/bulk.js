@@ -10,10 +10,12 @@ import { toast } from "./toast.js";
 const PART = 100; // jobs that one request takes
 
 const DEEDS = {
-  cancel: { word: "Cancel", text: "Waiting jobs stop at once, running ones are asked to.", danger: true, fields: [{ name: "reason", label: "Why", hint: "Kept with each job." }] },
+  cancel: { word: "Cancel", text: "Waiting jobs stop at once, running ones are asked to.", danger: true,
+    fields: [{ name: "reason", label: "Why", hint: "Kept with each job." }] },
   retry: { word: "Retry", text: "Jobs that failed, expired or were cancelled start over. Others are passed over." },
   priority: { word: "Change priority of", text: "Waiting jobs take their new place at once. Others are passed over.",
-    fields: [{ name: "priority", label: "Priority, 0 to 10", type: "number", value: "8", min: 0, max: 10, required: true }] },
+    fields: [{ name: "priority", label: "Priority, 0 to 10", type: "number", value: "8", min: 0, max: 10,
+      required: true }] },
 };
 
 export function BulkBar({ chosen, total, asked, done }) {
@@ -22,10 +24,12 @@ export function BulkBar({ chosen, total, asked, done }) {
   const stopping = useRef(false);
   const start = async (action) => {
     const { word, text, danger, fields = [] } = DEEDS[action];
-    const which = all ? `all ${total === null ? "" : `${count(total)} `}jobs that the filters find` : plural(chosen.length, "job");
+    const which = all ? `all ${total === null ? "" : `${count(total)} `}jobs that the filters find`
+      : plural(chosen.length, "job");
     const values = await ask({ title: `${word} ${which}?`, text, fields, action: `${word}`.split(" ")[0], danger });
     if (!values) return;
-    const extra = { reason: values.reason || undefined, priority: values.priority ? Number(values.priority) : undefined };
+    const extra = { reason: values.reason || undefined,
+      priority: values.priority ? Number(values.priority) : undefined };
     stopping.current = false;
     const sum = { looked: 0, changed: 0, refused: 0 };
     try {
@@ -37,7 +41,8 @@ export function BulkBar({ chosen, total, asked, done }) {
         setState({ ...sum });
         if (stopping.current) break;
       }
-      toast(`${plural(sum.changed, "job")} done${sum.refused ? `, ${count(sum.refused)} passed over` : ""}`, sum.changed ? "completed" : "failed");
+      toast(`${plural(sum.changed, "job")} done${sum.refused ? `, ${count(sum.refused)} passed over` : ""}`,
+        sum.changed ? "completed" : "failed");
     } catch (error) {
       toast(`${error.message} ${plural(sum.changed, "job")} had been done.`, "failed");
     }
@@ -46,14 +51,16 @@ export function BulkBar({ chosen, total, asked, done }) {
   };
   if (state) {
     const of = all ? total : chosen.length;
-    return html`<div class="bulk" role="status"><span class="num">${count(state.looked)}${of ? ` of ${count(of)}` : ""}</span>
+    return html`<div class="bulk" role="status">
+      <span class="num">${count(state.looked)}${of ? ` of ${count(of)}` : ""}</span>
       ${of && html`<${Progress} fraction=${Math.min(1, state.looked / of)} message="Jobs looked at" />`}
       <button type="button" onClick=${() => { stopping.current = true; }}>Stop</button></div>`;
   }
   return html`
     <div class="bulk" role="group" aria-label="Chosen jobs">
       <span>${all ? html`All that the filters find` : html`<b class="num">${count(chosen.length)}</b> chosen`}</span>
-      ${(total === null || total > chosen.length) && html`<button type="button" class="link" onClick=${() => setAll(!all)}>
+      ${(total === null || total > chosen.length)
+        && html`<button type="button" class="link" onClick=${() => setAll(!all)}>
         ${all ? "only the chosen" : total === null ? "choose all that fit" : `choose all ${count(total)}`}</button>`}
       <span class="push"></span>
       <button type="button" onClick=${() => start("priority")}>Priority</button>

@@ -56,11 +56,14 @@ export function Field({ name, label, type = "text", value, change, options, hint
   const common = { id, name, required, "aria-describedby": hint ? `${id}-hint` : undefined, ...more };
   const input = options
     ? html`<select ...${common} value=${value} onChange=${(event) => change(event.target.value)}>
-        ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}</select>`
+        ${options.map(([key, text]) =>
+          html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}</select>`
     : type === "textarea"
-      ? html`<textarea ...${common} rows="5" value=${value} onInput=${(event) => change(event.target.value)}></textarea>`
+      ? html`<textarea ...${common} rows="5" value=${value} onInput=${(event) => change(event.target.value)}>
+        </textarea>`
       : type === "checkbox"
-        ? html`<input ...${common} type="checkbox" checked=${value} onChange=${(event) => change(event.target.checked)} />`
+        ? html`<input ...${common} type="checkbox" checked=${value}
+          onChange=${(event) => change(event.target.checked)} />`
         : html`<input ...${common} type=${type} value=${value} onInput=${(event) => change(event.target.value)} />`;
   return html`<div class="field ${type}"><label for=${id}>${label}</label>${input}
     ${hint && html`<small id="${id}-hint">${hint}</small>`}</div>`;

@@ -1,8 +1,6 @@
 // Which jobs are listed: every filter is in the URL under the name that the API gives it.
 
-import { get } from "../core/api.js";
 import { count } from "../core/format.js";
-import { useData } from "../core/live.js";
 import { setQuery } from "../core/router.js";
 import { STATES, label, tone } from "../core/states.js";
 import { html, useEffect, useState } from "../core/ui.js";
@@ -21,32 +19,39 @@ export function askedFor(query) {
 
 const change = (changes) => setQuery({ ...changes, cursor: null });
 
-export function Filters({ query, states }) {
+export function Filters({ query, states, queues: names }) {
   const chosen = new Set(query.get("state")?.split(",").filter(Boolean));
-  const queues = useData((signal) => get("/queues", null, signal), [], { every: 60_000 });
   const [open, setOpen] = useState(PLAIN.some((name) => query.get(name)));
   const toggle = (state) => {
     if (!chosen.delete(state)) chosen.add(state);
     change({ state: [...chosen].join(",") });
   };
   const given = [...PLAIN, "metadata", "since", "state"].filter((name) => query.get(name));
-  const names = queues.data?.queues.map((queue) => queue.name) ?? [];
   const queue = query.get("queue") ?? "";
   return html`
     <div class="filters" role="search" aria-label="Filters">
       <div class="states" role="group" aria-label="State">
-        ${Object.keys(STATES).map((state) => html`<button type="button" key=${state} aria-pressed=${chosen.has(state)} class="tone-${tone(state)}" onClick=${() => toggle(state)}>
+        ${Object.keys(STATES)
+          .map((state) =>
+            html`<button type="button" key=${state} aria-pressed=${chosen.has(state)} class="tone-${tone(state)}"
+              onClick=${() => toggle(state)}>
           <${Sign} state=${state} />${label(state)}<span class="num">${count(states[state] ?? 0)}</span></button>`)}
       </div>
-      <button type="button" class="phone-only" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Fewer filters" : "More filters"}<${Icon} name="down" size=${14} /></button>
+      <button type="button" class="phone-only" aria-expanded=${open} onClick=${() => setOpen(!open)}>
+        ${open ? "Fewer filters" : "More filters"}<${Icon} name="down" size=${14} /></button>
       <div class="inputs ${open ? "" : "no-phone"}">
         <label><span>Queue</span><select value=${queue} onChange=${(event) => change({ queue: event.target.value })}>
-          <option value="" selected=${!queue}>any</option>${[...new Set([...names, ...(queue ? [queue] : [])])].map((name) => html`<option key=${name} value=${name} selected=${name === queue}>${name}</option>`)}</select></label>
+          <option value="" selected=${!queue}>any</option>
+            ${[...new Set([...names, ...(queue ? [queue] : [])])].map((name) =>
+              html`<option key=${name} value=${name} selected=${name === queue}>${name}</option>`)}</select></label>
         <${Word} name="name" label="Name" query=${query} />
         <${Word} name="tag" label="Tag" query=${query} />
         <${Word} name="metadata" label="Metadata" hint="key=value" query=${query} />
         <${When} query=${query} />
-        ${given.length > 0 && html`<button type="button" class="link" onClick=${() => change(Object.fromEntries(given.map((name) => [name, null])))}><${Icon} name="close" size=${14} />Clear</button>`}
+        ${given.length > 0
+          && html`<button type="button" class="link"
+            onClick=${() => change(Object.fromEntries(given.map((name) => [name, null])))}>
+            <${Icon} name="close" size=${14} />Clear</button>`}
       </div>
     </div>`;
 }
@@ -57,8 +62,10 @@ function Word({ name, label: text, hint = "any", query }) {
   const [value, setValue] = useState(given);
   useEffect(() => setValue(given), [given]);
   const apply = () => value.trim() !== given && change({ [name]: value.trim() });
-  return html`<label><span>${text}</span><input type="search" placeholder=${hint} value=${value} spellcheck="false" autocomplete="off"
-    onInput=${(event) => setValue(event.target.value)} onBlur=${apply} onSearch=${apply} onKeyDown=${(event) => event.key === "Enter" && apply()} /></label>`;
+  return html`<label><span>${text}</span>
+    <input type="search" placeholder=${hint} value=${value} spellcheck="false" autocomplete="off"
+    onInput=${(event) => setValue(event.target.value)} onBlur=${apply} onSearch=${apply}
+      onKeyDown=${(event) => event.key === "Enter" && apply()} /></label>`;
 }
 
 const WINDOWS = { "": "any time", "1h": "the last hour", "24h": "24 hours", "7d": "7 days", own: "from … to …" };
@@ -74,12 +81,17 @@ function When({ query }) {
   };
   return html`
     <label><span>Created</span><select value=${value} onChange=${choose}>
-      ${Object.entries(WINDOWS).map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}</select></label>
-    ${own && html`<${Moment} label="From" name="created_from" time=${from} /><${Moment} label="To" name="created_to" time=${to} />`}`;
+      ${Object.entries(WINDOWS)
+        .map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}
+      </select></label>
+    ${own && html`<${Moment} label="From" name="created_from" time=${from} />
+      <${Moment} label="To" name="created_to" time=${to} />`}`;
 }
 
 function Moment({ label: text, name, time }) {
-  const local = time ? new Date(Date.parse(time) - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16) : "";
+  const local = time
+    ? new Date(Date.parse(time) - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16) : "";
   return html`<label><span>${text}</span><input type="datetime-local" value=${local}
-    onChange=${(event) => change({ [name]: event.target.value && new Date(event.target.value).toISOString() })} /></label>`;
+    onChange=${(event) => change({ [name]: event.target.value && new Date(event.target.value).toISOString() })} />
+      </label>`;
 }

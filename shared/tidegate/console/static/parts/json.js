@@ -13,10 +13,14 @@ export function JsonPanel({ title, value, omitted, children }) {
   const text = useMemo(() => JSON.stringify(value, null, 2) ?? "null", [value]);
   return html`<section class="panel json-panel" aria-label=${title}>
     <header><h2>${title}</h2>
-      ${!omitted && value !== null && html`<div class="side"><small class="faint num">${size(text)}</small><${Copy} text=${text} what=${title.toLowerCase()} /></div>`}</header>
+      ${!omitted && value !== null
+        && html`<div class="side"><small class="faint num">${size(text)}</small>
+          <${Copy} text=${text} what=${title.toLowerCase()} /></div>`}</header>
     ${children}
-    ${omitted ? html`<p class="faint">Too large to be shown here.</p>` : value === null ? html`<p class="faint">None</p>`
-      : html`<div class="json scroll" tabindex="0" role="group" aria-label=${title}><${Value} value=${value} depth=${0} /></div>`}
+    ${omitted ? html`<p class="faint">Too large to be shown here.</p>` : value === null
+      ? html`<p class="faint">None</p>`
+      : html`<div class="json scroll" tabindex="0" role="group" aria-label=${title}>
+        <${Value} value=${value} depth=${0} /></div>`}
   </section>`;
 }
 
@@ -31,7 +35,8 @@ function Text({ text }) {
   const [all, setAll] = useState(false);
   const cut = !all && text.length > LONG;
   return html`<span class="j-text">“${cut ? text.slice(0, LONG) : text}${cut ? "…" : ""}”</span>
-    ${cut && html` <button type="button" class="link" onClick=${() => setAll(true)}>all ${count(text.length)} characters</button>`}`;
+    ${cut && html` <button type="button" class="link"
+      onClick=${() => setAll(true)}>all ${count(text.length)} characters</button>`}`;
 }
 
 function Branch({ value, depth }) {
@@ -44,8 +49,14 @@ function Branch({ value, depth }) {
   return html`<details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary>${list ? "[" : "{"} <span class="faint">${what}</span> ${list ? "]" : "}"}</summary>
     ${open && html`<ul>
-      ${keys.slice(0, shown).map((key) => html`<li key=${key}><span class=${list ? "j-index" : "j-key"}>${key}</span><${Value} value=${value[key]} depth=${depth + 1} /></li>`)}
-      ${keys.length > shown && html`<li><button type="button" class="link" onClick=${() => setShown(shown + 10 * STEP)}>${count(keys.length - shown)} more</button></li>`}
+      ${keys.slice(0, shown)
+        .map((key) =>
+          html`<li key=${key}><span class=${list ? "j-index" : "j-key"}>${key}</span>
+            <${Value} value=${value[key]} depth=${depth + 1} /></li>`)}
+      ${keys.length > shown
+        && html`<li>
+          <button type="button" class="link" onClick=${() => setShown(shown + 10 * STEP)}>
+            ${count(keys.length - shown)} more</button></li>`}
     </ul>`}
   </details>`;
 }

@@ -48,22 +48,35 @@ export function Log({ id, open }) {
     const wanted = words.trim().toLowerCase();
     return wanted ? lines.filter((line) => line.message.toLowerCase().includes(wanted)) : lines;
   }, [lines, words]);
-  useLayoutEffect(() => { if (follow && box.current) box.current.scrollTop = box.current.scrollHeight; }, [shown, follow]);
+  useLayoutEffect(() => { if (follow && box.current) box.current.scrollTop = box.current.scrollHeight; },
+    [shown, follow]);
   const scrolled = () => {
     const { scrollHeight, scrollTop, clientHeight } = box.current;
     setFollow(scrollHeight - scrollTop - clientHeight < 24);
   };
   return html`<section class="panel log" aria-label="Log">
     <header><h2>Log</h2><div class="side">
-      ${open && html`<button type="button" class="link" aria-pressed=${follow} onClick=${() => setFollow(!follow)}>${follow ? "following" : "follow"}</button>`}
-      <label class="inline"><span class="hidden">Level</span><select value=${level} onChange=${(event) => setLevel(event.target.value)}>${LEVELS.map((each) => html`<option key=${each} selected=${each === level}>${each}</option>`)}</select></label>
-      <label class="inline"><span class="hidden">Lines with</span><input type="search" placeholder="lines with" value=${words} onInput=${(event) => setWords(event.target.value)} /></label>
+      ${open && html`<button type="button" class="link" aria-pressed=${follow} onClick=${() => setFollow(!follow)}>
+        ${follow ? "following" : "follow"}</button>`}
+      <label class="inline"><span class="hidden">Level</span>
+        <select value=${level} onChange=${(event) => setLevel(event.target.value)}>
+          ${LEVELS.map((each) => html`<option key=${each} selected=${each === level}>${each}</option>`)}</select>
+        </label>
+      <label class="inline"><span class="hidden">Lines with</span>
+        <input type="search" placeholder="lines with" value=${words}
+          onInput=${(event) => setWords(event.target.value)} /></label>
     </div></header>
-    ${dropped > 0 && html`<p class="faint">${count(dropped)} older lines are not shown; <code>tidegate logs</code> has them all.</p>`}
+    ${dropped > 0
+      && html`<p class="faint">
+        ${count(dropped)} older lines are not shown; <code>tidegate logs</code> has them all.</p>`}
     ${error && html`<p class="problem">${error.message}</p>`}
-    ${!lines.length ? html`<p class="faint">${read ? (open ? "Nothing told yet." : "It told nothing.") : "Loading"}</p>` : html`
+    ${!lines.length
+      ? html`<p class="faint">${read ? (open ? "Nothing told yet." : "It told nothing.") : "Loading"}</p>` : html`
       <div class="lines scroll" ref=${box} onScroll=${scrolled} tabindex="0" role="log" aria-label="Lines of the log">
-        ${shown.map((line, index) => html`<div key=${dropped + index} class="level-${line.level.toLowerCase()}"><time title=${exact(line.time)}>${line.time.slice(11, 23)}</time><b>${line.level}</b><span>${line.message}</span></div>`)}
+        ${shown.map((line, index) =>
+          html`<div key=${dropped + index} class="level-${line.level.toLowerCase()}">
+            <time title=${exact(line.time)}>${line.time.slice(11, 23)}</time><b>${line.level}</b><span>${line.message}
+            </span></div>`)}
         ${!shown.length && html`<p class="faint">No line has these words.</p>`}
       </div>`}
   </section>`;

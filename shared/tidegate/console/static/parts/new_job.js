@@ -27,11 +27,13 @@ const fields = (values, queues) => [
   { name: "name", label: "Name", value: values.name, required: true, hint: "Of the handler that runs it." },
   { name: "data", label: "Data", type: "textarea", value: values.data, hint: "Any JSON." },
   { name: "queue", label: "Queue", value: values.queue, options: queues.map((name) => [name, name]) },
-  { name: "priority", label: "Priority, 0 to 10", type: "number", value: values.priority, min: 0, max: 10, required: true },
+  { name: "priority", label: "Priority, 0 to 10", type: "number", value: values.priority, min: 0, max: 10,
+    required: true },
   { name: "tags", label: "Tags", value: values.tags, hint: "With commas between them." },
 ];
 
 function bodyOf({ name, data, queue, priority, tags }) {
   const words = tags.split(",").map((tag) => tag.trim()).filter(Boolean);
-  return { name: name.trim(), data: data.trim() ? JSON.parse(data) : null, queue, priority: Number(priority), tags: words };
+  return { name: name.trim(), data: data.trim() ? JSON.parse(data) : null, queue, priority: Number(priority),
+    tags: words };
 }

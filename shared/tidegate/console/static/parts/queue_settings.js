@@ -17,13 +17,17 @@ export const POLICIES = [
   { name: "timeout", label: "Seconds an attempt may take" },
   { name: "expire_in_seconds", label: "Seconds a job may wait", hint: "Then it is expired. Empty: for ever." },
   { name: "keep_seconds", label: "Seconds an ended job is kept" },
-  { name: "ordering", label: "Order", options: [["strict", "strict: priority, then age"], ["aging", "aging: nothing starves"], ["deadline", "deadline: least slack first"]] },
+  { name: "ordering", label: "Order",
+    options: [["strict", "strict: priority, then age"], ["aging", "aging: nothing starves"],
+      ["deadline", "deadline: least slack first"]] },
   { name: "aging_seconds", label: "Seconds of waiting that a priority is worth" },
 ];
 
 /** The settings as inputs of a dialog, filled with what the queue has. */
 export const fieldsOf = (settings, queue) =>
-  settings.map((setting) => ({ ...setting, type: setting.options ? undefined : "number", step: "any", min: 0, value: queue[setting.name] ?? "" }));
+  settings.map((setting) =>
+    ({ ...setting, type: setting.options ? undefined : "number", step: "any", min: 0, value: queue[setting.name] ?? ""
+      }));
 
 /** What a dialog answered, as the API takes it: only what changed; an emptied number becomes null. */
 export function changedIn(settings, values, queue) {
@@ -47,4 +51,5 @@ export function limitsText(queue) {
 
 /** The policy in a few words. */
 export const policyText = (queue) =>
-  `${queue.retry_limit} retries from ${duration(queue.retry_delay)}${queue.retry_backoff ? ", doubling" : ""}; ${duration(queue.timeout)} an attempt`;
+  `${queue.retry_limit} retries from ${duration(queue.retry_delay)}${queue.retry_backoff ? ", doubling"
+    : ""}; ${duration(queue.timeout)} an attempt`;

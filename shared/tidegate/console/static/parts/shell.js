@@ -29,11 +29,24 @@ function Rail() {
   return html`
     <nav class="rail" aria-label="Pages">
       <a class="brand" href=${to("/")}><${Mark} /><span>Tidegate</span></a>
-      <ul>${places().map((place) => html`<li key=${place.path}>
-        <a href=${to(place.path)} aria-current=${here(place) ? "page" : undefined} title="g ${place.key}"><${Icon} name=${place.icon} /><span>${place.name}</span></a></li>`)}</ul>
+      <ul>${places().map((place) => html`<li key=${place.path} class=${place.minor ? "no-phone" : ""}>
+        <${Place} place=${place} here=${here(place)} /></li>`)}
+        <li class="phone-only"><${More} key=${path} places=${places().filter(({ minor }) => minor)} here=${here} />
+          </li></ul>
       <${Level} />
     </nav>`;
 }
+
+const Place = ({ place, here }) => html`
+  <a href=${to(place.path)} aria-current=${here ? "page" : undefined} title="g ${place.key}">
+    <${Icon} name=${place.icon} /><span>${place.name}</span></a>`;
+
+/** The pages that a phone has no room for in its bar. */
+const More = ({ places: hidden, here }) => html`
+  <details class="more"><summary aria-current=${hidden.some(here) ? "page" : undefined}>
+    <${Icon} name="more" /><span>More</span></summary>
+    <ul>${hidden.map((place) => html`<li key=${place.path}><${Place} place=${place} here=${here(place)} /></li>`)}</ul>
+  </details>`;
 
 /** How many of the slots are taken, as the level of the water at the foot of the rail. */
 function Level() {
@@ -76,8 +89,11 @@ function Jump() {
     setText("");
   };
   return html`<form class="jump" role="search" onSubmit=${jump}>
-    <${Icon} name="search" /><input id="jump" type="search" placeholder="Go to a job or run by its id" aria-label="Go to a job or run by its id"
-      value=${text} onInput=${(event) => setText(event.target.value)} spellcheck="false" autocomplete="off" /><kbd>/</kbd></form>`;
+    <${Icon} name="search" />
+      <input id="jump" type="search" placeholder="Job or run id"
+        aria-label="Go to a job or run by its id"
+      value=${text} onInput=${(event) => setText(event.target.value)} spellcheck="false" autocomplete="off" />
+        <kbd>/</kbd></form>`;
 }
 
 const HEARD = {
@@ -103,7 +119,8 @@ function Theme() {
     localStorage.setItem("tidegate.theme", next);
     setTheme(next);
   };
-  return html`<button type="button" class="bare" onClick=${turn} title="Colours: ${THEMES[theme][1]}" aria-label="Colours: ${THEMES[theme][1]}. Change to ${THEMES[next][1]}">
+  return html`<button type="button" class="bare" onClick=${turn} title="Colours: ${THEMES[theme][1]}"
+    aria-label="Colours: ${THEMES[theme][1]}. Change to ${THEMES[next][1]}">
     <${Icon} name=${THEMES[theme][0]} /></button>`;
 }
 
@@ -114,7 +131,9 @@ function Me({ me }) {
     addEventListener("click", close);
     return () => removeEventListener("click", close);
   }, []);
-  return html`<details class="me" ref=${box}><summary aria-label="Signed in as ${me.user}">${me.user}<${Icon} name="down" size=${12} /></summary>
-    <div class="menu"><p><b>${me.user}</b> of ${me.tenant}</p><p class="faint">May: ${me.scopes.join(", ")}</p><p class="faint">Tidegate ${me.version}</p>
+  return html`<details class="me" ref=${box}>
+    <summary aria-label="Signed in as ${me.user}">${me.user}<${Icon} name="down" size=${12} /></summary>
+    <div class="menu"><p><b>${me.user}</b> of ${me.tenant}</p><p class="faint">May: ${me.scopes.join(", ")}</p>
+      <p class="faint">Tidegate ${me.version}</p>
       <button type="button" onClick=${() => signOut()}><${Icon} name="leave" />Sign out</button></div></details>`;
 }

@@ -3,23 +3,27 @@
 import { ago, clock, count, exact, tail } from "../core/format.js";
 import { useNow } from "../core/live.js";
 import { to } from "../core/router.js";
-import { STATES, label, tone } from "../core/states.js";
+import { STATES, isOpen, label, tone } from "../core/states.js";
 import { html, useState } from "../core/ui.js";
 import { Icon, Sign } from "./icons.js";
 import { toast } from "./toast.js";
 
 /** A state by its sign and name. */
 export const State = ({ state, word, quiet = false }) => html`
-  <span class="state tone-${tone(state)} ${quiet ? "quiet" : ""}" title=${state}><${Sign} state=${state} />${word ?? label(state)}</span>`;
+  <span class="state tone-${tone(state)} ${quiet ? "quiet" : ""}" title=${state}><${Sign} state=${state} />
+    ${word ?? label(state)}</span>`;
 
 /** A time as how long ago it was, with the whole time in its title. */
 export function Ago({ time, none = "–" }) {
   const now = useNow(1_000);
-  return time ? html`<time dateTime=${time} title=${exact(time)}>${ago(time, now)}</time>` : html`<span class="faint">${none}</span>`;
+  return time ? html`<time dateTime=${time} title=${exact(time)}>${ago(time, now)}</time>`
+    : html`<span class="faint">${none}</span>`;
 }
 
 /** A time of day, with the whole time in its title. */
-export const Clock = ({ time }) => (time ? html`<time dateTime=${time} title=${exact(time)}>${clock(time)}</time>` : html`<span class="faint">–</span>`);
+export const Clock = ({ time }) => (time
+  ? html`<time dateTime=${time} title=${exact(time)}>${clock(time)}</time>`
+  : html`<span class="faint">–</span>`);
 
 /** A job's id, short, leading to the job. */
 export const JobLink = ({ id, children }) => html`
@@ -49,12 +53,16 @@ export const Progress = ({ fraction, message = "", tone: colour = "active" }) =>
     <span class="num">${Math.floor(fraction * 100)} %</span>
   </div>`;
 
-/** A bar of parts, each in the colour of its state. */
+const PROGRESS = [...Object.keys(STATES).filter((state) => !isOpen(state)), "ACTIVE", "RETRY", "CREATED"];
+
+/** A bar of parts, what has ended first, each in the colour of its state. */
 export function Parts({ counts, total }) {
-  const shown = Object.keys(STATES).filter((state) => counts[state]);
+  const shown = PROGRESS.filter((state) => counts[state]);
   const title = shown.map((state) => `${label(state)} ${count(counts[state])}`).join(", ");
   return html`<span class="partbar" role="img" aria-label=${title} title=${title}>
-    ${shown.map((state) => html`<span key=${state} class="tone-${tone(state)}" style=${{ width: `${(100 * counts[state]) / total}%` }}></span>`)}
+    ${shown.map((state) =>
+      html`<span key=${state} class="tone-${tone(state)}" style=${{ width: `${(100 * counts[state]) / total}%` }}>
+        </span>`)}
   </span>`;
 }
 
@@ -64,14 +72,16 @@ export function Nothing({ data, error, loading, refresh, children }) {
     return html`<div class="nothing failed" role="alert"><p>${error.message}</p>
       <button type="button" onClick=${refresh}>Try again</button></div>`;
   }
-  if (loading && !data) return html`<div class="nothing" aria-busy="true"><span class="ripple"></span><p>Loading</p></div>`;
+  if (loading && !data) return html`<div class="nothing" aria-busy="true"><span class="ripple"></span><p>Loading</p>
+    </div>`;
   return html`<div class="nothing">${children}</div>`;
 }
 
 /** The head of a page: what it is, how it stands, what can be done. */
 export const Head = ({ title, note, children, crumbs }) => html`
   <header class="head">
-    <div>${crumbs && html`<nav class="crumbs" aria-label="Path">${crumbs}</nav>`}<h1>${title}</h1>${note && html`<p class="note">${note}</p>`}</div>
+    <div>${crumbs && html`<nav class="crumbs" aria-label="Path">${crumbs}</nav>`}<h1>${title}</h1>
+      ${note && html`<p class="note">${note}</p>`}</div>
     <div class="actions">${children}</div>
   </header>`;
 

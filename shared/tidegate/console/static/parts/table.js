@@ -3,7 +3,8 @@
 import { html, useEffect, useRef, useState } from "../core/ui.js";
 
 /**
- * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small screens.
+ * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small
+ * screens, where the rows have no head; with `told` it says there what it is.
  * `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
  */
 export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy = false }) {
@@ -27,9 +28,11 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
   };
   useEffect(() => {
     const keys = (event) => {
-      if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest("input, select, textarea, dialog")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const row = now.current.rows[now.current.at];
       if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
-      else if (event.key === "x" && now.current.choose && now.current.rows[now.current.at]) toggle(now.current.rows[now.current.at]);
+      else if (event.key === "x" && now.current.choose && row) toggle(row);
       else return;
       event.preventDefault();
     };
@@ -51,19 +54,28 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
     <div class="table-box ${busy ? "busy" : ""}">
       <table class="rows ${open ? "opens" : ""}" aria-label=${label} aria-busy=${busy}>
         <thead><tr>
-          ${choose && html`<th class="pick"><input type="checkbox" aria-label="Choose all on this page" checked=${all} onChange=${chooseAll} /></th>`}
-          ${columns.map(({ key, head, align, phone }) => html`<th key=${key} scope="col" class="${align ?? ""} ${phone === false ? "no-phone" : ""}">${head}</th>`)}
+          ${choose && html`<th class="pick">
+            <input type="checkbox" aria-label="Choose all on this page" checked=${all} onChange=${chooseAll} /></th>`}
+          ${columns.map(({ key, head, align, phone }) =>
+            html`<th key=${key} scope="col" class=${cellClass({ align, phone })}>${head}</th>`)}
         </tr></thead>
         <tbody ref=${body}>
           ${rows.map((row, index) => html`
-            <tr key=${keyOf(row)} tabindex=${index === Math.max(at, 0) ? 0 : -1} class=${chosen?.has(keyOf(row)) ? "chosen" : ""}
+            <tr key=${keyOf(row)} tabindex=${index === Math.max(at, 0) ? 0 : -1}
+              class=${chosen?.has(keyOf(row)) ? "chosen" : ""}
               onFocus=${() => reach(index)} onKeyDown=${(event) => press(event, row, index)}
-              onClick=${(event) => open && !event.target.closest("a, button, input, label") && !getSelection().toString() && open(row)}>
-              ${choose && html`<td class="pick"><input type="checkbox" aria-label="Choose" checked=${chosen.has(keyOf(row))} onChange=${() => toggle(row)} /></td>`}
-              ${columns.map(({ key, head, cell, align, wide, phone }) => html`
-                <td key=${key} data-head=${head} class="${align ?? ""} ${wide ? "wide" : ""} ${phone === false ? "no-phone" : ""}">${cell(row)}</td>`)}
+              onClick=${(event) => open && !event.target.closest("a, button, input, label")
+                && !getSelection().toString() && open(row)}>
+              ${choose && html`<td class="pick">
+                <input type="checkbox" aria-label="Choose" checked=${chosen.has(keyOf(row))}
+                  onChange=${() => toggle(row)} /></td>`}
+              ${columns.map(({ key, head, cell, ...look }) => html`
+                <td key=${key} data-head=${head} class=${cellClass(look)}>${cell(row)}</td>`)}
             </tr>`)}
         </tbody>
       </table>
     </div>`;
 }
+
+const cellClass = ({ align, wide, phone, told }) =>
+  [align, wide && "wide", phone === false && "no-phone", told && "told"].filter(Boolean).join(" ");

@@ -33,5 +33,6 @@ export const Toasts = () => html`
   <div class="toasts" role="status" aria-live="polite">
     ${shown.use().map(({ id, text, tone }) => html`
       <p key=${id} class="tone-${tone}"><span>${text}</span>
-        <button type="button" class="bare" onClick=${() => away(id)} aria-label="Dismiss"><${Icon} name="close" size=${14} /></button></p>`)}
+        <button type="button" class="bare" onClick=${() => away(id)} aria-label="Dismiss">
+          <${Icon} name="close" size=${14} /></button></p>`)}
   </div>`;

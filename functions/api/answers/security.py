@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tidegate.domain.caller import Scope
 
-from .answers import ANSWERS, Answer, Time, Told
+from .base import Answer, Table, Time, Told
 
 
 class TokenView(Answer):
@@ -121,7 +121,7 @@ class TenantChanged(Told):
     tenant: TenantView
 
 
-SECURITY_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
+ANSWERS: Table = {
     "create_token": {201: TokenCreated},
     "list_tokens": {200: TokenList},
     "revoke_token": {200: TokenRevoked},
@@ -129,6 +129,3 @@ SECURITY_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "get_tenant": {200: TenantFound},
     "patch_tenant": {200: TenantChanged},
 }
-"""By the `operation_id` of a route: the statuses of success and what each carries."""
-
-ANSWERS.update(SECURITY_ANSWERS)
