@@ -195,6 +195,9 @@ class Logs(Protocol):
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         """Store a chunk; the same chunk twice is one. It may be deleted after `keep_until`, if that is given."""
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        """`append`, where there is no chunk at the place. Answers whether it was stored."""
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         """The oldest chunks after a place (None: from the beginning), at most `limit`, as last written."""
 
@@ -783,6 +786,8 @@ class Ports:
     polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    lease_grace_ms: Ms = 0
+    """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext

@@ -251,6 +251,9 @@ class Logs:
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         self._wire.call("logs.append", lambda: self._real.append(log, chunk, keep_until))
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        return self._wire.call("logs.append_if_free", lambda: self._real.append_if_free(log, chunk, keep_until))
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         return self._wire.call("logs.read", lambda: self._real.read(log, after, limit))
 
@@ -344,6 +347,9 @@ class Figures:
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        return self._wire.call("figures.between", lambda: self._real.between(tenant, first, last))
+
 
 class Dags:
     """`Dags`."""
@@ -394,8 +400,10 @@ class Feed:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
 
-def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) -> Ports:
+def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transactions: bool = False) -> Ports:
     """All ports as one process sees them, which `remembers` queue policies for so many seconds.
+
+    `grace` is how many seconds it waits beyond a lease before it takes a job over.
 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
@@ -426,6 +434,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         audit=SqliteAudit(wire.store.database),
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
+        lease_grace_ms=round(grace * 1000),
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
         together=wire.together if transactions else nullcontext,

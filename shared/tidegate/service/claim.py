@@ -86,7 +86,7 @@ def claim_for(
             return Claimed(outcome.job)
         if job_id == ticket.job_id:
             lost_own = outcome
-    return _nothing(lost_own.job if lost_own else None, now, receives)
+    return _nothing(ports, lost_own.job if lost_own else None, now, receives)
 
 
 def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float) -> Job | Full | None:
@@ -131,7 +131,7 @@ def _claim_within_limits(ports: Ports, queue: Queue, gate: Gate, bearer: _Bearer
     if isinstance(found, Full):
         claim = _held_up(ports, queue, bearer, found)
     else:
-        claim = _nothing(own, now, bearer.receives) if found is None else Claimed(found)
+        claim = _nothing(ports, own, now, bearer.receives) if found is None else Claimed(found)
     gate.close()
     return claim
 
@@ -159,7 +159,7 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     ticket = bearer.ticket
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     now = ports.now()
-    if own is not None and own.lease_lapsed(now):
+    if own is not None and (own.lease_lapsed(now, ports.lease_grace_ms) or is_stopped(own, now)):
         outcome = _recover(ports, own, bearer, now)
         if outcome.job is not None and _is_claim(outcome):
             return Claimed(outcome.job)
@@ -167,7 +167,7 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     if own is None or own.state in TERMINAL:
         return Spent()
     if own.state is State.ACTIVE or (own.wake_at is not None and own.wake_at > now):
-        return _nothing(own, now, bearer.receives)
+        return _nothing(ports, own, now, bearer.receives)
     if own.wake_at is not None:
         _try(ports, guarded.promote_if_due(own, now))
     if full.holding is not None and full.holding.waiting is None:
@@ -214,7 +214,7 @@ def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:
         return _ended(ports, stopped) if job.state is State.ACTIVE else stopped
     if job.state in WAITING and job.expires_at is not None and job.expires_at <= now:
         return _try(ports, guarded.expire_if_waiting(job, now))
-    if not job.lease_lapsed(now):
+    if not job.lease_lapsed(now, ports.lease_grace_ms):
         return Outcome(False, job)
     if job.cancel_requested:
         clean_up = job.name in bearer.cleans_up and job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
@@ -238,11 +238,13 @@ def _ended(ports: Ports, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _nothing(own: Job | None, now: Ms, receives: int) -> Claim:
+def _nothing(ports: Ports, own: Job | None, now: Ms, receives: int) -> Claim:
     if own is None or own.state in TERMINAL:
         return Later(LOOK_AGAIN_SECONDS) if receives <= 1 else Spent()
     if own.state is State.ACTIVE:
-        return Later(LOOK_AGAIN_SECONDS if receives <= 1 else _seconds_until(own.lease_until, now))
+        if receives <= 1:
+            return Later(LOOK_AGAIN_SECONDS)
+        return Later(_seconds_until((own.lease_until or now) + ports.lease_grace_ms, now))
     return Later(_seconds_until(own.wake_at, now))
 
 

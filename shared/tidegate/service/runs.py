@@ -32,16 +32,17 @@ from tidegate.ports import JobKey, Ports, RunPage
 from .announce import announce, remember_lanes
 from .audit import audited
 from .call_back import check_waiting
+from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
 from .record_changes import run_series
-from .release import Engine, entries_of
+from .release import Engine
 from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
 from .tenants import admit_run, tenant_named
 
 _CHUNK = 100
 _TRIES = 5
-_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token"})
+_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token", "definition", "asked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def submit_dag(
     if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
         return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = _new_run(caller, spec, run_id, now, fingerprint=digest_of(_asked(spec, conditions)))
+    run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
         admit_run(ports, tenant, len(jobs), now)
@@ -211,6 +212,7 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         tags=spec.tags,
         metadata=spec.metadata,
         task_token=spec.task_token,
+        definition=spec.definition,
         fingerprint=fingerprint,
         correlation_id=None if caller.correlation is None else caller.correlation.id,
     )
@@ -303,6 +305,7 @@ def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
             node.join_count,
             conditions.get(node.id),
             node.for_each,
+            node.taken_by,
             node.cleanup,
         ]
         for node in spec.nodes

@@ -14,10 +14,10 @@ from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
 from tidegate.domain.tenant import Tenant
-from tidegate.domain.webhook import RESERVED_PREFIX, WEBHOOK_QUEUE, parse_target
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
+from .allowed import check_allowed
 from .announce import announce, remember_lanes
 from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
@@ -102,7 +102,8 @@ class _Maker:
     def _job(self, spec: JobSpec, queue: Queue) -> Job:
         ports = self._ports
         check_horizon(spec, self._now)
-        check_allowed(ports, spec, self._internal)
+        if not self._internal:
+            check_allowed(ports, spec)
         check_payloads(self._tenant, spec)
         check_waiting(ports, spec.task_token)
         job = new_job(
@@ -123,16 +124,6 @@ def _forget_refused(ports: Ports, made: Sequence[Job | TidegateError], let_in: S
     for before, after in zip(made, let_in, strict=True):
         if isinstance(before, Job) and before.data_ref is not None and not isinstance(after, Job):
             ports.blobs.delete(before.data_ref)
-
-
-def check_allowed(ports: Ports, spec: JobSpec, internal: bool) -> None:
-    """Refuse what only Tidegate itself may submit, and a webhook to where none may go. Raises InvalidInput."""
-    if not internal and spec.name.startswith(RESERVED_PREFIX):
-        raise InvalidInput.field("name", f"must not start with '{RESERVED_PREFIX}'")
-    if not internal and spec.queue == WEBHOOK_QUEUE:
-        raise InvalidInput.field("queue", "is kept for the deliveries of webhooks")
-    if spec.webhook is not None:
-        parse_target("webhook.url", spec.webhook["url"], development=ports.development)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

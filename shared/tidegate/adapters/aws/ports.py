@@ -31,6 +31,13 @@ from .step_functions import supervisors_of
 from .tables import Table
 from .unique_keys import DynamoUniqueKeys
 
+LEASE_GRACE_MS = 30_000
+"""Clocks of machines anywhere are set over the network; one that is wrong by more is wrong in every log too.
+
+With leases of a minute, renewed each twenty seconds, two clocks may differ by a minute before a job is taken from a
+worker that lives. Even then it is fenced, and costs an attempt.
+"""
+
 
 def open_ports(
     *,
@@ -92,4 +99,5 @@ def open_ports(
         lambda_pools=lambda_pools,
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
+        lease_grace_ms=LEASE_GRACE_MS,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.domain.job import Json
 
-from .conditions import Condition, Steps, parse_condition
+from .conditions import Condition, Steps, nodes_in, parse_condition
 from .spec import DagSpec, Join
 from .validate import children_of
 
@@ -24,7 +24,15 @@ class Vertex:
     join_count: int | None
     when: Condition | None
     for_each: Steps | None
+    taken_by: tuple[str, ...]
     cleanup: bool
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The parents that have to have ended before it can be said whether the node starts."""
+        conditions = nodes_in(self.when) if self.when is not None else frozenset()
+        listed = {str(step) for step in (self.for_each or ())[:1]}
+        return frozenset({*conditions, *listed, *self.taken_by})
 
 
 class Graph:
@@ -43,6 +51,7 @@ class Graph:
                 "join_count": node.join_count,
                 "when": conditions.get(node.id),
                 "for_each": None if node.for_each is None else list(node.for_each),
+                "taken_by": list(node.taken_by),
                 "cleanup": node.cleanup,
             }
             for node in spec.nodes
@@ -74,6 +83,7 @@ class Graph:
                 join_count=stored["join_count"],
                 when=None if stored["when"] is None else parse_condition(stored["when"]),
                 for_each=None if stored["for_each"] is None else tuple(stored["for_each"]),
+                taken_by=tuple(stored["taken_by"]),
                 cleanup=stored["cleanup"],
             )
         return found

@@ -56,6 +56,8 @@ class Run:
     reason: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
+    """`name@version` of the definition that it was made from."""
     fingerprint: str = ""
     resumed: int = 0
     """How often it was resumed."""
@@ -134,7 +136,11 @@ def node_of_item(name: str) -> str | None:
 
 
 GATHER = "tidegate.gather"
-"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+"""Puts the results of a fanned-out node's entries together."""
+CHOOSE = "tidegate.choose"
+"""Chooses among the nodes behind a branch or a switch."""
+BUILT_IN = frozenset({GATHER, CHOOSE})
+"""The executors that every worker has."""
 
 
 def supervisor_name(run: Run) -> str:

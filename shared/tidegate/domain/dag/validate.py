@@ -24,8 +24,9 @@ def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault
 
 
 def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
-    """Node ids so that each comes after all that it depends on. Needs a graph without cycles."""
-    waiting = {node.id: len(set(node.depends_on)) for node in nodes}
+    """Node ids so that each comes after all that it depends on; what is in a cycle, or behind one, is left out."""
+    known = {node.id for node in nodes}
+    waiting = {node.id: len(known.intersection(node.depends_on)) for node in nodes}
     children = children_of(nodes)
     ready = [node.id for node in nodes if not waiting[node.id]]
     for node_id in ready:
@@ -107,10 +108,20 @@ def _node_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tu
         elif parent not in known:
             yield f"{place}.depends_on", f"there is no node '{parent}'"
     yield from _join_faults(place, node)
+    yield from _reference_faults(place, node, known)
+
+
+def _reference_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Conditions look at what the node depends on; what it chooses is there."""
     looked_at = {
         "when": nodes_in(node.when) if node.when is not None else set(),
         "for_each": {str(step) for step in (node.for_each or ())[:1]},
     }
+    if node.choice is not None:
+        looked_at[node.choice.word] = set(node.choice.looks_at)
+        for target in node.choice.targets:
+            if target not in known:
+                yield f"{place}.{node.choice.word}", f"there is no node '{target}'"
     for field, names in looked_at.items():
         for named in sorted(names - set(node.depends_on)):
             yield f"{place}.{field}", f"'{named}' is not among the nodes it depends on"
