@@ -39,6 +39,7 @@ from .record_changes import run_series
 from .release import Engine
 from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
+from .tenants import admit_run, tenant_named
 
 _CHUNK = 100
 _TRIES = 5
@@ -64,6 +65,8 @@ def submit_dag(
     the same request completes it, or else the clock cancels it.
     """
     caller.require(Scope.SUBMIT)
+    tenant = tenant_named(ports, caller.tenant)
+    tenant.check_nodes(len(spec.nodes))
     check_waiting(ports, spec.task_token)
     now = ports.now()
     key = _key_of(caller, spec)
@@ -75,6 +78,7 @@ def submit_dag(
     run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
+        admit_run(ports, tenant, len(jobs), now)
         ports.blobs.put(run.graph_ref, graph.dump())
         seen = ports.dags.create_if_absent(run)
     if seen is not None and (seen.fingerprint, seen.owner) != (run.fingerprint, run.owner):
@@ -90,6 +94,7 @@ def submit_dag(
 def check_run(ports: Ports, caller: Caller, spec: DagSpec, faults: Sequence[Fault] = ()) -> None:
     """Raises what `submit_dag` would raise of a run; stores nothing."""
     caller.require(Scope.SUBMIT)
+    tenant_named(ports, caller.tenant).check_nodes(len(spec.nodes))
     check_waiting(ports, spec.task_token)
     checked_jobs(ports, caller, spec, spec.dag_id or ports.new_id(), ports.now(), faults)
 
