@@ -22,8 +22,9 @@ from tidegate.service.definitions import spec_from
 from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
+from .job_models import BatchRequest, JobRequest, PriorityRequest, ReasonRequest, RetryRequest
 from .listing import listed, query_of
-from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest, RetryRequest
+from .models import ListQuery
 from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, query_pairs
 from .views import brief_view, fitting_view, job_view, with_result_as
 

@@ -242,14 +242,14 @@ def test_the_life_of_a_job_is_told_alike_in_both_homes(ports: Ports, clock: Cloc
 
 
 def test_a_worker_that_takes_over_is_told_as_a_start(ports: Ports, clock: Clock, told: Any) -> None:
-    from support.attempts import LEASE_SECONDS
+    from support.attempts import LAPSED_SECONDS, LEASE_SECONDS
     from tidegate.domain.ticket import ticket_for
     from tidegate.service.claim import claim_for
 
     job = submitted(ports)
     for name in ("w-1", "w-2"):
         claim_for(ports, ticket_for(job), name, LEASE_SECONDS, receives=1)
-        clock.advance(LEASE_SECONDS + 1)
+        clock.advance(LAPSED_SECONDS)
     assert [(each["type"], each["job"]["attempt"]) for each in told()][1:] == [("job.started", 1), ("job.started", 2)]
 
 

@@ -10,10 +10,11 @@ from bridge import made_of
 from gateway import Api
 
 from home import Home
+from support.managers import claimed, found
 from tidegate import JobContext, executor
 from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, TidegateError, WrongState
-from tidegate.manager import Job, JobExecutor, JobManager
+from tidegate.manager import JobExecutor, JobManager
 
 
 @pytest.fixture
@@ -23,18 +24,6 @@ def manager(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobManager]:
     monkeypatch.setattr("tidegate.client.work.WorkClient", lambda *_: made_of(caller, WorkClient))
     with JobManager("http://tidegate.test", token="tg") as made:
         yield made
-
-
-def claimed(manager: JobManager, worker_id: str = "w-1") -> Job:
-    job = manager.claim_job(worker_id)
-    assert job is not None
-    return job
-
-
-def found(manager: JobManager, job_id: str) -> Job:
-    job = manager.get_job(job_id)
-    assert job is not None
-    return job
 
 
 def test_jobs_are_submitted_looked_at_and_cancelled(manager: JobManager, home: Home) -> None:
@@ -115,6 +104,19 @@ def test_an_executor_runs_a_servers_jobs(manager: JobManager, home: Home) -> Non
     assert JobExecutor(manager, "w-1").run_worker(max_jobs=1) == 1
     assert (seen, found(manager, job_id).result) == ([({"a": 1}, 1, 0)], "done")
     assert [(row["level"], row["message"]) for row in manager.get_job_logs(job_id)] == [("INFO", "half way")]
+
+
+def test_an_executor_is_among_the_workers_while_it_works(manager: JobManager, api: Api) -> None:
+    seen: list[Any] = []
+    executor = JobExecutor(
+        manager, "gpu-7", handlers={"training": lambda _: seen.append(api.get("/workers").body["workers"])}
+    )
+    manager.submit_job("training")
+    executor.run_worker(max_jobs=1, poll_interval=0.01)
+    ((worker,),) = seen
+    assert (worker["id"], worker["kind"], worker["pool"], worker["concurrency"]) == ("gpu-7", "http", "default", 1)
+    assert "training" in worker["names"]
+    assert api.get("/workers").body["workers"] == []
 
 
 def test_only_who_holds_a_job_adds_to_its_log(manager: JobManager) -> None:

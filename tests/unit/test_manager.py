@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.managers import claimed, found
 from tidegate import JobContext, PermanentError, executor, runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, WrongState
@@ -20,6 +21,7 @@ from tidegate.manager.embedded import EmbeddedHome
 from tidegate.manager.jobs import folder_for
 from tidegate.service.policies import put_queue
 from tidegate.service.stats import stats
+from tidegate.service.workers import list_workers
 
 ADMIN = Caller("main", "admin", frozenset({"admin"}))
 
@@ -30,16 +32,20 @@ def manager(tmp_path: Path) -> Iterator[JobManager]:
         yield made
 
 
-def claimed(manager: JobManager, worker_id: str = "w-1") -> Job:
-    job = manager.claim_job(worker_id)
-    assert job is not None
-    return job
+def test_an_executor_is_among_the_workers_while_it_works(manager: JobManager, tmp_path: Path) -> None:
+    seen: list[Any] = []
 
+    def look(job: Job) -> None:
+        assert [held.id for held in manager.held()] == [job.job_id]
+        other = runtime.embedded(folder_for(tmp_path / "jobs.db"))
+        seen.extend((each.worker.id, each.worker.kind, each.worker.names) for each in list_workers(other.ports, ADMIN))
+        other.ports.close()
 
-def found(manager: JobManager, job_id: str) -> Job:
-    job = manager.get_job(job_id)
-    assert job is not None
-    return job
+    manager.submit_job("training")
+    JobExecutor(manager, "gpu-7", handlers={"training": look}).run_worker(max_jobs=1, poll_interval=0.01)
+    assert [(worker_id, kind) for worker_id, kind, _ in seen] == [("gpu-7", "embedded")]
+    assert "training" in seen[0][2]
+    assert manager.held() == []
 
 
 def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -260,6 +260,6 @@ class Job:
         """Whether a failure of the current attempt would be final."""
         return self.attempt >= self.attempts_allowed
 
-    def lease_lapsed(self, now: Ms) -> bool:
-        """Whether the job is ACTIVE but its holder has let the lease run out."""
-        return self.state is State.ACTIVE and self.lease_until is not None and self.lease_until <= now
+    def lease_lapsed(self, now: Ms, grace: Ms = 0) -> bool:
+        """Whether the job is ACTIVE but its holder has let the lease run out, `grace` milliseconds ago or more."""
+        return self.state is State.ACTIVE and self.lease_until is not None and self.lease_until + grace <= now

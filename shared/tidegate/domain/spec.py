@@ -36,23 +36,18 @@ JOB_ID_RULE = "must be 1 to 128 letters, digits, '.', '_', ':' or '-', starting 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSpec:
-    """One submission. None means "as the queue says". Times are `Ms`, durations seconds."""
+class JobOptions:
+    """What a submission and a schedule say alike of a job. None means "as the queue says"; durations are seconds."""
 
     name: str
     data: Json = None
     queue: str = DEFAULT_QUEUE
     priority: int = 5
-    job_id: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
-    start_after: Ms | None = None
     expire_in_seconds: float | None = None
-    keep_until: Ms | None = None
-    soft_sla: Ms | None = None
-    hard_sla: Ms | None = None
     soft_sla_seconds: float | None = None
-    """The same, counted from when the job may start; a point in time comes before a duration, both before the queue."""
+    """The soft deadline, counted from when the job may start; `hard_sla_seconds` likewise. Both before the queue's."""
     hard_sla_seconds: float | None = None
     timeout: float | None = None
     retry_limit: int | None = None
@@ -60,6 +55,18 @@ class JobSpec:
     retry_backoff: bool | None = None
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec(JobOptions):
+    """One submission. Times are `Ms`."""
+
+    job_id: str | None = None
+    start_after: Ms | None = None
+    keep_until: Ms | None = None
+    soft_sla: Ms | None = None
+    """A point in time, which comes before a duration; `hard_sla` likewise."""
+    hard_sla: Ms | None = None
     concurrency_key: str | None = None
     unique_key: str | None = None
     policy: UniquePolicy | None = None

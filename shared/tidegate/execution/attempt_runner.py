@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tidegate.domain.dag.run import GATHER
+from tidegate.domain.dag.branches import choice_in
+from tidegate.domain.dag.run import CHOOSE, GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
@@ -84,7 +85,7 @@ class AttemptRunner:
     ) -> None:
         self._store = store
         self._executors = executors
-        self._gather = Executor(GATHER, self._gathered)
+        self._built_in = {GATHER: Executor(GATHER, self._gathered), CHOOSE: Executor(CHOOSE, _chosen)}
         self._lease_seconds = lease_seconds
         self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
 
@@ -161,7 +162,7 @@ class AttemptRunner:
             keep=log.add,
             told=lambda: self._pulse.progress_told(watching[-1]),
         )
-        executor = self._gather if job.name == GATHER else self._executors.get(job.name)
+        executor = self._built_in.get(job.name) or self._executors.get(job.name)
         return Attempt(job, reach, time.monotonic(), seconds_left, executor, context, log, watched)
 
     def _run(self, attempt: Attempt) -> Any:
@@ -263,6 +264,12 @@ class AttemptRunner:
         except (LeaseLost, NotFound, Unavailable):
             return
         self._announce(settled)
+
+
+def _chosen(context: JobContext) -> Any:
+    """What a branch or a switch chooses, by the results of the nodes before it."""
+    upstream = {name: {"state": each.state.value, "result": each.result} for name, each in context.upstream.items()}
+    return choice_in(context.data).choose(upstream)
 
 
 def described(error: BaseException) -> str:

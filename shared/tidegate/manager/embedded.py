@@ -24,7 +24,7 @@ from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, Ticket, decode, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
 from tidegate.local.background import pump_all
-from tidegate.ports import Delivery, JobKey, JobQuery
+from tidegate.ports import Delivery, JobKey, JobQuery, Worker
 from tidegate.service import control, settle
 from tidegate.service.claim import Claim, Claimed, Later, claim_for
 from tidegate.service.payloads import with_payloads
@@ -147,12 +147,8 @@ class EmbeddedHome:
 
     def log(self, job: Job, level: str, message: str) -> None:
         """See `Home.log`; it is on disk when this returns. Raises NotFound, Unavailable."""
-        with self._ports.together():  # the next place in the log is looked up and taken in one commit
-            log = PortsLog(self._ports, control.visible_job(self._ports, _USER, job.job_id))
-            before, last = log.kept()
-            lines = before.first_of([line_of(self._ports.now(), level_named(level), message)])
-            if lines:
-                log.append(last + 1, lines, before)
+        log = PortsLog(self._ports, control.visible_job(self._ports, _USER, job.job_id))
+        log.append_next([line_of(self._ports.now(), level_named(level), message)])
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """See `Home.logs`. Raises NotFound."""
@@ -162,6 +158,14 @@ class EmbeddedHome:
             found += page.lines
             page = read_log(self._ports, _USER, job_id, after=page.cursor, limit=_LOG_PAGE)
         return log_rows(job_id, [(told.line.at, told.line.level, told.line.message) for told in (*found, *page.lines)])
+
+    def tell(self, worker: Worker) -> None:
+        """See `Home.tell`."""
+        self._ports.workers.put(replace(worker, kind="embedded"))
+
+    def leave(self) -> None:
+        """See `Home.leave`."""
+        self._ports.close()
 
     def close(self) -> None:
         """See `Home.close`: what the calling thread holds open."""

@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from tidegate import __version__
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, PayloadTooLarge
+from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution.attempt_runner import described
 from tidegate.execution.context import JobContext, PermanentError, Skip, Snooze
+from tidegate.execution.presence import Presence, describe
 from tidegate.execution.registry import load_executors
 
 from .home import HeldContext
@@ -50,11 +53,17 @@ class JobExecutor:
     def run_worker(self, max_jobs: int | None = None, poll_interval: float = 5.0) -> int:
         """Run `max_jobs` jobs, or go on until `stop`; looks for jobs every `poll_interval` seconds when there are none.
 
-        Answers how many attempts were run. With `max_concurrent` 1 they run on the calling thread.
+        Answers how many attempts were run. With `max_concurrent` 1 they run on the calling thread. Meanwhile it is
+        among those that work (`GET /workers`).
         """
-        if self.max_concurrent == 1:
-            return self._run_alone(max_jobs, poll_interval)
-        return self._run_together(max_jobs, poll_interval)
+        presence = self._presence()
+        presence.start()
+        try:
+            if self.max_concurrent == 1:
+                return self._run_alone(max_jobs, poll_interval)
+            return self._run_together(max_jobs, poll_interval)
+        finally:
+            presence.stop()
 
     def stop(self) -> None:
         """Let `run_worker` return once the running jobs have ended. May be called from a signal handler."""
@@ -73,6 +82,18 @@ class JobExecutor:
             known = ", ".join(sorted({*self._handlers, *registered})) or "none"
             raise PermanentError(f"there is no function for jobs of type '{job.job_type}' (there is: {known})")
         return registered[job.job_type].run(self._context(job))
+
+    def _presence(self) -> Presence:
+        home = self.job_manager.home
+        about = describe(
+            self.worker_id,
+            kind="pull",
+            pool=DEFAULT_POOL,
+            version=__version__,
+            names={*self._handlers, *load_executors(())},
+            concurrency=self.max_concurrent,
+        )
+        return Presence(about, home.tell, self.job_manager.held, close=home.leave)
 
     def _context(self, job: Job) -> JobContext:
         if job.record is None:

@@ -12,6 +12,7 @@ from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
 from tidegate.domain.job import Json, Progress
 from tidegate.domain.logs import Level
 from tidegate.execution.context import JobContext
+from tidegate.ports import Worker
 from tidegate.service.upstream import Upstream
 
 from .job import Job
@@ -112,6 +113,12 @@ class Home(Protocol):
 
     def logs(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """The job's log."""
+
+    def tell(self, worker: Worker) -> None:
+        """Store what a worker says of itself, for all who look at who works."""
+
+    def leave(self) -> None:
+        """Give back what the calling thread holds open; others go on."""
 
     def close(self) -> None:
         """Give back what is held open."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from tidegate.domain import job as domain
 from tidegate.domain.dag.run import GATHER
 from tidegate.domain.errors import (
     Conflict,
@@ -190,6 +191,10 @@ class JobManager:
         """End the attempt of a job that was claimed here in a way that has no status. Raises LeaseLost."""
         how(self._home)
         self._let_go(job.job_id)
+
+    def held(self) -> list[domain.Job]:
+        """The jobs that were claimed here and have not ended, as they were claimed."""
+        return [held.job.record for held in list(self._held.values()) if held.job.record is not None]
 
     @property
     def home(self) -> Home:

@@ -10,8 +10,9 @@ from tidegate.client import Job as Seen
 from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput, NotFound
 from tidegate.domain.job import Json, Progress
+from tidegate.ports import Worker
 from tidegate.service.upstream import Upstream
-from tidegate.worker.http import HttpAttempts, job_of
+from tidegate.worker.http import HttpAttempts, job_of, tell
 
 from .home import UNLIMITED_SECONDS
 from .job import Job, log_rows
@@ -100,6 +101,13 @@ class ServerHome:
         """See `Home.logs`."""
         lines = self._client.logs(job_id)
         return log_rows(job_id, [(round(line.time.timestamp() * 1000), line.level, line.message) for line in lines])
+
+    def tell(self, worker: Worker) -> None:
+        """See `Home.tell`."""
+        tell(self._client, worker)
+
+    def leave(self) -> None:
+        """See `Home.leave`."""
 
     def close(self) -> None:
         """See `Home.close`."""

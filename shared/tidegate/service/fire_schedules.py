@@ -198,7 +198,7 @@ def _submitted(ports: Ports, steps: Iterable[_Step]) -> Outcomes:
         caller = Caller(tenant, owner, frozenset({Scope.SUBMIT.value}))
         for start in range(0, len(specs), MAX_BATCH):
             chunk = specs[start : start + MAX_BATCH]
-            results = submit(ports, caller, chunk)
+            results = submit(ports, caller, chunk, by_rule=True)
             outcomes |= {
                 JobKey(tenant, str(spec.job_id)): _outcome(result) for spec, result in zip(chunk, results, strict=True)
             }
