@@ -10,9 +10,13 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
+from tidegate.domain.dag.run import progress_of
+from tidegate.domain.job import Job, State
 from tidegate.domain.schedule import Schedule
 from tidegate.service import schedules as service
+from tidegate.service.runs import RunView
 
+from .dags import run_view as dag_view
 from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, query_pairs
 from .schedule_models import (
@@ -119,10 +123,18 @@ def disable_schedule(request: Request, ref: str, body: ReasonRequest | None = No
     "/schedules/<ref>/trigger", tags=_TAGS, operation_id="trigger_schedule", summary="Run it now", status_code=201
 )
 def trigger_schedule(request: Request, ref: str, body: TriggerRequest | None = None) -> Response[Any]:
-    """One job beside its times, whether it is enabled or not."""
-    job_id = body.job_id if body is not None else None
-    job = service.trigger_schedule(runtime.current().ports, caller_of(request), ref, job_id)
-    return answer({"success": True, "message": "Schedule triggered", "job_id": job.id, "job": job_view(job)}, 201)
+    """One job or run beside its times, whether it is enabled or not."""
+    made_id = body.job_id if body is not None else None
+    made = service.trigger_schedule(runtime.current().ports, caller_of(request), ref, made_id)
+    job = made if isinstance(made, Job) else None
+    dag = None if isinstance(made, Job) else RunView(made, progress_of(made.total, {State.CREATED: made.total}))
+    told = {
+        "job_id": None if job is None else job.id,
+        "job": None if job is None else job_view(job),
+        "dag_id": None if dag is None else dag.run.id,
+        "dag": None if dag is None else dag_view(dag),
+    }
+    return answer({"success": True, "message": "Schedule triggered", **told}, 201)
 
 
 @router.post(

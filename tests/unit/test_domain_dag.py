@@ -66,6 +66,11 @@ def test_a_cycle_is_named() -> None:
     assert re.search(r"(a → b → c → a|b → c → a → b|c → a → b → c)$", fault)
 
 
+def test_a_node_that_is_not_there_is_no_cycle() -> None:
+    told = faults(node("a", "nowhere"), node("b", "a"), node("c", "b"))
+    assert told == ["nodes.0.depends_on: there is no node 'nowhere'"]
+
+
 def test_size_is_bounded() -> None:
     assert faults() == ["nodes: must be 1 to 10000, not 0"]
     assert "nodes: must be 1 to 10000" in faults(*(node(f"n{n}") for n in range(10_001)))[0]

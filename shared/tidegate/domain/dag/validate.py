@@ -24,8 +24,12 @@ def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault
 
 
 def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
-    """Node ids so that each comes after all that it depends on. Needs a graph without cycles."""
-    waiting = {node.id: len(set(node.depends_on)) for node in nodes}
+    """Node ids so that each comes after all that it depends on, as far as they are nodes.
+
+    Those on a cycle, and behind one, are left out.
+    """
+    known = {node.id for node in nodes}
+    waiting = {node.id: len(known.intersection(node.depends_on)) for node in nodes}
     children = children_of(nodes)
     ready = [node.id for node in nodes if not waiting[node.id]]
     for node_id in ready:
