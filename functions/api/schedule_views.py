@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -75,12 +76,15 @@ def _job_view(job: JobTemplate) -> dict[str, Any]:
 
 
 def _dag_view(dag: DagTemplate) -> dict[str, Any]:
-    names = ("name", "soft_sla_seconds", "hard_sla_seconds")
+    names = ("name", "definition", "soft_sla_seconds", "hard_sla_seconds")
     view = {name: getattr(dag, name) for name in names} | {"failure_policy": dag.failure_policy.value}
-    nodes = [
-        {"id": node["id"], "name": node["job"]["name"], "depends_on": node.get("depends_on", [])} for node in dag.nodes
-    ]
+    nodes = [_node_view(node) for node in dag.nodes]
     return {**view, "tags": list(dag.tags), "metadata": dict(dag.metadata), "nodes": nodes}
+
+
+def _node_view(node: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: node["job"].get(name) for name in ("name", "definition")}
+    return {"id": node["id"], **named, "depends_on": node.get("depends_on", [])}
 
 
 def _backfill_view(backfill: Backfill) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -16,6 +17,7 @@ from tidegate.domain.schedule import Schedule
 from tidegate.service import schedules as service
 from tidegate.service.runs import RunView
 
+from .dags import asked_for
 from .dags import run_view as dag_view
 from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, query_pairs
@@ -39,7 +41,8 @@ _SHOWN_NEXT = 5
 def create_schedule(request: Request, body: ScheduleRequest) -> Response[Any]:
     """The answer tells its next times. The same request with the same `schedule_id` makes one: 201, then 200."""
     ports = runtime.current().ports
-    schedule, created = service.create_schedule(ports, caller_of(request), **body.asked())
+    caller = caller_of(request)
+    schedule, created = service.create_schedule(ports, caller, **body.asked(partial(asked_for, caller)))
     view = {
         "success": True,
         "message": "Schedule created" if created else "Schedule was created before",
@@ -94,7 +97,11 @@ def get_schedule(request: Request, ref: str) -> Response[Any]:
 def patch_schedule(request: Request, ref: str, body: ScheduleChanges) -> Response[Any]:
     """What is not given stays; a `job` is replaced as a whole. The next run is counted anew from now."""
     ports, caller = runtime.current().ports, caller_of(request)
-    return _told("Schedule changed", service.change_schedule(ports, caller, ref, body.changes))
+
+    def changes(seen: Schedule) -> dict[str, Any]:
+        return body.changes(seen, partial(asked_for, caller))
+
+    return _told("Schedule changed", service.change_schedule(ports, caller, ref, changes))
 
 
 @router.delete("/schedules/<ref>", tags=_TAGS, operation_id="delete_schedule", summary="Delete a schedule")

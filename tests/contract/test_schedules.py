@@ -73,6 +73,7 @@ DAG = DagTemplate(
         {"id": "a", "job": {"name": "work", "data": {"ü": None}}},
         {"id": "b", "job": {"name": "x"}, "depends_on": ["a"]},
     ),
+    definition="etl@3",
     failure_policy=FailurePolicy.CONTINUE,
     soft_sla_seconds=1.5,
     hard_sla_seconds=2.5,

@@ -1,12 +1,14 @@
-"""One deployed stage for all cloud tests of a run."""
+"""One deployed stage for all cloud tests of a run; embedded servers that do not outlive their test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from cloud import EMULATOR, Cloud, token
+from embedded import Server
 
 from tidegate import runtime
 
@@ -39,3 +41,17 @@ def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
     """An admin's HTTP client."""
     with httpx.Client(base_url=cloud.url, headers={"authorization": f"Bearer {token(app)}"}, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server on the test's data folder; whatever still runs at the end is killed."""
+    started: list[Server] = []
+
+    def start(workers: int = 2) -> Server:
+        started.append(Server(tmp_path / "data", workers).start())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop_if_running()

@@ -56,11 +56,11 @@ def test_a_schedule_of_a_dag_is_shown_with_what_it_makes(api: Api) -> None:
     schedule = told(create(api, dag=dag), "create_schedule", 201)["schedule"]
     assert (schedule["job"], schedule["priority"], schedule["job_type"]) == (None, None, "etl")
     assert schedule["dag"] == {
-        "name": "etl", "failure_policy": "continue", "soft_sla_seconds": None, "hard_sla_seconds": 60.0,
+        "name": "etl", "definition": None, "failure_policy": "continue", "soft_sla_seconds": None, "hard_sla_seconds": 60.0,
         "tags": ["t"], "metadata": {"k": "v"},
         "nodes": [
-            {"id": "load", "name": "work", "depends_on": []},
-            {"id": "report", "name": "work", "depends_on": ["load"]},
+            {"id": "load", "name": "work", "definition": None, "depends_on": []},
+            {"id": "report", "name": "work", "definition": None, "depends_on": ["load"]},
         ],
     }  # fmt: skip
     assert told(api.get("/schedules"), "list_schedules")["schedules"][0]["dag"]["name"] == "etl"
@@ -136,6 +136,26 @@ def test_what_is_wrong_is_named_and_nothing_is_stored(api: Api, fields: dict[str
     named = {each["field"] for each in answer.body["details"]["errors"]}
     assert set(places) <= named
     assert api.get("/schedules").body["schedules"] == []
+
+
+def test_runs_are_made_of_the_definition_as_it_was_and_nodes_of_the_latest(api: Api, home: Home) -> None:
+    operator = api.by(user="olga", scopes="submit read operate")
+    for retries in (1, 2):
+        node = {"id": "load", "definition": "loading", "priority": 5}
+        body = {"dag": {"name": "etl", "nodes": [node]}, "description": str(retries)}
+        operator.call(
+            "PUT", "/definitions/loading", json.dumps({"job": {"name": "work", "retry_limit": retries, "priority": 9}})
+        )
+        operator.call("PUT", "/definitions/etl", json.dumps(body))
+        if retries == 1:
+            made = told(create(api, dag={"definition": "etl", "data": {"day": 7}}), "create_schedule", 201)
+    assert made["schedule"]["dag"]["definition"] == "etl@1"
+    assert made["schedule"]["dag"]["nodes"] == [{"id": "load", "name": None, "definition": "loading", "depends_on": []}]
+    run = told(api.post("/schedules/nightly/trigger"), "trigger_schedule", 201)["dag"]
+    assert run["definition"] == "etl@1"
+    (job,) = api.get("/jobs", query=f"dag_id={run['id']}").body["jobs"]
+    assert (job["definition"], job["retry_limit"], job["priority"], job["data"]) == ("loading@2", 2, 5, {"day": 7})
+    assert create(api, name="other", dag={"definition": "loading"}).status == 422
 
 
 def test_the_python_client_takes_a_dag_and_answers_runs(api: Api, home: Home) -> None:

@@ -66,9 +66,11 @@ def test_a_cycle_is_named() -> None:
     assert re.search(r"(a → b → c → a|b → c → a → b|c → a → b → c)$", fault)
 
 
-def test_a_node_that_is_not_there_is_no_cycle() -> None:
-    told = faults(node("a", "nowhere"), node("b", "a"), node("c", "b"))
-    assert told == ["nodes.0.depends_on: there is no node 'nowhere'"]
+def test_what_depends_on_a_node_that_is_not_there_is_no_cycle() -> None:
+    assert faults(node("a", "nowhere"), node("b", "a")) == ["nodes.0.depends_on: there is no node 'nowhere'"]
+    (unknown, cycle) = faults(node("a", "nowhere", "b"), node("b", "a"))
+    assert unknown == "nodes.0.depends_on: there is no node 'nowhere'"
+    assert "→" in cycle
 
 
 def test_size_is_bounded() -> None:

@@ -40,7 +40,8 @@ class ScheduledNodeView(Answer):
     """One node of a scheduled DAG."""
 
     id: str
-    name: str
+    name: str | None = Field(description="Null where its definition names the handler.")
+    definition: str | None
     depends_on: list[str]
 
 
@@ -48,6 +49,7 @@ class ScheduledDagView(Answer):
     """The DAG that each run is of."""
 
     name: str
+    definition: str | None = Field(description="The definition of runs that it was made from.")
     failure_policy: FailurePolicy
     soft_sla_seconds: float | None
     hard_sla_seconds: float | None

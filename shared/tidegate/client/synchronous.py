@@ -269,10 +269,19 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
         return self._run(definitions.definition(name, version))
 
     def put_definition(
-        self, name: str, *, schema: Json = None, job: NewJob | Mapping[str, Any] | None = None, description: str = ""
+        self,
+        name: str,
+        *,
+        schema: Json = None,
+        job: NewJob | Mapping[str, Any] | None = None,
+        description: str = "",
+        dag: Dag | Mapping[str, Any] | None = None,
     ) -> Definition:
-        """Store a new version, unless the latest says the same; `job` holds what its jobs have by default."""
-        return self._run(definitions.put_definition(name, schema, job, description))
+        """Store a new version, unless the latest says the same.
+
+        `job` holds what its jobs have by default; a definition of runs has a `dag` instead.
+        """
+        return self._run(definitions.put_definition(name, schema, job, description, dag))
 
     def webhook_secret(self, queue: str) -> WebhookSecret:
         """What messages about the queue's jobs are signed with. Raises NotFound."""

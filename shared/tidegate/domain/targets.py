@@ -58,6 +58,8 @@ class DagTemplate:
     hard_sla_seconds: float | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
+    """`name@version` of the definition of runs that it was made from."""
 
     def __post_init__(self) -> None:
         _check_template("dag", self)
@@ -84,7 +86,7 @@ class DagTemplate:
         return ScheduledRun(DagSpec(nodes=nodes, **{name: getattr(self, name) for name in _SHARED}), conditions)
 
 
-_SHARED = ("name", "failure_policy", "tags", "metadata")
+_SHARED = ("name", "failure_policy", "tags", "metadata", "definition")
 
 
 def _check_template(place: str, template: JobTemplate | DagTemplate) -> None:
@@ -101,11 +103,9 @@ def _check_template(place: str, template: JobTemplate | DagTemplate) -> None:
 
 def _node_json(node: NodeSpec, when: Json) -> dict[str, Any]:
     """What a node says; what is as if it had not been said is left out."""
-    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in (node.job or {}).items()}
-    said = {name: value for name, value in asked.items() if value not in (None, [], {}, _JOB_DEFAULTS.get(name))}
     told = {
         "id": node.id,
-        "job": said,
+        "job": _job_json(node.job or {}),
         "depends_on": list(node.depends_on),
         "join": node.join.value,
         "join_count": node.join_count,
@@ -117,8 +117,18 @@ def _node_json(node: NodeSpec, when: Json) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, [], False, Join.ALL_ACTIVE.value)}
 
 
+def _job_json(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a submission; all that are given where a definition fills in the others."""
+    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in job.items()}
+    if asked.get("definition") is not None:
+        return asked
+    return {name: value for name, value in asked.items() if value not in (None, [], {}, _JOB_DEFAULTS.get(name))}
+
+
 def _node_of(told: Mapping[str, Any], start_after: Ms | None) -> NodeSpec:
-    job = {**told["job"], "tags": tuple(told["job"].get("tags", ()))}
+    job = dict(told["job"])
+    if "tags" in job:
+        job["tags"] = tuple(job["tags"])
     parents = tuple(told.get("depends_on", ()))
     if start_after is not None and not parents:
         job["start_after"] = start_after
@@ -138,7 +148,7 @@ def _node_of(told: Mapping[str, Any], start_after: Ms | None) -> NodeSpec:
 
 
 def _choice_of(job: Mapping[str, Any]) -> Choice | None:
-    if job["name"] != CHOOSE:
+    if job.get("name") != CHOOSE:
         return None
     data = job["data"]
     return parse_branch(data["branch"]) if "branch" in data else parse_switch(data["switch"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.faults import Fault
@@ -17,6 +18,7 @@ from tidegate.domain.spec import JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
 from .allowed import check_allowed
+from .definitions import spec_from
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
@@ -39,7 +41,7 @@ def checked_jobs(
         if node.job is None:
             continue
         try:
-            jobs.append(maker.job(node, JobSpec(**node.job)))
+            jobs.append(maker.job(node, _asked(ports, caller, node.job)))
         except TidegateError as error:
             wrong += Fault.all_in(error, f"nodes.{index}")
     check_dag(spec, faults, wrong)
@@ -50,6 +52,13 @@ def ready_to_store(ports: Ports, job: Job) -> Job:
     """The job with its data in a blob where that is too large for the table."""
     data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), job.data)
     return replace(job, data=data, data_ref=data_ref)
+
+
+def _asked(ports: Ports, caller: Caller, job: Mapping[str, Any]) -> JobSpec:
+    """What a node asks for, with the help of the definition that it names. Raises InvalidInput."""
+    if job.get("definition") is None:
+        return JobSpec(**job)
+    return spec_from(ports, caller.tenant, job["definition"], {k: v for k, v in job.items() if k != "definition"})
 
 
 class _Maker:

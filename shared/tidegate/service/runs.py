@@ -41,7 +41,7 @@ from .supervise import start_supervisor
 
 _CHUNK = 100
 _TRIES = 5
-_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token"})
+_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token", "definition", "asked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def submit_dag(
     if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
         return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = _new_run(caller, spec, run_id, now, fingerprint=digest_of(_asked(spec, conditions)))
+    run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
         ports.blobs.put(run.graph_ref, graph.dump())
@@ -207,6 +207,7 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         tags=spec.tags,
         metadata=spec.metadata,
         task_token=spec.task_token,
+        definition=spec.definition,
         fingerprint=fingerprint,
         correlation_id=None if caller.correlation is None else caller.correlation.id,
     )

@@ -56,6 +56,8 @@ class Run:
     reason: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
+    """`name@version` of the definition that it was made from."""
     fingerprint: str = ""
     resumed: int = 0
     """How often it was resumed."""

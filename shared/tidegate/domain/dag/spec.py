@@ -95,6 +95,10 @@ class DagSpec:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
+    definition: str | None = None
+    """`name@version` of the definition that it was made from."""
+    asked: str | None = None
+    """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
     idempotency_key: str | None = None
     """Stands for the run's id where that is not given: the same key of the same user is the same run."""
     task_token: str | None = None

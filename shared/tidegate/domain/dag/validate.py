@@ -24,10 +24,7 @@ def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault
 
 
 def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
-    """Node ids so that each comes after all that it depends on, as far as they are nodes.
-
-    Those on a cycle, and behind one, are left out.
-    """
+    """Node ids so that each comes after all that it depends on; what is in a cycle, or behind one, is left out."""
     known = {node.id for node in nodes}
     waiting = {node.id: len(known.intersection(node.depends_on)) for node in nodes}
     children = children_of(nodes)
