@@ -56,8 +56,8 @@ def test_a_schedule_of_a_dag_is_shown_with_what_it_makes(api: Api) -> None:
     schedule = told(create(api, dag=dag), "create_schedule", 201)["schedule"]
     assert (schedule["job"], schedule["priority"], schedule["job_type"]) == (None, None, "etl")
     assert schedule["dag"] == {
-        "name": "etl", "definition": None, "failure_policy": "continue", "soft_sla_seconds": None, "hard_sla_seconds": 60.0,
-        "tags": ["t"], "metadata": {"k": "v"},
+        "name": "etl", "definition": None, "failure_policy": "continue", "soft_sla_seconds": None,
+        "hard_sla_seconds": 60.0, "tags": ["t"], "metadata": {"k": "v"},
         "nodes": [
             {"id": "load", "name": "work", "definition": None, "depends_on": []},
             {"id": "report", "name": "work", "definition": None, "depends_on": ["load"]},

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tidegate.client.models import DagRun
 from tidegate.domain.errors import InvalidInput, NotFound
 
 from . import inputs
@@ -207,6 +206,8 @@ def set_schedule(
 @with_session
 def trigger(session: Session, ref: Ref) -> None:
     """Run a schedule once now."""
+    from tidegate.client.models import DagRun
+
     with session.client() as client:
         made = _by_ref(client, ref, client.trigger_schedule)
     if session.as_json:
