@@ -236,6 +236,8 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-get-tenant": ("api", nothing, answered("get_tenant")),
+    "api-patch-tenant": ("api", nothing, answered("patch_tenant")),
     "api-get-audit": ("api", ended, answered("read_audit")),
     "api-iam-get-job": ("api", submitted, answered("get_job")),
     "api-post-tokens": ("api", nothing, answered("create_token", 201)),

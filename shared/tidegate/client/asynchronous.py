@@ -27,6 +27,7 @@ from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import AsyncScheduleMethods
+from .tenants import AsyncTenantMethods
 from .tokens import AsyncTokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -37,7 +38,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods, AsyncTenantMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

@@ -26,6 +26,7 @@ from .operations import Operations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import ScheduleMethods
+from .tenants import TenantMethods
 from .tokens import TokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -36,7 +37,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
+class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id

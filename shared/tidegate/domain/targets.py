@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from .dag.branches import parse_branch, parse_switch
 from .dag.conditions import parse_condition
 from .dag.run import CHOOSE
-from .dag.spec import Choice, DagSpec, FailurePolicy, Join, NodeSpec
+from .dag.spec import Choice, DagSpec, FailurePolicy, Join, NodeSpec, outside
 from .errors import InvalidInput
 from .job import Json, Ms
 from .queue import DAY
@@ -80,7 +80,7 @@ class DagTemplate:
         return cls(nodes=nodes, **{name: getattr(spec, name) for name in _SHARED}, **beside)
 
     def run(self, start_after: Ms | None = None) -> ScheduledRun:
-        """One run, of no particular time; nodes that wait for no other start at `start_after`."""
+        """One run, of no particular time; nodes that wait for no other of it start at `start_after`."""
         nodes = tuple(_node_of(node, start_after) for node in self.nodes)
         conditions = {node["id"]: node["when"] for node in self.nodes if "when" in node}
         return ScheduledRun(DagSpec(nodes=nodes, **{name: getattr(self, name) for name in _SHARED}), conditions)
@@ -130,7 +130,7 @@ def _node_of(told: Mapping[str, Any], start_after: Ms | None) -> NodeSpec:
     if "tags" in job:
         job["tags"] = tuple(job["tags"])
     parents = tuple(told.get("depends_on", ()))
-    if start_after is not None and not parents:
+    if start_after is not None and all(outside(parent) for parent in parents):
         job["start_after"] = start_after
     steps = told.get("for_each")
     return NodeSpec(

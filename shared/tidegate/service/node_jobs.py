@@ -20,8 +20,10 @@ from tidegate.ports import Ports
 from .allowed import check_allowed
 from .definitions import spec_from
 from .expectations import Expectations
+from .other_runs import faults_of_others
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .tenants import check_payloads, tenant_named
 
 INLINE_PARENTS = 100
 """A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
@@ -44,7 +46,7 @@ def checked_jobs(
             jobs.append(maker.job(node, _asked(ports, caller, node.job)))
         except TidegateError as error:
             wrong += Fault.all_in(error, f"nodes.{index}")
-    check_dag(spec, faults, wrong)
+    check_dag(spec, faults, [*faults_of_others(ports, caller, spec), *wrong])
     return jobs
 
 
@@ -69,6 +71,7 @@ class _Maker:
         self._caller = caller
         self._run_id = run_id
         self._now = now
+        self._tenant = tenant_named(ports, caller.tenant)
         self._expectations = Expectations(ports)
         self._queues: dict[str, Queue] = {}
 
@@ -80,6 +83,7 @@ class _Maker:
             raise InvalidInput.field("task_token", "a node takes none: the run does")
         check_allowed(self._ports, asked, built_in=node.choice is not None)
         check_horizon(asked, self._now)
+        check_payloads(self._tenant, asked)
         queue = self._queue(asked.queue)
         job = new_job(
             asked,

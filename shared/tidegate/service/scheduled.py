@@ -44,14 +44,14 @@ def submit_jobs(ports: Ports, owner: Caller, specs: Sequence[JobSpec]) -> Iterab
     """Make jobs, a batch at a time."""
     for start in range(0, len(specs), MAX_BATCH):
         chunk = specs[start : start + MAX_BATCH]
-        for spec, result in zip(chunk, submit(ports, owner, chunk), strict=True):
+        for spec, result in zip(chunk, submit(ports, owner, chunk, by_rule=True), strict=True):
             yield JobKey(owner.tenant, str(spec.job_id)), _outcome(result)
 
 
 def submit_run(ports: Ports, owner: Caller, asked: ScheduledRun) -> Outcome:
     """Make a run, or finish making one that was begun. Raises Unavailable."""
     try:
-        return submit_dag(ports, owner, asked.spec, asked.conditions)[1]
+        return submit_dag(ports, owner, asked.spec, asked.conditions, by_rule=True)[1]
     except Unavailable:
         raise
     except TidegateError as error:

@@ -38,6 +38,7 @@ from .policies import queue_named
 from .runs import check_run, submit_dag
 from .scheduled import made_by, owner_of
 from .submit import submit_one
+from .tenants import check_schedules, tenant_named
 
 MAX_NEXT = 100
 MAX_BACKFILL = 10_000
@@ -89,6 +90,8 @@ def create_schedule(
         expression=expression, job=job, dag=dag, created_at=now, updated_at=now, **options,
     )  # fmt: skip
     _check_surroundings(ports, fresh)
+    if not ports.schedules.get([ScheduleKey(caller.tenant, name)])[0]:
+        check_schedules(ports, tenant_named(ports, caller.tenant))
     schedule = started(fresh, now, ports.cron.next_match)
     if schedule.enabled and schedule.next_run is None:
         raise InvalidInput.field("expression", "has no time to come")
