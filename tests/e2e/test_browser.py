@@ -18,7 +18,8 @@ def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Se
     browser.find(".live-progress", "step")
     browser.find(".lead .state", "Completed")
     browser.find(".json", "finished")
-    assert browser.texts(".attempts + table tbody tr td:nth-child(2)") == ["Completed"]
+    outcomes = ".attempts + table tbody tr td:nth-child(2)"
+    browser.until(lambda: browser.texts(outcomes) == ["Completed"], "its one attempt, completed")
 
 
 def test_a_job_is_submitted_by_hand(browser: Browser, server: Server, client: Client) -> None:

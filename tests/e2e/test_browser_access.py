@@ -64,7 +64,8 @@ def test_keys_are_told_and_dialogs_keep_the_focus(browser: Browser, server: Serv
     )
     browser.press("Escape")
     browser.gone("dialog")
-    assert browser.run("return document.activeElement.textContent") == "New job"
+    focused = "return document.activeElement.tagName + document.activeElement.textContent"
+    browser.until(lambda: browser.run(focused) == "BUTTONNew job", "the focus to be where it was")
     browser.press("/")
     assert browser.run("return document.activeElement.id") == "jump"
 
@@ -90,7 +91,9 @@ def test_every_page_can_be_read_in_both_lights_and_on_a_phone(
             assert browser.run(PAPER) == paper
             faults[path] += contrast_faults(browser)
         browser.size(390, 844)
-        assert browser.run("return document.documentElement.scrollWidth") <= 390, path
+        browser.until(
+            lambda: browser.run("return document.documentElement.scrollWidth") <= 390, f"{path} to fit a phone"
+        )
     assert {path: found for path, found in faults.items() if found} == {}
 
 

@@ -78,9 +78,10 @@ def test_past_times_of_a_schedule_are_run(browser: Browser, server: Server, clie
     browser.set("#field-from", "2026-03-01T00:00")
     browser.set("#field-until", "2026-03-04T00:00")
     browser.click("dialog button[type=submit]")
-    print(browser.text(".toasts")); browser.find(".toasts", "3")
-    browser.until(lambda: len(browser.texts(".spark a.tone-completed")) == 3, "three completed times")
-    browser.find(".columns table .state", "Completed")
+    browser.find(".toasts", "3 past runs")
+    browser.click(".facts a", "all that it made")
+    browser.find("h1", "Jobs")
+    browser.until(lambda: browser.texts(".rows .state") == ["Completed"] * 3, "three jobs of past times")
 
 
 def test_one_dead_letter_is_dropped_and_the_other_stays(browser: Browser, server: Server, ports: Ports) -> None:

@@ -77,6 +77,7 @@ const Coming = ({ times }) =>
 
 const ScheduleFacts = ({ schedule }) => html`<${Facts} rows=${[
   ["Job", schedule.job.name],
+  ["Its jobs", html`<a href=${to("/jobs", { tag: `schedule:${schedule.name}` })}>all that it made</a>`],
   ["Queue", html`<a href=${to(`/queues/${encodeURIComponent(schedule.job.queue)}`)}>${schedule.job.queue}</a>`],
   ["Priority", schedule.priority],
   ["If missed", schedule.misfire.replaceAll("_", " ")],
