@@ -48,7 +48,7 @@ run: $(VENV)/.run ## Start the embedded scheduler and put real documents through
 
 test: $(VENV)/.dev ## The whole test suite, the deployed template on an emulator included
 	@$(MAKE) --no-print-directory -k $(EMULATOR)/.ready $(LOCAL)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 e2e: $(VENV)/.dev $(EMULATOR)/.ready ## Deploy the synthesised template to an AWS emulator and drive it
 	$(BIN)/python -m pytest tests/e2e

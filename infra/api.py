@@ -46,7 +46,7 @@ class Api(Construct):
     """The HTTP API with its two functions.
 
     Attributes:
-        function: answers every route.
+        function: answers every route; `schemas` is the layer that checks data against JSON Schemas.
         authorizer: turns a bearer token into tenant, user and scopes; `identity` are the layers that it needs for that.
         http: the API itself.
     """
@@ -58,10 +58,11 @@ class Api(Construct):
         *,
         common: Common,
         stores: Stores,
+        schemas: lambda_.ILayerVersion,
         identity: Sequence[lambda_.ILayerVersion] = (),
     ) -> None:
         super().__init__(scope, name)
-        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage))
+        self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage, schemas))
         nag.acknowledge_objects(self, stores.bucket)
         integration = HttpLambdaIntegration("Integration", self.function)
         spec = _authorizer_spec(stores, common.stage, identity)
@@ -121,13 +122,14 @@ class Api(Construct):
         return self.http.api_endpoint
 
 
-def _api_spec(stores: Stores, stage: StageConfig) -> FunctionSpec:
+def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion) -> FunctionSpec:
     jobs, registry = stores.tables.jobs, stores.tables.registry
     return FunctionSpec(
         name="api",
         purpose="answers the HTTP API",
         memory=1024,
         timeout=API_TIMEOUT,
+        layers=[schemas],
         environment={
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
             **stores.supervision(),

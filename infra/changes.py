@@ -26,7 +26,7 @@ class Changes(Construct):
     """The stream mapping, its function, and the queue of batches that were given up.
 
     Attributes:
-        function: counts, keeps figures, and announces events.
+        function: counts, keeps figures, and announces events, and submits the deliveries of webhooks.
         dead: positions of the stream whose records could not be handled.
     """
 
@@ -57,7 +57,7 @@ class Changes(Construct):
 def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
     return FunctionSpec(
         name="changes",
-        purpose="turns changes of jobs into counters, figures and events, and goes on with their runs",
+        purpose="turns changes of jobs into counters, figures, events and webhooks, and goes on with their runs",
         memory=512,
         timeout=TIMEOUT,
         environment=stores.supervision(),
@@ -67,7 +67,8 @@ def _spec(stores: Stores, dead: sqs.IQueue) -> FunctionSpec:
             *access.registry(
                 stores.tables.registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY
             ),
-            # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out.
+            # The end of a job lets those behind it in its run go, and makes the jobs of a fan-out;
+            # a webhook's delivery is a job as well.
             access.items(
                 stores.tables.jobs, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.INSERT_MANY
             ),

@@ -16,7 +16,9 @@ from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
 
 # Parts of the package that serve people's own machines; no function imports them.
-LEFT_OUT = ("__main__.py", "cli", "client", "local", "scheduler.py", "worker")
+LEFT_OUT = (
+    "__main__.py", "cli", "client", "local", "manager", "models.py", "pipeline", "scheduler.py", "testing", "worker",
+)  # fmt: skip
 # What the API alone needs, and no worker.
 OF_THE_API = ("console",)
 NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "tests")

@@ -73,7 +73,14 @@ class TidegateStack(Stack):
         }
         for pool in stores.pools:
             PullPolicy(self, stage=stage, pool=pool, stores=stores, key=key)
-        api = Api(self, "Api", common=common, stores=stores, identity=self._identity(stage, packaging))
+        api = Api(
+            self,
+            "Api",
+            common=common,
+            stores=stores,
+            schemas=dependencies(self, "Schemas", packaging.layer("schema"), "Checks data against JSON Schemas"),
+            identity=self._identity(stage, packaging),
+        )
         clock = Clock(self, "Clock", common=common, stores=stores)
         changes = Changes(self, "Changes", common=common, stores=stores)
         dead_letters = DeadLetters(self, "DeadLetters", common=common, stores=stores)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PYTHON = "3.13"
-UV_PLATFORM = "aarch64-manylinux2014"
+UV_PLATFORM = "aarch64-manylinux_2_28"
 # pip takes each tag literally, where uv derives the older ones by itself.
-PIP_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64")
+PIP_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux2014_aarch64", "manylinux_2_17_aarch64")
 
 
 class PackagingError(RuntimeError):

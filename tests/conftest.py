@@ -17,6 +17,8 @@ from tidegate import runtime
 from tidegate.execution import registry
 from tidegate.service import release
 
+pytest_plugins = ["tidegate.testing.plugin"]
+"""As pytest finds it by itself where Tidegate is installed; an entry point of the same name is loaded once."""
 # How long an example takes says more about the machine and its other work than about the program.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")

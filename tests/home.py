@@ -15,17 +15,14 @@ from tidegate.domain.job import Job
 from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor
-from tidegate.execution.runner import Again, Done, Runner, Verdict
-from tidegate.local.background import pump_changes
+from tidegate.execution.runner import Runner
 from tidegate.local.functions import invoke
-from tidegate.ports import Delivery, JobKey, Ports
-from tidegate.runtime import App
+from tidegate.ports import JobKey
 from tidegate.service.submit import submit_one
-from tidegate.service.tick import Ticked, tick
+from tidegate.testing.home import LEASE_SECONDS, Bench
 
 __all__ = ["ADMIN", "LEASE_SECONDS", "START", "Clock", "Home", "RealClock", "executors"]
 
-LEASE_SECONDS = 10.0
 ADMIN = Caller("main", "admin", frozenset({"admin"}))
 
 
@@ -41,16 +38,8 @@ def executors(**functions: Callable[[JobContext], Any]) -> Mapping[str, Executor
     return {name: Executor(name, run) for name, run in functions.items()}
 
 
-class Home:
+class Home(Bench):
     """An App and its clock."""
-
-    def __init__(self, app: App, clock: Clock) -> None:
-        self.app = app
-        self.ports: Ports = app.ports
-        self.clock = clock
-
-    def close(self) -> None:
-        self.ports.close()
 
     def submit(self, name: str = "work", caller: Caller = ADMIN, **fields: Any) -> Job:
         return submit_one(self.ports, caller, JobSpec(name=name, **fields)).job
@@ -62,25 +51,6 @@ class Home:
 
     def runner(self, worker_id: str = "w-1", **functions: Callable[[JobContext], Any]) -> Runner:
         return Runner(self.ports, executors(**functions), worker_id=worker_id, lease_seconds=LEASE_SECONDS)
-
-    def receive(self) -> Delivery | None:
-        found = self.ports.tickets.receive("default", 1, 0)
-        return found[0] if found else None
-
-    def serve_one(self, runner: Runner) -> Verdict | None:
-        """Take one ticket and do what it asks for; None when there is none."""
-        delivery = self.receive()
-        return None if delivery is None else runner.serve(delivery, self.acknowledge(delivery))
-
-    def acknowledge(self, delivery: Delivery) -> Callable[[Verdict], None]:
-        def acknowledge(verdict: Verdict) -> None:
-            match verdict:
-                case Again(seconds):
-                    self.ports.tickets.again(delivery, seconds)
-                case Done():
-                    self.ports.tickets.finish([delivery])
-
-        return acknowledge
 
     def drain(self, runner: Runner, limit: int = 1_000) -> int:
         """Serve tickets until none is visible; answers how many were served."""
@@ -101,16 +71,6 @@ class Home:
             self.pump()
             self.tick(step)
             self.clock.advance(step)
-
-    def tick(self, period: float = 1.0) -> Ticked:
-        return tick(self.ports, period, self.clock.now() - round(period * 1000))
-
-    def pump(self) -> None:
-        """Hand all changes to the change feed's function."""
-        assert self.app.feed is not None
-        with runtime.use(self.app):
-            while pump_changes(self.ports, self.app.feed):
-                pass
 
     def changes(self, *, drop: bool = True) -> int:
         """Hand one batch of changes to the change feed's function; answers how many it had."""

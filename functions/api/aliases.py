@@ -15,8 +15,9 @@ from tidegate.domain.spec import JobSpec
 from tidegate.service.pipeline import pipeline_status
 from tidegate.service.submit import submit_one
 
+from .job_models import ReasonRequest
 from .jobs import answer_list, cancel_job, get_job
-from .models import InvokeRequest, ListQuery, ReasonRequest
+from .models import InvokeRequest, ListQuery
 from .requests import answer, caller_of, only
 
 router = Router()  # type: ignore[no-untyped-call]

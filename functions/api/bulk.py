@@ -16,8 +16,8 @@ from tidegate.domain.job import Job
 from tidegate.domain.spec import MAX_BATCH
 from tidegate.service import control
 
+from .bodies import MAX_REASON, Body, Priority, Word
 from .errors import body_of
-from .models import MAX_REASON, Body, Priority, Word
 from .requests import answer, caller_of
 
 router = Router()  # type: ignore[no-untyped-call]

@@ -97,7 +97,7 @@ def _path(location: Sequence[int | str]) -> Sequence[int | str]:
 
 
 def _internal(error: Exception) -> Response[Any]:
-    _log.error("request failed: %s", domain.kind_and_place(error), extra={"action": "request_failed"})
+    _log.error("request failed: %s", domain.place_of(error), extra={"action": "request_failed"})
     body = {"success": False, "code": "INTERNAL", "message": "Something went wrong.", "details": {}}
     return Response(INTERNAL, JSON_TYPE, json.dumps(body))
 

@@ -6,16 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.console import is_console
+from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import TidegateError
+from tidegate.execution.correlating import correlated
 
 from . import console, errors, waiting, wire
 from .resolver import resolver
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one API Gateway HTTP API event (payload format 2.0)."""
+    """Answer one API Gateway HTTP API event (payload format 2.0); the answer says what the request was called."""
     if is_console(event["rawPath"]):
         return console.answer(event)
+    correlation = correlation_in(event)
+    with correlated(correlation):
+        answer = _answered(event, context)
+    return {**answer, "headers": {**(answer.get("headers") or {}), **correlation.headers()}}
+
+
+def _answered(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
         request = wire.readable(event)
     except TidegateError as error:

@@ -18,11 +18,13 @@ from tidegate.domain.job import Job, State
 from tidegate.domain.spec import JobSpec
 from tidegate.ports import Ports
 from tidegate.service import control
+from tidegate.service.definitions import spec_from
 from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
+from .job_models import BatchRequest, JobRequest, PriorityRequest, ReasonRequest, RetryRequest
 from .listing import listed, query_of
-from .models import BatchRequest, JobRequest, ListQuery, PriorityRequest, ReasonRequest
+from .models import ListQuery
 from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, query_pairs
 from .views import brief_view, fitting_view, job_view, with_result_as
 
@@ -37,7 +39,7 @@ def submit_job(
 ) -> Response[Any]:
     """The same request with the same `job_id` or `Idempotency-Key` is accepted once: 201, then 200."""
     caller = caller_of(request)
-    spec = body.spec(None if key is None else idempotent_id(caller, key))
+    spec = spec_of(runtime.current().ports, caller, body, None if key is None else idempotent_id(caller, key))
     found = submit_one(runtime.current().ports, caller, spec)
     message = "Job created and queued for processing" if found.created else "Job was accepted before"
     view = {"success": True, "message": message, "job_id": found.job.id, "job": job_view(found.job)}
@@ -49,7 +51,8 @@ def submit_jobs(request: Request, body: BatchRequest) -> Response[Any]:
     """Each job is accepted or rejected for itself; `success` says that none was rejected."""
     caller = caller_of(request)
     caller.require(Scope.SUBMIT)
-    results = _submit_each(runtime.current().ports, caller, [_spec_or_error(job) for job in body.jobs])
+    ports = runtime.current().ports
+    results = _submit_each(ports, caller, [_spec_or_error(ports, caller, job) for job in body.jobs])
     accepted = [result.job.id for result in results if isinstance(result, Submitted)]
     rejected = [_rejection(i, result) for i, result in enumerate(results) if isinstance(result, TidegateError)]
     message = f"{len(accepted)} of {len(results)} jobs accepted"
@@ -111,9 +114,12 @@ def cancel_job(request: Request, job_id: str, body: ReasonRequest | None = None)
 
 
 @router.post("/jobs/<job_id>/retry", tags=["jobs"], operation_id="retry_job", summary="Start an ended job over")
-def retry_job(request: Request, job_id: str) -> Response[Any]:
-    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts."""
-    return _told("Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id))
+def retry_job(request: Request, job_id: str, body: RetryRequest | None = None) -> Response[Any]:
+    """FAILED, EXPIRED and CANCELLED jobs get a fresh set of attempts, or go on with the retries they have left."""
+    counted = body is not None and body.counted
+    return _told(
+        "Job queued again", control.retry(runtime.current().ports, caller_of(request), job_id, counted=counted)
+    )
 
 
 @router.post("/jobs/<job_id>/priority", tags=["jobs"], operation_id="reprioritise_job", summary="Move a waiting job")
@@ -144,9 +150,17 @@ def _delete(ports: Ports, caller: Caller, job_id: str) -> str:
     return "erased"
 
 
-def _spec_or_error(raw: Any) -> JobSpec | TidegateError:
+def spec_of(ports: Ports, caller: Caller, body: JobRequest, fallback_id: str | None = None) -> JobSpec:
+    """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
+    if body.definition is None:
+        return body.spec(fallback_id)
+    caller.require(Scope.SUBMIT)
+    return spec_from(ports, caller.tenant, body.definition, body.given(fallback_id))
+
+
+def _spec_or_error(ports: Ports, caller: Caller, raw: Any) -> JobSpec | TidegateError:
     try:
-        return JobRequest.model_validate(raw).spec()
+        return spec_of(ports, caller, JobRequest.model_validate(raw))
     except ValidationError as error:
         return invalid_input((each["loc"] or ("job",), each) for each in error.errors())
     except TidegateError as error:

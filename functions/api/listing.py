@@ -13,7 +13,8 @@ from tidegate.ports import JobPage, JobQuery, Ports
 from tidegate.service.control import list_jobs
 from tidegate.service.stats import total_count
 
-from .models import MAX_LIMIT, ListQuery
+from .bodies import MAX_LIMIT
+from .models import ListQuery
 from .views import job_view
 from .wire import dump, fits
 

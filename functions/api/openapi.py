@@ -16,8 +16,8 @@ from pydantic.json_schema import models_json_schema
 
 from tidegate import __version__
 
-from . import schedule_answers, security_answers  # noqa: F401 - add to ANSWERS
-from .answers import ANSWERS, Error
+from .answers import ANSWERS
+from .answers.base import Error
 from .errors import INTERNAL, STATUS
 from .resolver import build
 from .scopes import NEEDED

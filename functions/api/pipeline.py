@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -11,7 +10,7 @@ from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
 from tidegate.service import pipeline as service
-from tidegate.service.pipeline import Metrics, PipelineStatus
+from tidegate.service.pipeline import PipelineStatus
 
 from .requests import answer, caller_of, only
 from .wire import format_time
@@ -22,43 +21,25 @@ router = Router()  # type: ignore[no-untyped-call]
 @router.get("/pipeline/status", tags=["pipeline"], operation_id="pipeline_status", summary="How the pipeline is doing")
 def pipeline_status(request: Request) -> Response[Any]:
     """Counted from the change feed, seconds late at most; `uptime_seconds` since the first change was counted."""
-    status = _status(request)
-    metrics = {**asdict(status.metrics), **_rates(status.metrics), "total_processed": status.metrics.total_processed}
-    found = {**asdict(status), "active_jobs": status.metrics.active_jobs}
-    view = {**{name: found[name] for name in _STATUS}, "metrics": {name: metrics[name] for name in _METRICS}}
-    return _told("Pipeline status retrieved", status=view)
+    return _told("Pipeline status retrieved", status=_status(request).told())
 
 
 @router.get("/pipeline/metrics", tags=["pipeline"], operation_id="pipeline_metrics", summary="What became of the jobs")
 def pipeline_metrics(request: Request) -> Response[Any]:
     """The same figures in short."""
-    status = _status(request)
-    counts = {"completed_jobs": status.metrics.completed_jobs, "failed_jobs": status.metrics.failed_jobs}
-    info = {name: getattr(status, name) for name in ("is_running", "worker_count", "max_concurrent_jobs")}
-    return _told("Pipeline metrics retrieved", metrics={**counts, **_rates(status.metrics)}, pipeline_info=info)
+    status = _status(request).told()
+    metrics = {name: status["metrics"][name] for name in _IN_SHORT}
+    info = {name: status[name] for name in ("is_running", "worker_count", "max_concurrent_jobs")}
+    return _told("Pipeline metrics retrieved", metrics=metrics, pipeline_info=info)
 
 
-_STATUS = ("is_running", "queue_size", "scheduled_jobs", "active_jobs", "max_concurrent_jobs", "worker_count")
-_METRICS = (
-    "active_jobs",
-    "completed_jobs",
-    "failed_jobs",
-    "retried_jobs",
-    "total_processed",
-    "success_rate",
-    "uptime_seconds",
-    "jobs_per_minute",
-)
+_IN_SHORT = ("completed_jobs", "failed_jobs", "success_rate", "jobs_per_minute")
 
 
 def _status(request: Request) -> PipelineStatus:
     only(request)
     app = runtime.current()
     return service.pipeline_status(app.ports, caller_of(request), slots=app.settings.slots)
-
-
-def _rates(metrics: Metrics) -> dict[str, float]:
-    return {"success_rate": metrics.success_rate, "jobs_per_minute": metrics.jobs_per_minute}
 
 
 def _told(message: str, **parts: Any) -> Response[Any]:

@@ -12,7 +12,8 @@ from tidegate import runtime
 from tidegate.domain.queue import Queue
 from tidegate.service import policies, usage
 
-from .models import QueueSettings, ReasonRequest
+from .job_models import ReasonRequest
+from .models import QueueSettings
 from .requests import answer, caller_of
 from .views import queue_view, use_view
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from tidegate import runtime
 from tidegate.domain.caller import Caller
+from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import InvalidInput, Unauthenticated
 from tidegate.domain.iam import caller_behind
 from tidegate.domain.job import Json
@@ -26,6 +28,10 @@ def caller_of(request: Request) -> Caller:
 
     Raises Unauthenticated, or Forbidden for a principal of the AWS account that nobody has named.
     """
+    return replace(_authorized(request), correlation=correlation_in(request.resolved_event))
+
+
+def _authorized(request: Request) -> Caller:
     context = request.resolved_event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     if "iam" in authorizer:

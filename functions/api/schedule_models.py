@@ -7,11 +7,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.priority import DEFAULT
-from tidegate.domain.queue import DEFAULT_QUEUE
 from tidegate.domain.schedule import JobTemplate, Misfire, Overlap, Schedule
 
-from .models import MAX_LIMIT, Body, Priority, Time, Word, _agent_in, _one_of
+from .bodies import MAX_LIMIT, Body, Priority, Time, Word, agent_in, one_of
+from .job_models import JobFields
 from .wire import format_time
 
 _OPTIONS = (
@@ -19,37 +18,21 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class ScheduledJob(Body):
-    """What each run asks for. What is absent or null is as the queue says. Durations are seconds."""
+class ScheduledJob(JobFields):
+    """What each run asks for, with at most 64 KiB of data. What is absent or null is as the queue says."""
 
-    name: str | None = Field(None, description="Which handler runs it. Without it, `data.agent` names the handler.")
-    job_type: str | None = Field(None, description="Another word for `name`.")
-    agent: str | None = Field(None, description="Another word for `name`.")
-    data: Any = Field(None, description="What the handler gets: any JSON, at most 64 KiB.")
     config: Any = Field(None, description="Another word for `data`.")
-    queue: str = DEFAULT_QUEUE
-    priority: Priority = Field(DEFAULT, description="Higher starts first.")
-    tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, str] = Field(default_factory=dict)
-    expire_in_seconds: float | None = Field(None, description="EXPIRED if not started so long after it could.")
     soft_sla_seconds: float | None = Field(None, description="The soft deadline, from the run's time.")
     hard_sla_seconds: float | None = Field(None, description="The hard deadline, from the run's time.")
-    timeout: float | None = Field(None, description="How long an attempt may take.")
-    retry_limit: int | None = Field(None, description="Retries after the first attempt.")
-    max_retries: int | None = Field(None, description="Another word for `retry_limit`.")
-    retry_delay: float | None = None
-    retry_backoff: bool | None = Field(None, description="Double the delay with each retry.")
-    retry_delay_max: float | None = None
-    retry_jitter: bool | None = None
 
     def template(self, **beside: Any) -> JobTemplate:
         """What it asks for, in the domain's words; `beside` are the same things said beside the job."""
-        data = _one_of(**{"job.data": self.data, "job.config": self.config, "config": beside.get("config")})
+        data = one_of(**{"job.data": self.data, "job.config": self.config, "config": beside.get("config")})
         names = {"job.name": self.name, "job.job_type": self.job_type, "job.agent": self.agent}
-        name = _one_of(**names, job_type=beside.get("job_type")) or _agent_in(data)
+        name = one_of(**names, job_type=beside.get("job_type")) or agent_in(data)
         if name is None:
             raise InvalidInput.field("job.name", "is required, here, as job_type or as data.agent")
-        limit = _one_of(retry_limit=self.retry_limit, max_retries=self.max_retries)
+        limit = one_of(retry_limit=self.retry_limit, max_retries=self.max_retries)
         asked = {field: getattr(self, field) for field in _SAME if field not in ("name", "data", "retry_limit")}
         if beside.get("priority") is not None:
             asked["priority"] = beside["priority"]
@@ -90,7 +73,7 @@ class _Settings(Body):
         """The expression, however it was said. Raises InvalidInput when it was said twice, differently."""
         every = None if self.every is None else f"every {self.every}"
         at = None if self.at is None else f"at {_time_text(self.at)}"
-        said: str | None = _one_of(expression=self.expression, schedule_expr=self.schedule_expr, every=every, at=at)
+        said: str | None = one_of(expression=self.expression, schedule_expr=self.schedule_expr, every=every, at=at)
         return said
 
     def template(self) -> JobTemplate | None:

@@ -13,7 +13,7 @@ from tidegate import runtime
 from tidegate.domain.schedule import Schedule
 from tidegate.service import schedules as service
 
-from .models import ReasonRequest
+from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, query_pairs
 from .schedule_models import (
     BackfillRequest,

@@ -16,7 +16,7 @@ from tidegate.ports import Token
 from tidegate.service import tokens as service
 from tidegate.service.tokens import LEAST_LIFE_SECONDS, LONGEST_LIFE_SECONDS, MAX_NOTE
 
-from .models import Body, Word
+from .bodies import Body, Word
 from .requests import answer, caller_of, only
 from .wire import format_time
 

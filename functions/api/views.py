@@ -40,6 +40,8 @@ def job_view(job: Job) -> dict[str, Any]:
         "dag_id": job.dag_id,
         "node": job.node,
         "dependencies": list(job.dependencies),
+        "definition": job.definition,
+        "webhook": job.webhook,
         "progress": _progress(job.progress),
         "created_at": format_time(job.created_at),
         "started_at": format_time(job.started_at),
@@ -57,6 +59,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "unique_key": job.unique_key,
         "policy": None if job.policy is None else job.policy.value,
         "timeout_retry_limit": job.timeout_retry_limit,
+        "correlation_id": job.correlation_id,
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view

@@ -13,7 +13,7 @@ from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.domain.spec import JOB_ID_RULE, check_job_id
 from tidegate.service.workers import MAX_NAMES, MAX_RUNNING, MAX_TEXT
 
-from .models import MAX_REASON, Body, LogLevel, Time, rule_by
+from .bodies import MAX_REASON, Body, LogLevel, Time, rule_by
 
 LONGEST_WAIT_SECONDS = 20
 MAX_CLAIMED = 10

@@ -21,6 +21,7 @@ def work_view(job: Job) -> dict[str, Any]:
         "timeout": job.timeout,
         "lease_until": format_time(job.lease_until),
         "cancel_requested": job.cancel_requested,
+        "traceparent": job.traceparent,
     }
 
 

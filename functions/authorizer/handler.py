@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate import runtime
+from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import Unauthenticated
+from tidegate.execution.correlating import correlated
 from tidegate.service.tokens import authenticate
 
 
@@ -18,8 +20,9 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:
-        app = runtime.current()
-        caller = authenticate(app.ports, headers.get("authorization"), app.issuer)
+        with correlated(correlation_in(event)):
+            app = runtime.current()
+            caller = authenticate(app.ports, headers.get("authorization"), app.issuer)
     except Unauthenticated:
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": caller.as_context()}

@@ -1,4 +1,4 @@
-"""A batch of the jobs table's stream → counters and timers, once each; events; and figures for CloudWatch."""
+"""A batch of the jobs table's stream → counters and timers, once each; events, webhooks; and figures for CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from tidegate.service.announce_changes import announce_changes
 from tidegate.service.call_back import call_back
 from tidegate.service.record_changes import record_changes
 from tidegate.service.release import release_after
+from tidegate.service.webhooks import send_webhooks
 
 from .figures import publish
 from .records import changes_in
 
 _log = logging.getLogger("tidegate.changes")
+_MOST_NAMED = 20
+"""Requests that one line names."""
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
@@ -34,8 +37,13 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         announce_changes(app.ports, changes)
         call_back(app.ports, changes)
         release_after(app.ports, changes)
+        send_webhooks(app.ports, changes)
     except Unavailable as error:
-        _log.warning("changes not recorded: %s", error.message, extra={"action": "changes_delayed"})
+        concerned = sorted(
+            {str(each.details["correlation_id"]) for each in changes if "correlation_id" in each.details}
+        )
+        extra = {"action": "changes_delayed", "correlation_ids": concerned[:_MOST_NAMED]}
+        _log.warning("changes not recorded: %s", error.message, extra=extra)
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
     if app.settings.data is None:
         publish(app.settings.stage, changes)

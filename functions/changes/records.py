@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,7 +26,17 @@ def _change_or_none(record: Mapping[str, Any]) -> Change | None:
         return change_of(record)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         number = (record.get("dynamodb") or {}).get("SequenceNumber")
-        _log.error("record %s cannot be read: %s", number, type(error).__name__, extra={"action": "change_skipped"})
+        extra = {"action": "change_skipped", "correlation_id": _correlation_or_none(record)}
+        _log.error("record %s cannot be read: %s", number, type(error).__name__, extra=extra)
+        return None
+
+
+def _correlation_or_none(record: Mapping[str, Any]) -> str | None:
+    """The request that made the job of a record that may have any shape."""
+    try:
+        images = record["dynamodb"]
+        return str((images.get("NewImage") or images["OldImage"])["correlation_id"]["S"])
+    except (KeyError, TypeError, AttributeError):
         return None
 
 
@@ -55,6 +66,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         name=_text(image, "name"),
         queue=_text(image, "queue"),
         owner=_text(image, "owner"),
+        webhook=json.loads(_text(image, "webhook") or "null"),
         old_attempt=None if old is None else _number(old, "attempt"),
         details={name: _value(image[name]) for name in DETAILS if name in image},
         old_retries=0 if old is None else _retries(old),

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate import runtime
+from tidegate.domain.correlation import Correlation
 from tidegate.domain.errors import InvalidInput, NotFound
+from tidegate.execution.correlating import correlated
 from tidegate.service import supervise
 from tidegate.service.run_ends import outcome_of_run
 from tidegate.service.supervise import Watch
@@ -23,10 +25,14 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     "Step Functions Execution Status Change" stops the run of an execution that was aborted. Raises NotFound,
     Unavailable and InvalidInput; the state machine repeats what is worth repeating.
     """
-    ports = runtime.current().ports
     if event.get("source") == "aws.states":
         return {"stopped": _stopped(event["detail"])}
-    watch = _watch(event)
+    with correlated(_correlation(event)):
+        return _step(event)
+
+
+def _step(event: Mapping[str, Any]) -> dict[str, Any]:
+    ports, watch = runtime.current().ports, _watch(event)
     match event["task"]:
         case "release":
             return {"seconds": supervise.take_up(ports, watch)}
@@ -43,13 +49,21 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
 
 def _stopped(detail: Mapping[str, Any]) -> bool:
     """Whether a run was stopped because its supervisor was."""
-    try:
-        stopped = supervise.stop_with_supervisor(runtime.current().ports, _watch(json.loads(detail["input"])))
-    except NotFound as error:
-        _log.warning("execution %s: %s", detail["name"], error.message, extra={"action": "supervisor_stopped"})
-        return False
-    _log.warning("execution %s was stopped", detail["name"], extra={"action": "supervisor_stopped"})
-    return stopped
+    begun, extra = json.loads(detail["input"]), {"action": "supervisor_stopped"}
+    with correlated(_correlation(begun)):
+        try:
+            stopped = supervise.stop_with_supervisor(runtime.current().ports, _watch(begun))
+        except NotFound as error:
+            _log.warning("execution %s: %s", detail["name"], error.message, extra=extra)
+            return False
+        _log.warning("execution %s was stopped", detail["name"], extra=extra)
+        return stopped
+
+
+def _correlation(source: Mapping[str, Any]) -> Correlation | None:
+    """The request that the run was made by."""
+    found = source.get("correlation_id")
+    return Correlation(found) if found else None
 
 
 def _watch(source: Mapping[str, Any]) -> Watch:

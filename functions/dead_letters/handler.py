@@ -8,14 +8,19 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
-from tidegate.service.bury import bury
+from tidegate.execution.correlating import correlated
+from tidegate.service.bury import bury, correlation_of
 
 _log = logging.getLogger("tidegate.dead_letters")
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Deal with every message; the answer names those that SQS must deliver again, the store being out of reach."""
-    failed = [record["messageId"] for record in event["Records"] if not _dealt_with(record)]
+    failed = []
+    for record in event["Records"]:
+        with correlated(correlation_of(record["body"])):
+            if not _dealt_with(record):
+                failed.append(record["messageId"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from tidegate import __version__, runtime
 from tidegate.domain.errors import TidegateError
+from tidegate.execution.correlating import correlated
 from tidegate.execution.presence import TELL_SECONDS_LAMBDA, Presence, describe
-from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Again, Runner, Verdict
 from tidegate.ports import Delivery, Tickets
+from tidegate.service.bury import correlation_of
 
 _log = logging.getLogger("tidegate.worker")
 _SETTLE_SECONDS = 5.0
@@ -48,17 +49,18 @@ def _needed_again(runner: Runner, tickets: Tickets, delivery: Delivery, seconds_
         if isinstance(verdict, Again):
             tickets.again(delivery, verdict.seconds)
 
-    try:
-        return isinstance(runner.serve(delivery, acknowledge, seconds_left=seconds_left), Again)
-    except TidegateError as error:
-        _log.warning("ticket not served: %s", error, extra={"action": "ticket_failed", "code": error.code})
-        return True
+    with correlated(correlation_of(delivery.body)):
+        try:
+            return isinstance(runner.serve(delivery, acknowledge, seconds_left=seconds_left), Again)
+        except TidegateError as error:
+            _log.warning("ticket not served: %s", error, extra={"action": "ticket_failed", "code": error.code})
+            return True
 
 
 @cache
 def _runner(app: runtime.App) -> Runner:
     worker, worker_id = runtime.worker_settings_from(os.environ, app.settings.pools), runtime.default_worker_id()
-    names = load_executors(worker.handlers)
+    names = runtime.executors_of(app, worker.handlers)
     about = describe(worker_id, kind="lambda", pool=worker.pool, version=__version__, names=names)
     presence = Presence(about, app.ports.workers.put, list, every=TELL_SECONDS_LAMBDA, now=app.ports.now)
     return runtime.runner(app, worker.handlers, worker_id=worker_id, on_start=presence.starts)

@@ -1,12 +1,13 @@
 """Tidegate: a serverless job scheduler for your own AWS account, or for one SQLite file.
 
 What handlers need is here: `executor`, `JobContext`, `PermanentError`, `InvalidDataError`, `HandlerError`.
-The HTTP client is `Client` (and `AsyncClient`).
+`request_id` names what is asked for. The HTTP client is `Client` (and `AsyncClient`).
 """
 
 from typing import TYPE_CHECKING, Any
 
 from tidegate.execution.context import HandlerError, InvalidDataError, JobContext, PermanentError
+from tidegate.execution.correlating import request_id
 from tidegate.execution.registry import executor
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "JobContext",
     "PermanentError",
     "executor",
+    "request_id",
 ]
 __version__ = "0.1.0"
 

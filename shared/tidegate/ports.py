@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.audit import AuditEntry, Head
+from tidegate.domain.bucket import Bucket
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.definition import Definition
 from tidegate.domain.events import AnyEvent
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.identity import IdentityRules
@@ -25,7 +27,9 @@ from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import Schedule
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, Ticket
+from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
@@ -191,6 +195,9 @@ class Logs(Protocol):
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         """Store a chunk; the same chunk twice is one. It may be deleted after `keep_until`, if that is given."""
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        """`append`, where there is no chunk at the place. Answers whether it was stored."""
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         """The oldest chunks after a place (None: from the beginning), at most `limit`, as last written."""
 
@@ -212,6 +219,49 @@ class Queues(Protocol):
 
     def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
         """Store a policy. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
+
+
+class Admitted(NamedTuple):
+    """How many of those that asked may pass, and when the bucket is full again (microseconds since 1970)."""
+
+    passed: int
+    full_at: int
+
+
+class Tenants(Protocol):
+    """Limits of tenants, and their buckets."""
+
+    def get(self, name: str) -> Tenant | None:
+        """The limits as last stored; None where none ever were."""
+
+    def put_if_unchanged(self, tenant: Tenant, seen: Tenant | None) -> bool:
+        """Store limits. Guard: the stored version is that of `seen` (None: none). Answers whether they were stored."""
+
+    def admit(self, name: str, bucket: Bucket, wanted: int, now: Ms) -> Admitted:
+        """Let up to `wanted` pass. Guard: the tenant's bucket holds so many."""
+
+
+class Definitions(Protocol):
+    """Definitions of jobs, every version of them."""
+
+    def get(self, tenant: str, name: str, version: int | None = None) -> Definition | None:
+        """A version as it was stored; the latest unless told which."""
+
+    def list(self, tenant: str) -> Sequence[Definition]:
+        """The latest version of each definition of the tenant, by name."""
+
+    def add(self, definition: Definition) -> bool:
+        """Store a version. Guard: the latest one is the version before (1: there is none). Answers whether it was."""
+
+
+class WebhookSecrets(Protocol):
+    """What the webhooks of each queue are signed with."""
+
+    def get(self, tenant: str, queue: str) -> WebhookSecret | None:
+        """The secret as last stored."""
+
+    def put_if_unchanged(self, secret: WebhookSecret, seen: WebhookSecret | None) -> bool:
+        """Store a secret. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
 
 
 class Lanes(Protocol):
@@ -707,6 +757,9 @@ class Ports:
     blobs: Blobs
     logs: Logs
     queues: Queues
+    tenants: Tenants
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
     lanes: Lanes
     slots: Slots
     rates: Rates
@@ -733,9 +786,13 @@ class Ports:
     polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    lease_grace_ms: Ms = 0
+    """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
     close: Callable[[], object] = _nothing
     """Gives back what the calling thread holds open."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching import remembering
+from tidegate.adapters.outbound import Outbound
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.iam import IamCaller, iam_callers_from
@@ -20,8 +21,10 @@ from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
-from tidegate.execution.registry import load_executors
+from tidegate.execution.correlating import mark_log_lines
+from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
+from tidegate.execution.webhook import webhook_executor
 from tidegate.ports import EventStream, Feed, Issuer, Ports
 
 T = TypeVar("T")
@@ -29,6 +32,7 @@ EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
 _CLOUD_POLICY_SECONDS = 5.0
+FILE_NAME = "tidegate.db"
 _POOL_QUEUES = frozenset({*(band.value for band in Band), "dead"})
 
 
@@ -164,8 +168,7 @@ def build(settings: Settings) -> App:
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
     )
-    cached = CachedQueues(ports.queues, now_ms, _CLOUD_POLICY_SECONDS)
-    return App(replace(ports, queues=cached, policy_seconds=_CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
+    return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -175,8 +178,12 @@ def embedded(
     now: Callable[[], Ms] = now_ms,
     new_id: Callable[[], str] = uuid7,
     rng: random.Random | None = None,
+    development: bool | None = None,
 ) -> App:
-    """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used."""
+    """The embedded home on a folder, made when absent. Raises Unavailable when it cannot be used.
+
+    `development` lets webhooks go to this machine, and over http; without it TIDEGATE_DEVELOPMENT=1 does.
+    """
     from tidegate.adapters.sqlite.events import SqliteEvents
     from tidegate.adapters.sqlite.feed import SqliteFeed
     from tidegate.adapters.sqlite.ports import open_database, open_ports
@@ -190,14 +197,16 @@ def embedded(
         visibility=EMBEDDED_LEASE_SECONDS,
         database=database,
     )
-    cached = CachedQueues(ports.queues, now, _EMBEDDED_POLICY_SECONDS)
+    if development is None:
+        development = os.environ.get("TIDEGATE_DEVELOPMENT") == "1"
+    ports = replace(remembering(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
-    return App(
-        replace(ports, queues=cached, policy_seconds=_EMBEDDED_POLICY_SECONDS),
-        settings,
-        SqliteFeed(database),
-        SqliteEvents(database),
-    )
+    return App(ports, settings, SqliteFeed(database), SqliteEvents(database))
+
+
+def database_file(folder: Path) -> Path:
+    """The embedded home's database in its folder."""
+    return folder / FILE_NAME
 
 
 def back_up(settings: Settings, target: str) -> list[str]:
@@ -231,6 +240,7 @@ _current: list[App] = []
 def current() -> App:
     """The App of this process, built from its environment when first asked for."""
     if not _current:
+        mark_log_lines()
         _current.append(build(settings_from(os.environ)))
     return _current[-1]
 
@@ -261,13 +271,24 @@ def runner(
     """
     return Runner(
         app.ports,
-        load_executors(handlers),
+        executors_of(app, handlers),
         worker_id=worker_id or default_worker_id(),
         lease_seconds=lease_seconds(app),
         extend_tickets=pulling,
         on_start=on_start,
         end_process=end_process,
     )
+
+
+def executors_of(app: App, handlers: tuple[str, ...]) -> Mapping[str, Executor]:
+    """The executors found in `handlers`, and Tidegate's own."""
+    return {**load_executors(handlers), **own_executors(app.ports)}
+
+
+def own_executors(ports: Ports) -> Mapping[str, Executor]:
+    """The executors that every worker with access to the tables has besides its handlers."""
+    executor = webhook_executor(ports, Outbound(development=ports.development).post)
+    return {executor.name: executor}
 
 
 def lease_seconds(app: App) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from home import ADMIN, Home
 from support.homes import Home as Stores
+from tidegate.adapters.aws.ports import LEASE_GRACE_MS
 from tidegate.domain.job import TERMINAL, Job, State
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, ticket_for
@@ -31,6 +32,7 @@ LONG_LEASE = 3_600.0
 
 NARROW = Lane("main", "narrow")
 LEASE = 10.0
+LAPSED = LEASE + LEASE_GRACE_MS / 1000 + 1
 
 
 class Crash(BaseException):

@@ -19,7 +19,7 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, Unavailable
 from tidegate.domain.schedule import JobTemplate
 from tidegate.ports import JobKey, JobQuery, Ports
-from tidegate.service import control, letters, maintenance, policies, schedules, tokens
+from tidegate.service import control, definitions, letters, maintenance, policies, schedules, tokens, webhooks
 from tidegate.service.audit import audited, read_audit
 from tidegate.service.maintenance import Action, Selection
 
@@ -140,6 +140,8 @@ ACTS: dict[str, Acting] = {
     "queue.patch": lambda p: policies.patch_queue(p, ADA, "default", {"retry_limit": 1}),
     "queue.pause": lambda p: policies.pause_queue(p, ADA, "default", "why"),
     "queue.resume": lambda p: policies.resume_queue(p, ADA, "default"),
+    "definition.put": lambda p: definitions.put_definition(p, ADA, "mail", schema=None, job={}, description=""),
+    "webhook.rotate": lambda p: webhooks.rotate_secret(p, ADA, "default"),
     "schedule.create": schedule,
     "schedule.change": lambda p: schedules.change_schedule(
         p, ADA, schedule(p), lambda seen: {"job": replace(seen.job, data="secret payload too")}
@@ -173,6 +175,8 @@ def everything(ports: Ports) -> Any:
     found = (
         ports.jobs.page(JobQuery(tenant="acme")).jobs,
         ports.queues.list("acme"),
+        ports.definitions.list("acme"),
+        ports.webhook_secrets.get("acme", "default"),
         ports.schedules.list("acme", "", 10),
         ports.schedules.hold_of("acme"),
         ports.tokens.list("acme"),

@@ -49,7 +49,7 @@ def stored(ports: Ports, job: Job) -> Job:
 def lapse(ports: Ports, clock: Clock, job: Job) -> int:
     """Let the lease of a claimed job run out, and the clock look at the timer that the change feed set."""
     ports.timers.set([Timer(job.lease_until or 0, job.tenant, job.id, job.attempt)])
-    clock.advance(WANTED.lease_seconds + 1)
+    clock.advance(WANTED.lease_seconds + ports.lease_grace_ms / 1000 + 1)
     return check_timers(ports, ports.now()).recovered
 
 

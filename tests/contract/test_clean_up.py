@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.attempts import ADMIN, LEASE_SECONDS, serve, stored, submitted, worker
+from support.attempts import ADMIN, LAPSED_SECONDS, LEASE_SECONDS, serve, stored, submitted, worker
 from support.aws import VISIBILITY_SECONDS
 from support.clock import Clock
 from tidegate import executor
@@ -136,7 +136,7 @@ def test_the_next_worker_cleans_up_after_one_that_vanished(ports: Ports, clock: 
     assert len(ports.tickets.receive("default", 1, 0)) == 1
     claimed(ports, job, "gone")
     cancel(ports, ADMIN, job.id)
-    clock.advance(VISIBILITY_SECONDS + 1)
+    clock.advance(VISIBILITY_SECONDS + LAPSED_SECONDS)
 
     def work(context: JobContext) -> None:
         calls.append("work")
@@ -159,9 +159,9 @@ def test_a_clean_up_that_keeps_killing_its_worker_is_given_up(ports: Ports, cloc
     claimed(ports, job, "w-0")
     cancel(ports, ADMIN, job.id)
     for number in range(CLEAN_UP_TRIES):
-        clock.advance(LEASE_SECONDS + 1)
+        clock.advance(LAPSED_SECONDS)
         claimed(ports, job, f"w-{number + 1}", cleans_up=("work",))
-    clock.advance(LEASE_SECONDS + 1)
+    clock.advance(LAPSED_SECONDS)
     ticket = ticket_for(stored(ports, job))
     assert not isinstance(claim_for(ports, ticket, "w", LEASE_SECONDS, receives=2, cleans_up=("work",)), Claimed)
     done = stored(ports, job)
@@ -173,7 +173,7 @@ def test_without_a_clean_up_a_job_whose_worker_vanished_ends_at_once(ports: Port
     job = submitted(ports)
     holder = claimed(ports, job, "gone")
     cancel(ports, ADMIN, job.id)
-    clock.advance(LEASE_SECONDS + 1)
+    clock.advance(LAPSED_SECONDS)
     serve(ports, worker(ports, work=lambda context: "never"))
     done = stored(ports, job)
     assert (done.state, done.attempt) == (State.CANCELLED, 1)
@@ -188,7 +188,7 @@ def test_who_lost_the_lease_leaves_the_cleaning_to_who_has_it(ports: Ports, cloc
     job = submitted(ports)
 
     def work(context: JobContext) -> str:
-        clock.advance(LEASE_SECONDS + 1)
+        clock.advance(LAPSED_SECONDS)
         claimed(ports, job, "another")
         context.heartbeat()
         return "stopped" if context.cancelled else "finished"

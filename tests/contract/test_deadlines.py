@@ -20,6 +20,7 @@ from tidegate.adapters.sqlite.ports import open_database
 from tidegate.domain.errors import LeaseLost
 from tidegate.domain.events import AnyEvent, Event
 from tidegate.domain.job import ErrorType, Job, Sla, State
+from tidegate.domain.limits import Semaphore
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import DEADLINES, Ports, Timer
 from tidegate.runtime import App, Settings
@@ -330,3 +331,26 @@ def test_cloudwatch_gets_what_was_told(life: Life, capsys: pytest.CaptureFixture
         found: Mapping[str, Any] = json.loads(line)
         figures.update({name: sum(value) for name, value in found.items() if name.startswith("Sla")})
     assert figures == {"SlaAtRisk": 1, "SlaSoftMissed": 1, "SlaHardMissed": 1, "SlaMet": 1}
+
+
+@pytest.mark.parametrize("by", ["clock", "ticket"])
+def test_a_hard_miss_takes_the_slot_of_the_job_that_it_ends(life: Life, by: str) -> None:
+    """Whoever ends it gives the slot back, and the next job starts; nothing waits for the clock's sweep."""
+    put(life, slots=1)
+    first, second = submitted(life.ports, hard_sla_seconds=60), submitted(life.ports)
+    claimed = claim_for(life.ports, ticket_for(first), "w-1", 600, receives=1)
+    assert isinstance(claimed, Claimed)
+    lane = Semaphore(Lane("main", "default"))
+    assert len(life.ports.slots.get(lane).holders) == 1
+    assert not isinstance(claim_for(life.ports, ticket_for(second), "w-2", 600, receives=1), Claimed)
+    life.feed()
+    if by == "clock":
+        life.after(61)
+    else:
+        life.home.clock.advance(61)
+        claim_for(life.ports, ticket_for(first), "w-2", 600, receives=2)
+    assert stored(life.ports, first).state is State.EXPIRED
+    assert claimed.job.slot not in life.ports.slots.get(lane).holders
+    assert isinstance(claim_for(life.ports, ticket_for(second), "w-2", 600, receives=1), Claimed)
+    with pytest.raises(LeaseLost):
+        settle.complete(life.ports, claimed.job, "late")

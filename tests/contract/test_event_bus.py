@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tidegate_functions.api.answers import Event as EventAnswer
+from tidegate_functions.api.answers.events import Event as EventAnswer
 from tidegate_functions.changes.records import changes_in
 
 from support.attempts import ADMIN, serve, submitted, worker
@@ -21,13 +22,16 @@ from tidegate.adapters.aws.parallel import Parallel
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
+from tidegate.domain.correlation import Correlation
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.events import EVENT_TYPES, MAX_MESSAGE, SLA_EVENTS, Event, body_of, event_type
 from tidegate.domain.job import TRANSITIONS, State
+from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
 from tidegate.ports import Ports
 from tidegate.service.announce_changes import events_of
 from tidegate.service.control import cancel, erase, reprioritise, retry
+from tidegate.service.submit import submit_one
 
 
 def event(number: int, tenant: str = "main", **fields: Any) -> Event:
@@ -179,6 +183,15 @@ def told(home: Home, tmp_path: Path) -> Iterator[Any]:
         database.close()
 
 
+def test_events_say_which_request_made_the_job(ports: Ports, told: Any) -> None:
+    asked = replace(ADMIN, correlation=Correlation("order-4711"))
+    submit_one(ports, asked, JobSpec(name="work"))
+    submitted(ports)
+    serve(ports, worker(ports, work=lambda _: None))
+    named = [each["job"].get("correlation_id") for each in told()]
+    assert sorted(named, key=str) == [None] * 3 + ["order-4711"] * 3
+
+
 def test_the_life_of_a_job_is_told_alike_in_both_homes(ports: Ports, clock: Clock, told: Any) -> None:
     def work(context: JobContext) -> str:
         context.heartbeat()
@@ -229,14 +242,14 @@ def test_the_life_of_a_job_is_told_alike_in_both_homes(ports: Ports, clock: Cloc
 
 
 def test_a_worker_that_takes_over_is_told_as_a_start(ports: Ports, clock: Clock, told: Any) -> None:
-    from support.attempts import LEASE_SECONDS
+    from support.attempts import LAPSED_SECONDS, LEASE_SECONDS
     from tidegate.domain.ticket import ticket_for
     from tidegate.service.claim import claim_for
 
     job = submitted(ports)
     for name in ("w-1", "w-2"):
         claim_for(ports, ticket_for(job), name, LEASE_SECONDS, receives=1)
-        clock.advance(LEASE_SECONDS + 1)
+        clock.advance(LAPSED_SECONDS)
     assert [(each["type"], each["job"]["attempt"]) for each in told()][1:] == [("job.started", 1), ("job.started", 2)]
 
 

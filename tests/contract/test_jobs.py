@@ -174,10 +174,13 @@ GUARDS = {
     "unexpired": Guard(ALL, unexpired_at=START_MS),
     "expired": Guard(ALL, expired_by=START_MS),
     "lapsed": Guard(ALL, lease_ended_by=START_MS),
+    "lease as seen": Guard(ALL, lease_seen=START_MS),
     "to stop": Guard(ALL, cancel_requested=True),
     "not to stop": Guard(ALL, cancel_requested=False),
     "all that a claim asks": Guard(frozenset({State.CREATED}), woken_by=START_MS, unexpired_at=START_MS),
-    "all that a reclaim asks": Guard(frozenset({State.ACTIVE}), attempt=1, lease_ended_by=START_MS),
+    "all that a reclaim asks": Guard(
+        frozenset({State.ACTIVE}), attempt=1, lease_ended_by=START_MS, lease_seen=START_MS - 1
+    ),
     "all that a retry asks": Guard(frozenset({State.ACTIVE}), attempt=1, cancel_requested=False),
     "not stopped": Guard(OPEN, unstopped_at=START_MS),
     "nothing noted": Guard(ALL, sla_below=Sla.AT_RISK),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contract.limited import (
-    LEASE,
+    LAPSED,
     NARROW,
     Calls,
     Crash,
@@ -201,7 +201,7 @@ class TestLeaks:
         lost = started(either, either.submit(queue="narrow", retry_limit=1).id)
         either.ports.slots.release(Semaphore(NARROW), lost.slot)
         other = started(either, either.submit(queue="narrow").id)
-        either.clock.advance(LEASE + 1)
+        either.clock.advance(LAPSED)
         settle.heartbeat(either.ports, other, 600)
         assert not isinstance(claim(either, lost.id), Claimed)
         assert either.job(lost.id).state is State.RETRY

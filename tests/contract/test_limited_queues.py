@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contract.limited import (
-    LEASE,
+    LAPSED,
     NARROW,
     Watched,
     claim,
@@ -141,7 +141,7 @@ class TestSlots:
         lost = started(either, job.id)
         other = either.submit(queue="narrow")
         assert isinstance(claim(either, other.id), Later)
-        either.clock.advance(LEASE + 1)
+        either.clock.advance(LAPSED)
         again = started(either, job.id)
         assert (again.attempt, again.slot) == (2, lost.slot)
         assert held(either.ports) == {"narrow/": 1}
@@ -159,7 +159,7 @@ class TestSlots:
         other = either.submit(queue="narrow")
         if stopped:
             cancel(either.ports, ADMIN, job.id)
-        either.clock.advance(LEASE + 1)
+        either.clock.advance(LAPSED)
         assert not isinstance(claim(either, job.id), Claimed)
         assert either.job(job.id).state is (State.CANCELLED if stopped else State.FAILED)
         assert started(either, other.id).id == other.id

@@ -73,6 +73,12 @@ class TestPort:
             ports.logs.append(LOG, chunk(1, 1, "x"), None)
         assert len(ports.logs.read(LOG, None, 10)) == 1
 
+    def test_a_place_that_is_taken_stays_as_it_is(self, ports: Ports) -> None:
+        assert ports.logs.append_if_free(LOG, chunk(1, 1, "first"), START_MS + 1)
+        assert not ports.logs.append_if_free(LOG, chunk(1, 1, "second"), None)
+        assert ports.logs.append_if_free(LOG, chunk(1, 2, "third"), None)
+        assert [each.lines[0].message for each in ports.logs.read(LOG, None, 10)] == ["first", "third"]
+
     def test_logs_are_apart_by_tenant_job_and_the_jobs_birth(self, ports: Ports) -> None:
         logs = [LOG, LOG._replace(tenant="zeta"), LOG._replace(job_id="report"), LOG._replace(created_at=START_MS + 1)]
         for number, log in enumerate(logs, start=1):

@@ -18,9 +18,12 @@ from tidegate.adapters.sqlite.ports import open_ports
 from tidegate.domain import guarded
 from tidegate.domain.guarded import Lease
 from tidegate.domain.job import Job, State
+from tidegate.domain.logs import TABLE_LINES, Level, LogPlace, LogUsage, line_of, log_of
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Addition, JobKey, Ports
+from tidegate.service.log_chunks import chunks_after, lines_of
+from tidegate.service.write_log import PortsLog
 
 LANE = Lane("acme", "mail")
 THREADS = 10
@@ -49,6 +52,23 @@ def at_once(ports: Ports, action: Callable[[int], R], threads: int = THREADS) ->
         thread.join()
     assert errors == []
     return [result for result in results if result is not None]
+
+
+def test_lines_that_are_kept_at_once_are_all_kept(home: Home) -> None:
+    """By threads that only know that they want the next place, in the table and, beyond its share, in blobs."""
+    job = make_job("j", attempt=1)
+    home.ports.jobs.create([job])
+    log = PortsLog(home.ports, job)
+    log.append(1, [line_of(START_MS, Level.INFO, "")] * (TABLE_LINES - THREADS), LogUsage())
+    at_once(
+        home.ports,
+        lambda number: [log.append_next([line_of(START_MS, Level.INFO, f"{number} {turn}")]) for turn in range(2)],
+    )
+    chunks = [chunk for chunk, _ in chunks_after(home.ports, log_of(job), LogPlace(job.attempt, 1))]
+    told = [line.message for chunk in chunks for line in lines_of(home.ports.blobs, chunk)]
+    assert sorted(told) == sorted(f"{number} {turn}" for number in range(THREADS) for turn in range(2))
+    assert sum(chunk.blob is not None for chunk in chunks) == THREADS
+    assert log.kept()[0].lines == TABLE_LINES + THREADS
 
 
 def claimed(ports: Ports, ids: Sequence[str], worker: str, now: int = START_MS) -> list[str]:

@@ -39,6 +39,7 @@ CHANGED: Mapping[str, Any] = {
     "paused_reason": "",
     "created_at": START_MS,
     "updated_at": START_MS + 1,
+    "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
     "slots": 1,
     "key_slots": 500,
     "rate_limit": 10,

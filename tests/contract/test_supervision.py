@@ -197,7 +197,9 @@ def test_a_failing_task_is_repeated(stage: Stage) -> None:
 def test_a_supervisor_whose_task_can_never_succeed_gives_up_and_the_run_goes_on(stage: Stage) -> None:
     """Its run was never stored: no repetition helps."""
     stage.cloud.clients.stepfunctions.start_execution(
-        stateMachineArn=stage.machine.arn, name="lost", input='{"tenant": "main", "dag_id": "none", "resumed": 0}'
+        stateMachineArn=stage.machine.arn,
+        name="lost",
+        input='{"tenant": "main", "dag_id": "none", "resumed": 0, "correlation_id": null}',
     )
     (execution,) = stage.machine.executions()
     ended = stage.machine.ended(execution)

@@ -1,8 +1,9 @@
-"""One deployed stage for all cloud tests of a run; one server and one browser for all tests of the console."""
+"""One deployed stage for all cloud tests of a run; embedded servers and browsers that do not outlive their tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -44,7 +45,21 @@ def http(cloud: Cloud, app: runtime.App) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server on the test's data folder; whatever still runs at the end is killed."""
+    started: list[Server] = []
+
+    def start(workers: int = 2) -> Server:
+        started.append(Server(tmp_path / "data", workers).start())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop_if_running()
+
+
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An embedded server with two workers."""
     made = Server(tmp_path_factory.mktemp("console") / "data")
@@ -54,14 +69,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         made.stop_if_running()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[Client]:
     """An admin's client of it."""
     with server.client() as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser."""
     found = programs()

@@ -53,6 +53,7 @@ BODIES: Mapping[str, Any] = {
     "invoke": {"parameters": {"command": "work"}},
     "cancel_job": {},
     "marie_stop_job": {},
+    "retry_job": {"counted": True},
     "reprioritise_job": {"priority": 1},
     "bulk": {"action": "cancel", "job_ids": list(JOBS)},
     "submit_dag": {"name": "run", "nodes": [{"id": "a", "name": "work"}]},
@@ -67,6 +68,7 @@ BODIES: Mapping[str, Any] = {
     "put_queue": {"retry_limit": 1},
     "patch_queue": {"retry_limit": 1},
     "pause_queue": {},
+    "put_definition": {"job": {"name": "work"}},
     "purge": {"all": True, "confirm": True},
     "archive": {"all": True, "confirm": True},
     "retry_jobs": {"all": True, "confirm": True},
@@ -79,6 +81,7 @@ BODIES: Mapping[str, Any] = {
     "append_job_logs": {"attempt": 1, "lines": [{"message": "x"}]},
     "redrive": {"all": True, "drop": True, "confirm": True},
     "create_token": {"user": "bob"},
+    "patch_tenant": {"max_batch": 50},
 }
 """A body that each operation which takes one would accept, and that would do as much as it can."""
 NEEDED_IN_QUERY = {"attempt": "1"}
@@ -161,6 +164,7 @@ def furnish(home: Home) -> None:
     made: list[tuple[str, str, dict[str, Any]]] = [
         ("PUT", "/queues/acme-queue", {"retry_limit": 0}),
         ("POST", "/queues/acme-queue/pause", {"reason": MARK}),
+        ("PUT", "/definitions/acme-queue", {"description": MARK}),
         ("POST", "/jobs", {"name": "work", "job_id": WAITING, "queue": "acme-queue", "data": MARK, "tags": [MARK]}),
         ("POST", "/jobs", {"name": "work", "job_id": DONE, "data": MARK}),
         ("POST", "/jobs", {"name": "fail", "job_id": FAILED, "retry_limit": 0}),

@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 from gateway import Answer, Api
-from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
+from tidegate_functions.api.answers import schedules
 
 from home import Home
 
 ID = "0194bc2e-1c00-7000-8000-0000000000aa"
-
-
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(user="olga", scopes="read submit operate")
 
 
 def create(api: Api, **fields: Any) -> Answer:
@@ -31,7 +26,7 @@ def patch(api: Api, changes: Any, ref: str = "nightly") -> Answer:
 def told(answer: Answer, operation: str, status: int = 200) -> Any:
     """The body of an answer that has its documented shape."""
     assert answer.status == status, answer.text
-    SCHEDULE_ANSWERS[operation][status].model_validate_json(answer.text)
+    schedules.ANSWERS[operation][status].model_validate_json(answer.text)
     return answer.body
 
 

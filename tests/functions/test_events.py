@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from gateway import EVENTS, MORNING, read, sample
 from tidegate_functions.api.answers import ANSWERS
-from tidegate_functions.api.schedule_answers import SCHEDULE_ANSWERS
-from tidegate_functions.api.security_answers import SECURITY_ANSWERS
 
 from home import Home
 from tidegate import runtime
@@ -31,12 +29,12 @@ from tidegate.local.functions import Context
 from tidegate.ports import Held, Token, Worker
 from tidegate.service.claim_lanes import Wanted, claim_of_tenant
 from tidegate.service.control import cancel
+from tidegate.service.definitions import put_definition
 from tidegate.service.runs import cancel_run, submit_dag
 from tidegate.service.schedules import create_schedule
-from tidegate.service.submit import submit_one
+from tidegate.service.submit import submit, submit_one
 from tidegate.service.workers import report
 
-assert {*SCHEDULE_ANSWERS, *SECURITY_ANSWERS} <= set(ANSWERS)
 ADA = Caller("main", "ada", frozenset({"submit", "read", "operate"}))
 WORKER = Caller("main", "gpu-box", frozenset({"work"}))
 ETL = {"principal": "arn:aws:iam::123456789012:role/etl", "tenant": "main", "user": "ada", "scopes": ["read"]}
@@ -64,7 +62,7 @@ def claimed(home: Home) -> None:
 def gather_claimed(home: Home) -> None:
     """A job that gathers the results of no entries runs."""
     data = {"for_each": {"entries": 0}, "entries": 0}
-    submit_one(home.ports, ADA, JobSpec(name=GATHER, job_id=JOB, data=data))
+    submit(home.ports, ADA, [JobSpec(name=GATHER, job_id=JOB, data=data)], internal=True)
     assert claim_of_tenant(home.ports, WORKER, Wanted(worker_id="w", pool="default", lease_seconds=10), 1)
 
 
@@ -86,6 +84,10 @@ def worker_seen(home: Home) -> None:
 
 def queue_made(home: Home) -> None:
     home.ports.queues.put_if_unchanged(Queue(tenant="main", name="reports"), None)
+
+
+def defined(home: Home) -> None:
+    put_definition(home.ports, ADA, "extract", schema={"type": "object"}, job={"priority": 8}, description="")
 
 
 def schedule_made(home: Home) -> None:
@@ -215,6 +217,12 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-patch-queue": ("api", queue_made, answered("patch_queue")),
     "api-post-queue-pause": ("api", queue_made, answered("pause_queue")),
     "api-post-queue-resume": ("api", queue_made, answered("resume_queue")),
+    "api-put-definition": ("api", nothing, answered("put_definition", 201)),
+    "api-get-definition": ("api", defined, answered("get_definition")),
+    "api-get-definitions": ("api", defined, answered("list_definitions")),
+    "api-get-webhook-secret": ("api", queue_made, answered("get_webhook_secret")),
+    "api-post-webhook-secret-rotate": ("api", queue_made, answered("rotate_webhook_secret")),
+    "api-get-job-webhooks": ("api", submitted, answered("list_deliveries")),
     "api-post-schedules": ("api", nothing, answered("create_schedule", 201)),
     "api-get-schedules": ("api", schedule_made, answered("list_schedules")),
     "api-get-schedule": ("api", schedule_made, answered("get_schedule")),
@@ -228,6 +236,8 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-get-tenant": ("api", nothing, answered("get_tenant")),
+    "api-patch-tenant": ("api", nothing, answered("patch_tenant")),
     "api-get-audit": ("api", ended, answered("read_audit")),
     "api-iam-get-job": ("api", submitted, answered("get_job")),
     "api-post-tokens": ("api", nothing, answered("create_token", 201)),

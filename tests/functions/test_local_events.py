@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tidegate_functions.api.answers import Event as EventAnswer
+from tidegate_functions.api.answers.events import Event as EventAnswer
 
 from home import ADMIN, Home
 from tidegate import runtime

@@ -28,9 +28,9 @@ from tidegate.runtime import App, Settings
 
 ASKED = list(requests())
 OPERATIONS = {asked.operation for asked in ASKED}
-SHARED = frozenset({"get_queue", "list_queues", "list_workers"})
+SHARED = frozenset({"get_queue", "list_queues", "list_workers", "get_definition", "list_definitions"})
 """Operations on what belongs to a tenant as a whole, not to a user of it."""
-MAKE_OWN = frozenset({"put_queue", "put_worker"})
+MAKE_OWN = frozenset({"put_queue", "put_worker", "put_definition"})
 """Operations that make what their path names."""
 ECHOING = frozenset({"bulk"})
 """Operations that answer the ids that they were given, whether there are such things or not."""
@@ -78,8 +78,9 @@ def _in_cloud(cloud: Cloud) -> World:
 
 
 class _CloudHome(Home):
-    def pump(self) -> None:
+    def pump(self) -> bool:
         """Nothing here looks at figures."""
+        return False
 
 
 def _rows(app: App) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 from gateway import Api
-from tidegate_functions.api.answers import ANSWERS, Error
+from tidegate_functions.api.answers import ANSWERS
+from tidegate_functions.api.answers.base import Error
 from tidegate_functions.api.openapi import document, document_text
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -120,6 +121,12 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
         ("patch_queue", "PATCH", "/queues/default", {}),
         ("pause_queue", "POST", "/queues/default/pause", {}),
         ("resume_queue", "POST", "/queues/default/resume", None),
+        ("put_definition", "PUT", "/definitions/d", {"schema": {}, "job": {"priority": "low", "webhook": None}}),
+        ("get_definition", "GET", "/definitions/d", None),
+        ("list_definitions", "GET", "/definitions", None),
+        ("get_webhook_secret", "GET", "/queues/default/webhook-secret", None),
+        ("rotate_webhook_secret", "POST", "/queues/default/webhook-secret/rotate", None),
+        ("list_deliveries", "GET", "/jobs/j/webhooks", None),
         ("get_stats", "GET", "/stats", None),
         ("timeline", "GET", "/stats/timeline", None),
         ("throughput", "GET", "/stats/throughput", None),
@@ -132,6 +139,8 @@ def test_requests_refuse_unknown_fields_and_show_defaults() -> None:
 def test_answers_are_as_described(api: Api, operation: str, method: str, path: str, body: Any) -> None:
     api = api.by(scopes="submit read operate")
     api.submit(job_id="j")
+    if operation == "get_definition":
+        api.call("PUT", "/definitions/d", "{}")
     if operation == "retry_job":
         api.post("/jobs/j/cancel")
     answer = api.call(method, path, None if body is None else json.dumps(body))

@@ -9,6 +9,7 @@ from synthesised import ROOT, WAITING, Synthesised, listed
 
 Permission = tuple[tuple[str, ...], tuple[str, ...]]
 
+BATCH_GET = "dynamodb:BatchGetItem"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 GET, PUT, UPDATE, DELETE = (f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))
 CHECK = "dynamodb:ConditionCheckItem"

@@ -32,13 +32,13 @@ def test_there_is_one_function_per_folder_and_one_worker_per_pool(template: Synt
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_each_function_runs_its_own_handler_on_arm_with_the_layer(template: Synthesised, name: str) -> None:
+def test_each_function_runs_its_own_handler_on_arm_with_its_layers(template: Synthesised, name: str) -> None:
     function = template.functions()[name]
     folder = name.split("-")[0]
     assert function["Handler"] == f"tidegate_functions.{folder}.handler.handler"
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
-    assert function["Layers"] == ["<Dependencies>"]
+    assert function["Layers"] == ["<Dependencies>", *(["<Schemas>"] if name == "api" else [])]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -150,7 +150,7 @@ def test_only_an_authorizer_that_takes_other_tokens_carries_what_checks_them(
 ) -> None:
     assert "TIDEGATE_OIDC" not in template.environment("authorizer")
     for name, function in sealed.functions().items():
-        own = ["<Identity>"] if name == "authorizer" else []
+        own = {"authorizer": ["<Identity>"], "api": ["<Schemas>"]}.get(name, [])
         assert function["Layers"] == ["<Dependencies>", *own]
         assert ("TIDEGATE_OIDC" in function["Environment"]["Variables"]) == (name == "authorizer")
     assert settings_from(sealed.environment("authorizer")).oidc == rules_from(OIDC)

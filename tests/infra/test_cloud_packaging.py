@@ -159,10 +159,10 @@ def test_the_layers_are_pinned_to_what_the_tests_run_with() -> None:
     from importlib.metadata import version
 
     pins: dict[str, str] = {}
-    for name in ("layer", "identity"):
+    for name in ("layer", "identity", "schema"):
         lines = (ROOT / "infra" / f"{name}-requirements.txt").read_text().splitlines()
         pins |= dict(line.split("==") for line in lines if not line.startswith("#"))
-    tested = ("aws-lambda-powertools", "croniter", "cryptography", "pydantic", "PyJWT", "python-dateutil")
+    tested = ("aws-lambda-powertools", "croniter", "cryptography", "jsonschema-rs", "pydantic", "PyJWT")
     assert {name: version(name) for name in tested} == {name: pins[name] for name in tested}
 
 

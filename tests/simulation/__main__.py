@@ -53,7 +53,6 @@ def _histories(seeds: range) -> bool:
     _say(", ".join(f"{told.broken[rule]} {rule}" for rule in told.rules()))
     for home, worst in sorted(told.worst.items()):
         _say(f"worst recovery, {home}: {worst / 1000:.0f} s")
-    _say(f"taken from a living worker by a clock too fast, without harm: {told.taken}")
     return told.failed == 0
 
 
@@ -61,7 +60,7 @@ class Totals:
     """Sums over histories."""
 
     def __init__(self) -> None:
-        self.failed = self.jobs = self.calls = self.taken = 0
+        self.failed = self.jobs = self.calls = 0
         self.faults: Counter[str] = Counter()
         self.broken: Counter[Broken] = Counter()
         self.worst: dict[str, int] = {}
@@ -71,7 +70,6 @@ class Totals:
         self.failed += bool(told.broken)
         self.jobs += told.jobs
         self.calls += told.calls
-        self.taken += told.taken_from_the_living
         self.faults.update({str(kind): count for kind, count in told.faults.items() if count})
         self.broken.update(rule for rule, _ in told.broken)
         self.worst[told.home] = max(self.worst.get(told.home, 0), told.worst_recovery)

@@ -45,13 +45,15 @@ class Home:
     """How long a process believes what it read of a queue's policy."""
     by_lambda: bool
     """Whether tickets come through an event source; else workers pull them."""
+    grace: float
+    """How long a lease must have run out before a job is taken over."""
     skew: float
     """How wrong clocks may be; on one machine there is only one."""
 
 
-EMBEDDED = Home("embedded", 10, 1, 10, 0.5, by_lambda=False, skew=0)
-LAMBDA = Home("cloud, Lambda", 60, 60, 360, 5, by_lambda=True, skew=30)
-PULL = Home("cloud, pull workers", 60, 60, 360, 5, by_lambda=False, skew=30)
+EMBEDDED = Home("embedded", 10, 1, 10, 0.5, by_lambda=False, grace=0, skew=0)
+LAMBDA = Home("cloud, Lambda", 60, 60, 360, 5, by_lambda=True, grace=30, skew=30)
+PULL = Home("cloud, pull workers", 60, 60, 360, 5, by_lambda=False, grace=30, skew=30)
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Cast:
     watch: Watch
     store: Store
     skew: Ms = 0
+    at_odds: bool = False
+    """Whether every clock is as wrong as it may be, one way or the other."""
     batch: int = 1
     """Tickets that an invocation is given at most."""
     clients: int = 0
@@ -77,10 +81,16 @@ class Cast:
     def start(self, role: str) -> tuple[Process, Ports]:
         """A fresh process, and its ports."""
         number = self.numbers[role] = self.numbers.get(role, 0) + 1
-        skew = self.world.between(-self.skew, self.skew) if self.skew else 0
+        skew = self._skew()
         process = Process(self.world, role, number, skew)
         self.processes.append(process)
-        return process, ports_of(Wire(self.store, process), remembers=self.home.remembers)
+        return process, ports_of(Wire(self.store, process), remembers=self.home.remembers, grace=self.home.grace)
+
+    def _skew(self) -> Ms:
+        """How wrong the clock of a fresh process is."""
+        if self.at_odds:
+            return self.skew if self.world.chance(0.5) else -self.skew
+        return self.world.between(-self.skew, self.skew) if self.skew else 0
 
     @contextmanager
     def runs(self, app: App) -> Iterator[None]:

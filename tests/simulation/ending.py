@@ -34,7 +34,7 @@ def recovery_bound(home: Home) -> Ms:
 
     Two clocks may be wrong by `skew` in opposite directions, and a tick may just have passed.
     """
-    return _SECOND_LOOK + round((home.tick + 2 * home.skew) * 1000) + _SLACK
+    return _SECOND_LOOK + round((home.tick + home.grace + 2 * home.skew) * 1000) + _SLACK
 
 
 @cache

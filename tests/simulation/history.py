@@ -20,14 +20,14 @@ from . import clients, machinery
 from .cast import CALLER, EMBEDDED, LAMBDA, OTHER, PULL, Cast
 from .clients import Api
 from .ending import HOUR, check_end, database, on_stage, recovery_bound, supervise
-from .faults import Faults, Kind, storm
+from .faults import Faults, Kind, RandomFaults, storm
 from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority", "limits", "deadlines")
-"""The last one is played where it is asked for."""
-CALM = ("calm", "priority")
+STYLES = ("storm", "calm", "priority", "limits", "deadlines", "clocks")
+"""The last two are played where they are asked for."""
+CALM = ("calm", "priority", "clocks")
 _KEYS = (None, "a", "a", "b")
 
 
@@ -44,7 +44,6 @@ class Told:
     calls: int
     trace: int
     worst_recovery: Ms
-    taken_from_the_living: int
 
 
 _START_BOUND: Ms = 4_000
@@ -71,7 +70,6 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
         calls=sum(process.calls for process in cast.processes),
         trace=world.trace,
         worst_recovery=watch.worst_recovery,
-        taken_from_the_living=watch.taken_from_the_living,
     )
 
 
@@ -83,16 +81,19 @@ def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     stormy = style not in CALM
     faults = storm(world) if stormy else Faults()
     skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if stormy and home.skew else 0
+    if style == "clocks":
+        home, skew = (LAMBDA, PULL)[int(rng.random() * 2)], 30_000
+        faults = RandomFaults(world, {Kind.DELIVERED_TWICE: 0.5, Kind.TICKET_DOUBLED: 0.5})
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
     watch.strict_priority, watch.strict_leases = style == "priority", not stormy
-    watch.start_bound = None if stormy else _START_BOUND
+    watch.start_bound = None if stormy or skew else _START_BOUND
     store = Store(world, faults, watch, database(), home.visibility)
     if home is EMBEDDED:
         store.max_receives = NO_LIMIT
     elif stormy and world.chance(0.3):
         store.max_receives = 4
-    return Cast(world, home, faults, watch, store, skew, batch=3 if stormy else 1), style
+    return Cast(world, home, faults, watch, store, skew, style == "clocks", batch=3 if stormy else 1), style
 
 
 def _begin(cast: Cast, style: str) -> None:

@@ -101,7 +101,12 @@ def _index_trusted(patch: Patch) -> None:
 
 def _live_lease_ignored(patch: Patch) -> None:
     patch.setattr(guarded, "_lapsed", lambda job, now: Guard(ACTIVE, attempt=job.attempt))
-    patch.setattr(Job, "lease_lapsed", lambda job, now: job.state is State.ACTIVE)
+    patch.setattr(Job, "lease_lapsed", lambda job, now, grace: job.state is State.ACTIVE)
+
+
+def _no_grace(patch: Patch) -> None:
+    real = Job.lease_lapsed
+    patch.setattr(Job, "lease_lapsed", lambda job, now, grace: real(job, now))
 
 
 def _started_early(patch: Patch) -> None:
@@ -139,7 +144,7 @@ def _timers_kept(patch: Patch) -> None:
 
 
 def _tickets_kept(patch: Patch) -> None:
-    patch.setattr(claim, "_nothing", lambda own, now, receives: claim.Later(claim.LOOK_AGAIN_SECONDS))
+    patch.setattr(claim, "_nothing", lambda ports, own, now, receives: claim.Later(claim.LOOK_AGAIN_SECONDS))
 
 
 def _acknowledged_first(patch: Patch) -> None:
@@ -326,8 +331,8 @@ def _deadline_told_early(patch: Patch) -> None:
 def _restart_forgets(patch: Patch) -> None:
     real = guarded.restart_if_ended
 
-    def forgetful(job: Job, now: int) -> GuardedWrite:
-        write = real(job, now)
+    def forgetful(job: Job, now: int, *, counted: bool = False) -> GuardedWrite:
+        write = real(job, now, counted=counted)
         return replace(write, values={**write.values, "sla": Sla.NONE})
 
     patch.setattr(guarded, "restart_if_ended", forgetful)
@@ -343,6 +348,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("no claim condition", _no_claim_condition, _caught(B.OVERWRITTEN, B.DOUBLED)),
     Mutant("the index is trusted", _index_trusted, _caught(B.STOLEN, B.ZOMBIE)),
     Mutant("claim ignores a live lease", _live_lease_ignored, _caught(B.STOLEN, B.ZOMBIE)),
+    Mutant("clocks are taken to agree", _no_grace, _caught(B.STOLEN), "clocks"),
     Mutant("claim ignores the time", _started_early, _caught(B.EARLY)),
     Mutant("heartbeats extend nothing", _no_heartbeat, _caught(B.STOLEN), "calm"),
     Mutant("no re-ticketing by the clock", _no_reticketing, _caught(B.LOST)),

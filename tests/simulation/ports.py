@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching import CachedQueues, CachedTenants
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
+from tidegate.adapters.sqlite.definitions import SqliteDefinitions
 from tidegate.adapters.sqlite.events import SqliteEvents
 from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
 from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
+from tidegate.adapters.sqlite.tenants import SqliteTenants
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
+from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
 from tidegate.adapters.sqlite.workers import SqliteWorkers
 from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
@@ -248,6 +251,9 @@ class Logs:
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         self._wire.call("logs.append", lambda: self._real.append(log, chunk, keep_until))
 
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        return self._wire.call("logs.append_if_free", lambda: self._real.append_if_free(log, chunk, keep_until))
+
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         return self._wire.call("logs.read", lambda: self._real.read(log, after, limit))
 
@@ -341,6 +347,9 @@ class Figures:
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
+    def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
+        return self._wire.call("figures.between", lambda: self._real.between(tenant, first, last))
+
 
 class Dags:
     """`Dags`."""
@@ -391,8 +400,10 @@ class Feed:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
 
-def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) -> Ports:
+def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transactions: bool = False) -> Ports:
     """All ports as one process sees them, which `remembers` queue policies for so many seconds.
+
+    `grace` is how many seconds it waits beyond a lease before it takes a job over.
 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
@@ -402,6 +413,9 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         tickets=Tickets(wire),
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
+        tenants=CachedTenants(SqliteTenants(wire.store.database), process.now, remembers),
+        definitions=SqliteDefinitions(wire.store.database),
+        webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),
         slots=Slots(wire),
         rates=SqliteRates(wire.store.database),
@@ -420,6 +434,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, transactions: bool = False) 
         audit=SqliteAudit(wire.store.database),
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
+        lease_grace_ms=round(grace * 1000),
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
         together=wire.together if transactions else nullcontext,

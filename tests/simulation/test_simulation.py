@@ -11,7 +11,7 @@ import pytest
 
 from .__main__ import main
 from .faults import Kind
-from .history import CALM, play
+from .history import play
 from .watch import Broken
 
 CHUNKS, CHUNK = 10, 100
@@ -38,7 +38,13 @@ def test_limits_hold_whatever_goes_wrong() -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("style", CALM)
+def test_no_job_is_taken_from_a_living_worker_by_a_clock_that_is_wrong() -> None:
+    """Clocks differ by a minute, half a minute each way, and tickets come again while their jobs run."""
+    broken = {seed: told.broken for seed in range(CHUNK) if (told := play(seed, style="clocks")).broken}
+    assert not broken
+
+
+@pytest.mark.parametrize("style", ["calm", "priority"])
 def test_when_nothing_goes_wrong_jobs_start_in_time_and_in_order(style: str) -> None:
     """Calm: an idle worker starts a job within seconds. One worker: the best ready job of the lane first."""
     broken = {seed: told.broken for seed in range(CHUNK) if (told := play(seed, style=style)).broken}
@@ -46,9 +52,13 @@ def test_when_nothing_goes_wrong_jobs_start_in_time_and_in_order(style: str) -> 
 
 
 def test_every_kind_of_fault_strikes() -> None:
-    """A kind that never strikes would prove nothing."""
-    struck = {kind for seed in range(CHUNK) for kind, count in play(seed).faults.items() if count}
-    assert struck == set(Kind)
+    """A kind that never strikes would prove nothing; the rarest strikes once in sixty histories."""
+    unseen = set(Kind)
+    for seed in range(CHUNKS * CHUNK):
+        unseen -= {kind for kind, count in play(seed).faults.items() if count}
+        if not unseen:
+            break
+    assert not unseen
 
 
 def test_a_seed_is_one_history() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tidegate.adapters.aws.ports import LEASE_GRACE_MS
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import Job
 from tidegate.domain.spec import JobSpec
@@ -16,6 +17,8 @@ from tidegate.service.submit import submit_one
 
 ADMIN = Caller("main", "admin", frozenset({"admin"}))
 LEASE_SECONDS = 10.0
+LAPSED_SECONDS = LEASE_SECONDS + LEASE_GRACE_MS / 1000 + 1
+"""After so long the job of a silent worker is taken over, in either home."""
 
 
 def submitted(ports: Ports, name: str = "work", **fields: Any) -> Job:

@@ -76,6 +76,8 @@ FULL: Mapping[str, Any] = {
     "dependencies": ("b", "c"),
     "blocked": True,
     "broken": True,
+    "definition": "extract@3",
+    "webhook": {"url": "https://example.com/hook", "events": ["job.failed"]},
     "concurrency_key": "customer #7",
     "unique_key": "invoice/7",
     "policy": UniquePolicy.ALLOW_ALL,
@@ -85,5 +87,7 @@ FULL: Mapping[str, Any] = {
     "claim_token": "1f",
     "counted": True,
     "task_token": "AAAAKgAAAAIAAAAA",
+    "correlation_id": "order-4711",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
 """A value for every field that has a default, none of them the default."""

@@ -141,6 +141,9 @@ def test_a_running_job_is_reclaimed_only_after_its_lease() -> None:
     assert guard.holds(job(State.ACTIVE, attempt=1, lease_until=NOW))
     assert not guard.holds(job(State.ACTIVE, attempt=1, lease_until=NOW + 1))
     assert not guard.holds(job(State.ACTIVE, attempt=2, lease_until=NOW))
+    assert not guard.holds(job(State.ACTIVE, attempt=1, lease_until=NOW - 1)), (
+        "its holder was heard of since it was read"
+    )
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.RETRY, State.ACTIVE])

@@ -94,7 +94,7 @@ def test_cancelling_and_cleaning_up(home: Home, guide: Runner, tmp_path: Path) -
 def test_the_events_guide_shows_an_event_as_it_is_described() -> None:
     import json
 
-    from tidegate_functions.api.answers import Event
+    from tidegate_functions.api.answers.events import Event
 
     example = re.search(r"```json\n(.*?)```", (GUIDES / "events.md").read_text(), re.DOTALL)
     assert example is not None

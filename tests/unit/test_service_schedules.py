@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,46 @@ def test_jobs_of_one_tenant_are_made_for_its_users(home: Home) -> None:
     home.clock.advance(10)
     assert home.tick(1).fired == 3
     assert sorted(job.owner for job in jobs(home)) == ["ann", "bob"]
+
+
+def test_tenants_that_chose_the_same_id_are_kept_apart(home: Home) -> None:
+    """Ids are unique in a tenant only: whoever knows another's id learns nothing and changes nothing by it."""
+    for tenant, queue in (("main", "gone"), ("zeta", "default")):
+        home.ports.queues.put_if_unchanged(Queue(tenant=tenant, name=queue), None)
+        caller = Caller(tenant, "ann", frozenset({"admin"}))
+        job = JobTemplate(name="work", queue=queue)
+        create(home, caller=caller, job=job, schedule_id=SCHEDULE_ID, overlap=Overlap.SKIP)
+    home.clock.advance(10)
+    home.with_ports(queues=NoQueues()).tick(1)
+    other = home.ports.schedules.get([ScheduleKey("zeta", "s")])[0]
+    assert other is not None
+    assert (other.last_error, other.fired) == (None, 1)
+    assert (stored(home).fired, "gone" in str(stored(home).last_error)) == (0, True)
+
+
+def test_a_run_before_that_was_erased_does_not_stop_the_next(home: Home) -> None:
+    create(home, overlap=Overlap.CANCEL_RUNNING)
+    home.clock.advance(10)
+    home.tick(1)
+    (first,) = jobs(home)
+
+    class Erased:
+        """The job is seen, and gone when it is to be cancelled."""
+
+        def __init__(self, real: Any) -> None:
+            self._real, self._asked = real, 0
+
+        def get(self, keys: Any) -> Any:
+            self._asked += 1
+            return self._real.get(keys) if self._asked == 1 else [None] * len(keys)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    home.clock.advance(10)
+    fire_schedules(home.with_ports(jobs=Erased(home.ports.jobs)).ports, home.clock.now())
+    assert starts(home) == [10, 20]
+    assert first.id != stored(home).last_job_id
 
 
 def test_a_job_that_is_refused_is_told_and_the_schedule_goes_on(home: Home) -> None:
@@ -280,7 +320,7 @@ class TestOverlap:
     def test_never_two_at_once_and_none_more_than_needed(self, home: Home, overlap: Overlap) -> None:
         spans = sorted(self.run(home, overlap, 200, each=13))
         ended = [span for span in spans if span[1] > 0]
-        assert all(one[1] <= other[0] for one, other in itertools.pairwise(ended))
+        assert all(one[1] <= other[0] for one, other in pairwise(ended))
         assert len(ended) >= 8
 
 
@@ -582,7 +622,7 @@ def played(folder: Path, scene: Callable[[Home], None], meter: Meter) -> dict[st
     try:
         scene(home)
         metered = replace(home.app, ports=meter.around(home.ports))
-        with contextlib.suppress(Died):
+        with suppress(Died):
             fire_schedules(metered.ports, home.clock.now() + 1_000)
         for _ in range(2):
             fire_schedules(home.ports, home.clock.now() + 1_000)

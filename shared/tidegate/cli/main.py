@@ -10,17 +10,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from tidegate.domain.errors import TidegateError
+from tidegate.execution.correlating import request_id
 
 from . import care, home, jobs, operations, records
 from .audit import audit_app
 from .dags import dag_app
+from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
 from .output import clean, complain, emit, say
 from .queues import queue_app
 from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
+from .tenants import tenant_app
 from .tokens import token_app, whoami
+from .webhooks import webhook_app
 from .why import why
 from .workers import list_workers
 
@@ -67,8 +71,16 @@ def _common(
     ctx: typer.Context,
     url: Url = None,
     token: Token = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            "--request-id", envvar="TIDEGATE_REQUEST_ID", help="What to call the request, for logs and events."
+        ),
+    ] = None,
     _: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
+    if request is not None:
+        ctx.with_resource(request_id(request))
     ctx.obj = Server(url, token)
 
 
@@ -109,6 +121,9 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(definition_app, name="definition")
+app.add_typer(webhook_app, name="webhook")
 app.add_typer(audit_app, name="audit")
 app.command("whoami")(whoami)
 app.command("version")(show_version)

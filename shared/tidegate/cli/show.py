@@ -83,6 +83,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
 def _optional_facts(job: Job) -> Iterator[tuple[str, str]]:
     if job.start_after is not None:
         yield "Start after", moment(job.start_after)
+    if job.definition is not None:
+        yield "Definition", job.definition
     for label, deadline in (("Soft SLA", job.soft_sla), ("Hard SLA", job.hard_sla)):
         if deadline is not None:
             yield label, moment(deadline)

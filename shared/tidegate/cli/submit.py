@@ -45,6 +45,12 @@ def submit(
         int | None, typer.Option("--retry-limit", "--max-retries", help="Retries after the first attempt.")
     ] = None,
     job_id: Annotated[str | None, typer.Option(help="The job's id; asking twice makes one job.")] = None,
+    definition: Annotated[
+        str | None, typer.Option(help="Make it from this definition: its name, or name@version.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="An https address that is told how the job ended.", metavar="URL")
+    ] = None,
     concurrency_key: Annotated[
         str | None, typer.Option(help="Of one key, only as many jobs run at once as the queue's key_slots.")
     ] = None,
@@ -86,6 +92,8 @@ def submit(
         "expire_in_seconds": expire_in,
         "timeout": timeout,
         "retry_limit": retry_limit,
+        "definition": definition,
+        "webhook": None if webhook is None else {"url": webhook},
         "concurrency_key": concurrency_key,
         "unique_key": unique_key,
         "policy": policy,
@@ -101,7 +109,7 @@ def submit(
 
 
 def _submit_one(session: Session, fields: Mapping[str, Any], *, watch: bool, quiet: bool) -> None:
-    if "name" not in fields and not _names_agent(fields.get("data")):
+    if not {"name", "definition"} & set(fields) and not _names_agent(fields.get("data")):
         raise InvalidInput.field("NAME", "is missing: what shall run?")
     with session.patient_client() if watch else session.client() as client:
         job = client.submit(**fields)

@@ -14,6 +14,7 @@ from tidegate.domain.audit import Head as AuditHead
 
 from .asynchronous import AsyncClient
 from .builder import Dag, Node, Ref
+from .definitions import Definition, Delivery, WebhookSecret
 from .errors import ServerError, UnexpectedAnswer, Unreachable, WaitTimeout
 from .explanation import Gate, Why
 from .fields import JobFields, JobFilters, NewJob
@@ -35,6 +36,8 @@ __all__ = [
     "Client",
     "Dag",
     "DagRun",
+    "Definition",
+    "Delivery",
     "Gate",
     "Health",
     "History",
@@ -65,6 +68,7 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "WaitTimeout",
+    "WebhookSecret",
     "Why",
     "Worker",
 ]

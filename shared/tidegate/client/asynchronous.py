@@ -13,10 +13,11 @@ import httpx
 from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
-from . import calls
+from . import calls, definitions
 from .audit import AsyncAuditMethods
 from .builder import Dag
 from .calls import Call
+from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .explanation import Why
@@ -26,6 +27,7 @@ from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import AsyncScheduleMethods
+from .tenants import AsyncTenantMethods
 from .tokens import AsyncTokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -36,7 +38,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods, AsyncTenantMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -131,9 +133,12 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, Asyn
         """Stop a job: at once while it waits, cooperatively while it runs. Raises NotFound, WrongState."""
         return await self._run(calls.cancel(job_id, reason))
 
-    async def retry(self, job_id: str) -> Job:
-        """Start an ended job over. Raises NotFound, WrongState."""
-        return await self._run(calls.retry(job_id))
+    async def retry(self, job_id: str, *, counted: bool = False) -> Job:
+        """Start an ended job over, with a fresh set of retries, or (`counted`) those it has left.
+
+        Raises NotFound, WrongState.
+        """
+        return await self._run(calls.retry(job_id, counted))
 
     async def set_priority(self, job_id: str, priority: int | str) -> Job:
         """Move a waiting job in its queue: 0 to 10, or low, normal, high, critical. Raises NotFound, WrongState."""
@@ -262,6 +267,41 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, Asyn
     async def resume_queue(self, name: str) -> Queue:
         """Start jobs of a queue again. Raises NotFound."""
         return await self._run(calls.resume_queue(name))
+
+    async def definitions(self) -> tuple[Definition, ...]:
+        """The latest version of every definition, by name."""
+        return await self._run(definitions.definitions())
+
+    async def definition(self, name: str, version: int | None = None) -> Definition:
+        """One definition, the latest version unless told. Raises NotFound."""
+        return await self._run(definitions.definition(name, version))
+
+    async def put_definition(
+        self,
+        name: str,
+        *,
+        schema: Json = None,
+        job: NewJob | Mapping[str, Any] | None = None,
+        description: str = "",
+        dag: Dag | Mapping[str, Any] | None = None,
+    ) -> Definition:
+        """Store a new version, unless the latest says the same.
+
+        `job` holds what its jobs have by default; a definition of runs has a `dag` instead.
+        """
+        return await self._run(definitions.put_definition(name, schema, job, description, dag))
+
+    async def webhook_secret(self, queue: str) -> WebhookSecret:
+        """What messages about the queue's jobs are signed with. Raises NotFound."""
+        return await self._run(definitions.webhook_secret(queue))
+
+    async def rotate_webhook_secret(self, queue: str) -> WebhookSecret:
+        """Replace the secret; for a day messages are signed with both. Raises NotFound."""
+        return await self._run(definitions.rotate_webhook_secret(queue))
+
+    async def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """The messages to webhooks about a job, newest first. Raises NotFound."""
+        return await self._run(definitions.deliveries(job_id))
 
     async def stats(self) -> Stats:
         """How many jobs stand where."""

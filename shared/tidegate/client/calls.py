@@ -83,9 +83,9 @@ def cancel(job_id: str, reason: str | None) -> Call[Job]:
     return _post(_path("jobs", job_id, "cancel"), _job, {"reason": reason} if reason else {})
 
 
-def retry(job_id: str) -> Call[Job]:
+def retry(job_id: str, counted: bool) -> Call[Job]:
     """Start an ended job over. Twice could mean two more runs, so it is not repeated blindly."""
-    return _post(_path("jobs", job_id, "retry"), _job, {}, repeatable=False)
+    return _post(_path("jobs", job_id, "retry"), _job, {"counted": True} if counted else {}, repeatable=False)
 
 
 def set_priority(job_id: str, priority: int | str) -> Call[Job]:

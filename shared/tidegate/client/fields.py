@@ -44,6 +44,8 @@ class JobFields(TypedDict, total=False):
     timeout_retry_limit: int | None
     task_token: str | None
     job_id: str | None
+    definition: str | None
+    webhook: Mapping[str, Any] | None
 
 
 class NewJob(JobFields, total=False):

@@ -44,8 +44,11 @@ class Job:
     retry_limit: int = 0
     worker_id: str | None = None
     dag_id: str | None = None
+    correlation_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
+    definition: str | None = None
+    webhook: Mapping[str, Any] | None = None
     progress: Progress | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -122,6 +125,7 @@ class Queue:
     paused_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    webhook: Mapping[str, Any] | None = None
     slots: int | None = None
     key_slots: int | None = None
     rate_limit: int | None = None
@@ -147,6 +151,7 @@ class DagRun:
     state: str
     reason: str | None = None
     failure_policy: str = "fail_fast"
+    definition: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, Any] = field(default_factory=dict)
@@ -158,6 +163,7 @@ class DagRun:
     hard_sla: datetime | None = None
     warned_at: datetime | None = None
     resumed: int = 0
+    correlation_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -12,10 +12,11 @@ import httpx
 from tidegate.domain.errors import PayloadTooLarge, TidegateError
 from tidegate.domain.job import Json
 
-from . import calls
+from . import calls, definitions
 from .audit import AuditMethods
 from .builder import Dag
 from .calls import Call
+from .definitions import Definition, Delivery, WebhookSecret
 from .endpoint import find_endpoint
 from .errors import WaitTimeout
 from .explanation import Why
@@ -25,6 +26,7 @@ from .operations import Operations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import ScheduleMethods
+from .tenants import TenantMethods
 from .tokens import TokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -35,7 +37,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
+class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -126,9 +128,12 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
         """Stop a job: at once while it waits, cooperatively while it runs. Raises NotFound, WrongState."""
         return self._run(calls.cancel(job_id, reason))
 
-    def retry(self, job_id: str) -> Job:
-        """Start an ended job over. Raises NotFound, WrongState."""
-        return self._run(calls.retry(job_id))
+    def retry(self, job_id: str, *, counted: bool = False) -> Job:
+        """Start an ended job over, with a fresh set of retries, or (`counted`) those it has left.
+
+        Raises NotFound, WrongState.
+        """
+        return self._run(calls.retry(job_id, counted))
 
     def set_priority(self, job_id: str, priority: int | str) -> Job:
         """Move a waiting job in its queue: 0 to 10, or low, normal, high, critical. Raises NotFound, WrongState."""
@@ -255,6 +260,41 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
     def resume_queue(self, name: str) -> Queue:
         """Start jobs of a queue again. Raises NotFound."""
         return self._run(calls.resume_queue(name))
+
+    def definitions(self) -> tuple[Definition, ...]:
+        """The latest version of every definition, by name."""
+        return self._run(definitions.definitions())
+
+    def definition(self, name: str, version: int | None = None) -> Definition:
+        """One definition, the latest version unless told. Raises NotFound."""
+        return self._run(definitions.definition(name, version))
+
+    def put_definition(
+        self,
+        name: str,
+        *,
+        schema: Json = None,
+        job: NewJob | Mapping[str, Any] | None = None,
+        description: str = "",
+        dag: Dag | Mapping[str, Any] | None = None,
+    ) -> Definition:
+        """Store a new version, unless the latest says the same.
+
+        `job` holds what its jobs have by default; a definition of runs has a `dag` instead.
+        """
+        return self._run(definitions.put_definition(name, schema, job, description, dag))
+
+    def webhook_secret(self, queue: str) -> WebhookSecret:
+        """What messages about the queue's jobs are signed with. Raises NotFound."""
+        return self._run(definitions.webhook_secret(queue))
+
+    def rotate_webhook_secret(self, queue: str) -> WebhookSecret:
+        """Replace the secret; for a day messages are signed with both. Raises NotFound."""
+        return self._run(definitions.rotate_webhook_secret(queue))
+
+    def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """The messages to webhooks about a job, newest first. Raises NotFound."""
+        return self._run(definitions.deliveries(job_id))
 
     def stats(self) -> Stats:
         """How many jobs stand where."""

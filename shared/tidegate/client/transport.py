@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from tidegate.domain.errors import TidegateError
+from tidegate.execution import correlating
 
 from .calls import Call
 from .endpoint import Endpoint
@@ -52,7 +53,8 @@ class Signed(httpx.Auth):
 
 def request_of(call: Call[Any]) -> dict[str, Any]:
     """The arguments of one httpx request."""
-    headers = dict(call.headers)
+    served = correlating.current()
+    headers = {**({} if served is None else served.headers()), **call.headers}
     if call.body is not None:
         headers["Content-Type"] = "application/json"
     return {

@@ -37,6 +37,7 @@ class ClaimedJob:
     job: Job
     timeout: float
     cancel_requested: bool = False
+    traceparent: str | None = None
 
     @property
     def id(self) -> str:
@@ -64,7 +65,9 @@ class Claimed:
     def from_wire(cls, wire: Mapping[str, Any]) -> Claimed:
         """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
         jobs = tuple(
-            ClaimedJob(Job.from_wire(each), float(each["timeout"]), bool(each.get("cancel_requested")))
+            ClaimedJob(
+                Job.from_wire(each), float(each["timeout"]), bool(each.get("cancel_requested")), each.get("traceparent")
+            )
             for each in wire["jobs"]
         )
         return cls(jobs, float(wire["lease_seconds"]), float(wire.get("longest_wait_seconds") or 0), wire)

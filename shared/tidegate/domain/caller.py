@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .correlation import Correlation
 from .errors import Forbidden, InvalidInput
 
 USER_RULE = "must be 1 to 128 letters, digits or ._@|:+=/-, starting with a letter or digit"
@@ -36,6 +37,8 @@ class Caller:
     scopes: frozenset[str]
     via: str = ""
     """What proved it: `token:` and the token's id, `oidc:` and the issuer, `iam:` and the role; for the audit log."""
+    correlation: Correlation | None = field(default=None, compare=False)
+    """What the request is called, which says nothing of who asks."""
 
     def may(self, scope: Scope) -> bool:
         """Whether the token has the scope; `admin` has all."""

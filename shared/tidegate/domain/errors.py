@@ -112,4 +112,9 @@ def kind_and_place(error: Exception) -> str:
     """
     if isinstance(error, TidegateError):
         return f"{type(error).__name__}: {error.message}"
+    return place_of(error)
+
+
+def place_of(error: Exception) -> str:
+    """The kind of an error and where it arose, without its text."""
     return f"{type(error).__name__}\n" + "".join(traceback.format_tb(error.__traceback__)[-6:])

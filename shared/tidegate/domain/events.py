@@ -57,6 +57,7 @@ class RunEvent:
     soft_sla: Ms | None = None
     hard_sla: Ms | None = None
     tags: tuple[str, ...] = ()
+    correlation_id: str | None = None
 
 
 RUN_STARTED, RUN_LATE, RUN_RESUMED = "dag.started", "dag.late", "dag.resumed"
@@ -85,6 +86,7 @@ def run_event(run: Run, kind: str | None, at: Ms) -> RunEvent:
         soft_sla=run.soft_sla,
         hard_sla=run.hard_sla,
         tags=run.tags,
+        correlation_id=run.correlation_id,
     )
 
 
@@ -92,12 +94,12 @@ AnyEvent = Event | RunEvent
 
 DETAILS = (
     "priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags",
-    "soft_sla", "hard_sla",
+    "soft_sla", "hard_sla", "correlation_id",
 )  # fmt: skip
 _TIMES = ("started_at", "soft_sla", "hard_sla")
 """What `Event.details` may hold, each only where the job has it."""
 
-_ENTERED: Mapping[State, str] = {
+ENTERED: Mapping[State, str] = {
     State.CREATED: "job.created",
     State.ACTIVE: "job.started",
     State.RETRY: "job.retrying",
@@ -107,6 +109,7 @@ _ENTERED: Mapping[State, str] = {
     State.CANCELLED: "job.cancelled",
     State.FAILED: "job.failed",
 }
+"""What entering a state is called."""
 RESTARTED = "job.restarted"
 ERASED = "job.erased"
 SLA_EVENTS: Mapping[Sla, str] = {
@@ -115,14 +118,14 @@ SLA_EVENTS: Mapping[Sla, str] = {
     Sla.HARD_MISSED: "job.sla.hard_missed",
 }
 """What is told of a job's deadlines; the job's state is then the same before and after."""
-EVENT_TYPES = (*_ENTERED.values(), RESTARTED, ERASED, *SLA_EVENTS.values())
+EVENT_TYPES = (*ENTERED.values(), RESTARTED, ERASED, *SLA_EVENTS.values())
 
 
 def event_type(old: State | None, new: State | None) -> str:
     """What to call a transition; a job that is started over was restarted, one that is gone was erased."""
     if new is None:
         return ERASED
-    return RESTARTED if new is State.CREATED and old in TERMINAL else _ENTERED[new]
+    return RESTARTED if new is State.CREATED and old in TERMINAL else ENTERED[new]
 
 
 def body_of(event: AnyEvent) -> dict[str, Any]:
@@ -144,6 +147,7 @@ def _run_told(event: RunEvent) -> dict[str, Any]:
         "reason": event.reason,
         **{name: None if at is None else _time(at) for name, at in times.items()},
         "tags": list(event.tags) or None,
+        "correlation_id": event.correlation_id,
     }
     run = {"id": event.dag_id, "name": event.name, "owner": event.owner, "state": event.state}
     return {**run, **{name: value for name, value in known.items() if value is not None}}

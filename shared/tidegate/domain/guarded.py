@@ -78,6 +78,7 @@ class Guard:
     - `woken_by`: its `wake_at` is absent or not after this time
     - `unexpired_at` / `expired_by`: its `expires_at` is absent or after / present and not after
     - `lease_ended_by`: its `lease_until` is not after this time
+    - `lease_seen`: its `lease_until` is still the one that the caller saw: no heartbeat came since
     - `cancel_requested`: a stop has, or has not, been asked for
     - `seen_at`: nobody has written it since this time, when the caller looked at it
     - `blocked`: it waits, or does not wait, for other nodes of its run
@@ -91,6 +92,7 @@ class Guard:
     unexpired_at: Ms | None = None
     expired_by: Ms | None = None
     lease_ended_by: Ms | None = None
+    lease_seen: Ms | None = None
     cancel_requested: bool | None = None
     blocked: bool | None = None
     seen_at: Ms | None = None
@@ -106,6 +108,7 @@ class Guard:
             and (self.unexpired_at is None or job.expires_at is None or job.expires_at > self.unexpired_at)
             and (self.expired_by is None or _by(job.expires_at, self.expired_by))
             and (self.lease_ended_by is None or _by(job.lease_until, self.lease_ended_by))
+            and (self.lease_seen is None or job.lease_until == self.lease_seen)
             and (self.cancel_requested is None or job.cancel_requested == self.cancel_requested)
             and (self.seen_at is None or job.updated_at == self.seen_at)
             and (self.blocked is None or job.blocked == self.blocked)
@@ -362,15 +365,17 @@ def wait_with_if_open(job: Job, token: str) -> GuardedWrite:
     return GuardedWrite(job.tenant, job.id, Guard(OPEN), {"task_token": token})
 
 
-def restart_if_ended(job: Job, now: Ms) -> GuardedWrite:
+def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrite:
     """Give an ended job a fresh set of attempts; its numbering goes on, so an old holder stays locked out.
 
+    `counted`: give it one of the retries that it has left instead, if there are any.
     Deadlines that it missed before it ended are not held against it again.
     """
+    left = job.attempts_allowed if counted and not job.is_last_attempt else job.attempt + 1 + job.retry_limit
     values = {
         **_waiting(State.CREATED, None, now),
         **_NO_ERROR,
-        "attempts_allowed": job.attempt + 1 + job.retry_limit,
+        "attempts_allowed": left,
         "completed_at": None,
         "expires_at": None,
         "cancel_requested": False,
@@ -424,7 +429,8 @@ def _held(job: Job) -> Guard:
 
 
 def _lapsed(job: Job, now: Ms) -> Guard:
-    return Guard(frozenset({State.ACTIVE}), attempt=job.attempt, lease_ended_by=now)
+    """Nobody heard of its holder since it was read: the clock of who takes over may be ahead of the holder's."""
+    return Guard(frozenset({State.ACTIVE}), attempt=job.attempt, lease_ended_by=now, lease_seen=job.lease_until)
 
 
 def _started(lease: Lease, now: Ms) -> dict[str, Any]:

@@ -223,6 +223,10 @@ class Job:
     """Whether it still waits for them: a blocked job is not ready, whatever its time."""
     broken: bool = False
     """Whether it was skipped because something before it failed, not because its branch was not taken."""
+    definition: str | None = None
+    """`name@version` of the definition it was made from."""
+    webhook: Json = None
+    """Who is told of its changes: `url` and `events`."""
     concurrency_key: str | None = None
     """At most `key_slots` jobs of the queue with the same key run at once."""
     unique_key: str | None = None
@@ -241,6 +245,11 @@ class Job:
     task_token: str | None = None
     """With what a task of Step Functions waits for its end; a secret of who submitted it."""
 
+    correlation_id: str | None = None
+    """What the request was called that made it."""
+    traceparent: str | None = None
+    """Where that request stood in a trace, if it was traced."""
+
     @property
     def retry_count(self) -> int:
         """Retries used of `retry_limit`; snoozes and explicit retries do not count."""
@@ -251,6 +260,6 @@ class Job:
         """Whether a failure of the current attempt would be final."""
         return self.attempt >= self.attempts_allowed
 
-    def lease_lapsed(self, now: Ms) -> bool:
-        """Whether the job is ACTIVE but its holder has let the lease run out."""
-        return self.state is State.ACTIVE and self.lease_until is not None and self.lease_until <= now
+    def lease_lapsed(self, now: Ms, grace: Ms = 0) -> bool:
+        """Whether the job is ACTIVE but its holder has let the lease run out, `grace` milliseconds ago or more."""
+        return self.state is State.ACTIVE and self.lease_until is not None and self.lease_until + grace <= now

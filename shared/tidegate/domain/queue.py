@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from .errors import InvalidInput
-from .job import HardMiss, Ms
+from .job import HardMiss, Json, Ms
 from .limits import MAX_QUEUE_SIZE, MAX_RATE, MAX_SLOTS, PERIODS
 from .priority import AGE_FLOOR_SECONDS, Ordering
+from .webhook import check_webhook
 
 DEFAULT_QUEUE = "default"
 DEFAULT_POOL = "default"
@@ -56,6 +57,8 @@ class Queue:
     paused_reason: str | None = None
     created_at: Ms = 0
     updated_at: Ms = 0
+    webhook: Json = None
+    """Who is told of the changes of its jobs: `url` and `events`. Applies at once, to all of its jobs."""
     slots: int | None = None
     """Most jobs of the queue that run at once. None, here and below: no limit."""
     key_slots: int | None = None
@@ -82,6 +85,8 @@ class Queue:
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_name("pool", self.pool)
+        if self.webhook is not None:
+            check_webhook("webhook", self.webhook)
         for field, low, high in _BOUNDS:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from .cron import CronRule, parse_cron
 from .errors import InvalidInput
-from .job import Json, Ms
-from .queue import DAY, DEFAULT_QUEUE, check_name
-from .spec import MAX_METADATA, MAX_TAGS, JobSpec, dump_json
+from .job import Ms
+from .queue import DAY, check_name
+from .spec import MAX_METADATA, MAX_TAGS, JobOptions, JobSpec, dump_json
 
 MAX_DATA_BYTES = 65_536
 """Of a schedule's job: it is read with every run. What is larger belongs where the handler can fetch it."""
@@ -92,25 +93,8 @@ NextMatch = Callable[[CronRule, str, Ms], Ms | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobTemplate:
-    """What each run asks for. None means "as the queue says"; durations are seconds."""
-
-    name: str
-    data: Json = None
-    queue: str = DEFAULT_QUEUE
-    priority: int = 5
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    expire_in_seconds: float | None = None
-    soft_sla_seconds: float | None = None
-    """The soft deadline, counted from the run's time; `hard_sla_seconds` likewise."""
-    hard_sla_seconds: float | None = None
-    timeout: float | None = None
-    retry_limit: int | None = None
-    retry_delay: float | None = None
-    retry_backoff: bool | None = None
-    retry_delay_max: float | None = None
-    retry_jitter: bool | None = None
+class JobTemplate(JobOptions):
+    """What each run asks for; its deadlines count from the run's time."""
 
     def __post_init__(self) -> None:
         if len(self.tags) >= MAX_TAGS:
@@ -127,14 +111,7 @@ class JobTemplate:
 
     def spec(self) -> JobSpec:
         """One submission, of no particular time. Raises InvalidInput for what no job may ask for."""
-        asked = {name: getattr(self, name) for name in _SAME_IN_SPEC}
-        return JobSpec(**asked)
-
-
-_SAME_IN_SPEC = (
-    "name", "data", "queue", "priority", "tags", "metadata", "expire_in_seconds", "timeout",
-    "retry_limit", "retry_delay", "retry_backoff", "retry_delay_max", "retry_jitter",
-)  # fmt: skip
+        return JobSpec(**{each.name: getattr(self, each.name) for each in fields(JobOptions)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +196,7 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:
     """Read an expression. Raises InvalidInput."""
     kind, _, rest = text.partition(" ")

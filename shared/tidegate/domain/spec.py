@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .correlation import Correlation
 from .errors import InvalidInput, PayloadTooLarge
 from .job import Job, Json, Ms, State, UniquePolicy
 from .limits import check_key
@@ -17,6 +18,7 @@ from .priority import rank_of
 from .queue import DAY, DEFAULT_QUEUE, Queue, check_name
 from .sla import Deadlines, check_order
 from .uniqueness import DEFAULT_POLICY
+from .webhook import check_webhook
 
 MAX_PAYLOAD_BYTES = 6_000_000
 """AWS Lambda accepts 6 MB per synchronous request; the embedded home keeps the same limit."""
@@ -34,23 +36,18 @@ JOB_ID_RULE = "must be 1 to 128 letters, digits, '.', '_', ':' or '-', starting 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSpec:
-    """One submission. None means "as the queue says". Times are `Ms`, durations seconds."""
+class JobOptions:
+    """What a submission and a schedule say alike of a job. None means "as the queue says"; durations are seconds."""
 
     name: str
     data: Json = None
     queue: str = DEFAULT_QUEUE
     priority: int = 5
-    job_id: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
-    start_after: Ms | None = None
     expire_in_seconds: float | None = None
-    keep_until: Ms | None = None
-    soft_sla: Ms | None = None
-    hard_sla: Ms | None = None
     soft_sla_seconds: float | None = None
-    """The same, counted from when the job may start; a point in time comes before a duration, both before the queue."""
+    """The soft deadline, counted from when the job may start; `hard_sla_seconds` likewise. Both before the queue's."""
     hard_sla_seconds: float | None = None
     timeout: float | None = None
     retry_limit: int | None = None
@@ -58,10 +55,28 @@ class JobSpec:
     retry_backoff: bool | None = None
     retry_delay_max: float | None = None
     retry_jitter: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec(JobOptions):
+    """One submission. Times are `Ms`."""
+
+    job_id: str | None = None
+    start_after: Ms | None = None
+    keep_until: Ms | None = None
+    soft_sla: Ms | None = None
+    """A point in time, which comes before a duration; `hard_sla` likewise."""
+    hard_sla: Ms | None = None
     concurrency_key: str | None = None
     unique_key: str | None = None
     policy: UniquePolicy | None = None
     timeout_retry_limit: int | None = None
+    webhook: Json = None
+    """Who is told of its changes besides the queue's webhook: `url` and `events`."""
+    definition: str | None = None
+    """`name@version` of the definition that filled in what was not given."""
+    asked: str | None = None
+    """Digest of the request, where a definition filled in the rest: what tells equal requests apart from others."""
     task_token: str | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +93,8 @@ class JobSpec:
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InvalidInput.field(name, f"must be from {low:g} to {high:g}")
         check_order(Deadlines(self.soft_sla, self.hard_sla))
+        if self.webhook is not None:
+            check_webhook("webhook", self.webhook)
 
 
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
@@ -125,14 +142,24 @@ def dump_json(field_name: str, value: Json) -> str:
 
 def fingerprint_of(spec: JobSpec) -> str:
     """A digest of all that was asked for but the id and who waits: equal for equal requests."""
-    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in {"job_id", "task_token"}}
-    return digest_of({**asked, "metadata": dict(spec.metadata)})
+    if spec.asked is not None:
+        return spec.asked
+    asked = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NOT_ASKED}
+    return digest_of({**asked, "metadata": dict(spec.metadata), **_extras(spec)})
 
 
 def digest_of(value: Json) -> str:
     """128 bits of a JSON value, the same for equal values."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_NOT_ASKED = frozenset({"job_id", "asked", "definition", "webhook", "task_token"})
+
+
+def _extras(spec: JobSpec) -> Mapping[str, Json]:
+    """Only what is there, so that the digests of jobs accepted before there was a webhook stay as they are."""
+    return {} if spec.webhook is None else {"webhook": spec.webhook}
 
 
 def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
@@ -148,7 +175,16 @@ def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
     return check_order(Deadlines(soft, hard))
 
 
-def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, expected_ms: int = 0) -> Job:
+def new_job(
+    spec: JobSpec,
+    queue: Queue,
+    *,
+    job_id: str,
+    owner: str,
+    now: Ms,
+    expected_ms: int = 0,
+    correlation: Correlation | None = None,
+) -> Job:
     """The job that `spec` asks for, with the queue's policy where the spec is silent.
 
     `expected_ms` is how long jobs of its name usually take; it matters where the queue orders by deadline.
@@ -198,12 +234,16 @@ def new_job(spec: JobSpec, queue: Queue, *, job_id: str, owner: str, now: Ms, ex
         retry_delay_max=_or(spec.retry_delay_max, queue.retry_delay_max),
         retry_jitter=_or(spec.retry_jitter, queue.retry_jitter),
         attempts_allowed=1 + retry_limit,
+        definition=spec.definition,
+        webhook=spec.webhook,
         concurrency_key=spec.concurrency_key,
         unique_key=spec.unique_key,
         task_token=spec.task_token,
         policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
         timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
         counted=queue.max_queue_size is not None,
+        correlation_id=None if correlation is None else correlation.id,
+        traceparent=None if correlation is None else correlation.traceparent,
     )
 
 

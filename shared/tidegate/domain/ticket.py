@@ -30,6 +30,8 @@ class Ticket:
     pool: str
     priority: int
     rank: int
+    correlation_id: str | None = None
+    """The request that made the job, for the log."""
 
     @property
     def lane(self) -> Lane:
@@ -44,22 +46,24 @@ class Ticket:
 
 def ticket_for(job: Job) -> Ticket:
     """The ticket that wakes a worker for `job`."""
-    return Ticket(job.tenant, job.queue, job.id, job.pool, job.priority, job.rank)
+    return Ticket(job.tenant, job.queue, job.id, job.pool, job.priority, job.rank, job.correlation_id)
 
 
 def encode(ticket: Ticket) -> str:
     """The message body: compact JSON, the same for equal tickets."""
     body = [VERSION, ticket.tenant, ticket.queue, ticket.job_id, ticket.pool, ticket.priority, ticket.rank]
+    body += [] if ticket.correlation_id is None else [ticket.correlation_id]
     return json.dumps(body, separators=(",", ":"))
 
 
 def decode(body: str) -> Ticket:
     """The ticket in a message body; raises InvalidInput when there is none."""
     try:
-        version, tenant, queue, job_id, pool, priority, rank = json.loads(body)
+        version, tenant, queue, job_id, pool, priority, rank, *rest = json.loads(body)
     except (ValueError, TypeError) as error:
         raise InvalidInput("the message is not a ticket", body=body[:200]) from error
-    texts, numbers = (tenant, queue, job_id, pool), (priority, rank)
-    if version != VERSION or not all(type(t) is str and t for t in texts) or not all(type(n) is int for n in numbers):
+    texts, numbers = (tenant, queue, job_id, pool, *rest), (priority, rank)
+    known = version == VERSION and len(rest) <= 1
+    if not known or not all(type(t) is str and t for t in texts) or not all(type(n) is int for n in numbers):
         raise InvalidInput("the message is not a ticket of a known version", body=body[:200])
-    return Ticket(tenant, queue, job_id, pool, priority, rank)
+    return Ticket(tenant, queue, job_id, pool, priority, rank, *rest)

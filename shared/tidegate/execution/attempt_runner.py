@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tidegate.domain.dag.run import GATHER
+from tidegate.domain.dag.branches import choice_in
+from tidegate.domain.dag.run import CHOOSE, GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress
@@ -22,6 +23,7 @@ from tidegate.service.write_log import LogWriter
 
 from .attempts import AttemptStore, Ending, Fault
 from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
+from .correlating import correlated, of_job
 from .pulse import AttemptTimeout, Pulse, Running
 from .registry import CleanUp, Executor
 
@@ -83,7 +85,7 @@ class AttemptRunner:
     ) -> None:
         self._store = store
         self._executors = executors
-        self._gather = Executor(GATHER, self._gathered)
+        self._built_in = {GATHER: Executor(GATHER, self._gathered), CHOOSE: Executor(CHOOSE, _chosen)}
         self._lease_seconds = lease_seconds
         self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
 
@@ -121,6 +123,10 @@ class AttemptRunner:
 
     def _recorded(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         """Run it and settle it with patience, `then` in the same commit; None where the outcome was refused."""
+        with correlated(of_job(attempt.job)):
+            return self._run_and_settled(attempt, then)
+
+    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         outcome = self._run(attempt)
         if isinstance(outcome, Stopped):
             outcome = self._cleaned_up(attempt, outcome)
@@ -156,7 +162,7 @@ class AttemptRunner:
             keep=log.add,
             told=lambda: self._pulse.progress_told(watching[-1]),
         )
-        executor = self._gather if job.name == GATHER else self._executors.get(job.name)
+        executor = self._built_in.get(job.name) or self._executors.get(job.name)
         return Attempt(job, reach, time.monotonic(), seconds_left, executor, context, log, watched)
 
     def _run(self, attempt: Attempt) -> Any:
@@ -220,9 +226,9 @@ class AttemptRunner:
             self._pulse.release(running)
             return Fault(ErrorType.TIMEOUT, f"the attempt took longer than {timeout:g} seconds")
         except HandlerError as error:
-            return Fault(error.error_type, _described(error), permanent=isinstance(error, PermanentError))
+            return Fault(error.error_type, described(error), permanent=isinstance(error, PermanentError))
         except (Exception, SystemExit) as error:
-            return Fault(ErrorType.AGENT, _described(error))
+            return Fault(ErrorType.AGENT, described(error))
 
     def _gathered(self, context: JobContext) -> Any:
         try:
@@ -260,7 +266,14 @@ class AttemptRunner:
         self._announce(settled)
 
 
-def _described(error: BaseException) -> str:
+def _chosen(context: JobContext) -> Any:
+    """What a branch or a switch chooses, by the results of the nodes before it."""
+    upstream = {name: {"state": each.state.value, "result": each.result} for name, each in context.upstream.items()}
+    return choice_in(context.data).choose(upstream)
+
+
+def described(error: BaseException) -> str:
+    """An error in a line: its kind and its message, as a job keeps them."""
     text = str(error)
     name = type(error).__name__
     if isinstance(error, HandlerError):

@@ -92,6 +92,11 @@ class JobContext:
         return self._job.name
 
     @property
+    def tenant(self) -> str:
+        """Whose job it is."""
+        return self._job.tenant
+
+    @property
     def data(self) -> Json:
         """The payload, as submitted."""
         return self._job.data

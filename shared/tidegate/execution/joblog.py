@@ -20,7 +20,7 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     """
 
     def __init__(self, job: Job, keep: Keep) -> None:
-        super().__init__(logging.getLogger("tidegate.job"), {"job_id": job.id, "attempt": job.attempt})
+        super().__init__(logging.getLogger("tidegate.job"), _told(job))
         self._keep = keep
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
@@ -33,6 +33,11 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
         """Add job and attempt to what the handler gives as `extra`."""
         kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
         return msg, kwargs
+
+
+def _told(job: Job) -> dict[str, object]:
+    correlation = {} if job.correlation_id is None else {"correlation_id": job.correlation_id}
+    return {"job_id": job.id, "attempt": job.attempt, **correlation}
 
 
 def _level(number: int) -> Level:

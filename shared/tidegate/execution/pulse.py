@@ -125,7 +125,7 @@ class Pulse:
             running.context.ask_to_stop(lease_lost=True)
         except Unavailable as error:
             running.context.give_progress_back()
-            _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed", "job_id": running.job.id})
+            _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed", **_of(running.job)})
             running.next_beat = time.monotonic() + 1.0
 
     def _may_tell(self, running: Running, now: float) -> bool:
@@ -174,8 +174,13 @@ class Pulse:
         if running.log is not None:
             running.log.close()
         self._give_up(running.job)
-        _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", "job_id": running.job.id})
+        _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", **_of(running.job)})
         self._end_process(STUCK_EXIT_CODE)
+
+
+def _of(job: Job) -> dict[str, str | None]:
+    """What a line of the pulse's own thread says of the job."""
+    return {"job_id": job.id, "correlation_id": job.correlation_id}
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate import runtime
 from tidegate.domain.errors import Unavailable, kind_and_place
 from tidegate.ports import Feed, Ports
+from tidegate.runtime import App
 
 from .functions import invoke
 
@@ -19,6 +21,8 @@ _log = logging.getLogger("tidegate.local")
 TICK_SECONDS = 1.0
 _FEED_SECONDS = 0.1
 _FEED_BATCH = 1_000
+_one_pump = threading.Lock()
+"""The change feed's function finds its home in a place that all threads share."""
 
 
 class Background:
@@ -72,6 +76,19 @@ def pump_changes(ports: Ports, feed: Feed) -> bool:
             raise Unavailable("the changes could not be recorded")  # and nothing of them stays recorded
         feed.drop(records)
     return len(records) == _FEED_BATCH
+
+
+def pump_all(app: App) -> bool:
+    """Hand over all changes of a home that no server serves in this process; answers whether there were any.
+
+    Read and dropped in one transaction: a server on the same folder may be about to do the same.
+    """
+    feed, found = app.feed, False
+    while feed is not None and feed.read(1):
+        found = True
+        with _one_pump, runtime.use(app), app.ports.together():
+            pump_changes(app.ports, feed)
+    return found
 
 
 class Ticker:

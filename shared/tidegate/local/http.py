@@ -16,8 +16,10 @@ from urllib.parse import parse_qsl
 
 from tidegate.console import is_console
 from tidegate.domain.caller import Caller
+from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests, Unavailable, kind_and_place
 from tidegate.domain.spec import MAX_PAYLOAD_BYTES
+from tidegate.execution import correlating
 from tidegate.ports import EventStream
 
 from . import waiting
@@ -107,8 +109,13 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
 
 def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
     """The answer to a request: what API Gateway would make of the authorizer's verdict and the API's own words."""
+    event = event_of(scope, body)
+    with correlating.correlated(correlation_in(event)):
+        return _answered(event, context)
+
+
+def _answered(event: dict[str, Any], context: Context | None) -> Mapping[str, Any]:
     try:
-        event = event_of(scope, body)
         if is_console(event["rawPath"]):
             page: Mapping[str, Any] = invoke("api", event)
             return page
@@ -227,4 +234,7 @@ def _error(
     details: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     body = json.dumps({"success": False, "code": code, "message": message, "details": dict(details or {})})
-    return {"statusCode": status, "headers": {"content-type": "application/json", **(headers or {})}, "body": body}
+    served = correlating.current()
+    named = {} if served is None else served.headers()
+    told = {"content-type": "application/json", **named, **(headers or {})}
+    return {"statusCode": status, "headers": told, "body": body}

@@ -67,12 +67,13 @@ def append_log(
     if sum(line.size for line in lines) > CHUNK_BYTES:
         raise InvalidInput.field("lines", f"must have at most {CHUNK_BYTES} bytes, {LINE_OVERHEAD} for each besides")
     log = PortsLog(ports, held(ports, caller, job_id, attempt))
+    if number is None:
+        return log.append_next(lines)
     usage, last = log.kept()
-    wanted = last + 1 if number is None else number
     kept = usage.first_of(lines)
-    if wanted <= last or not kept:
+    if number <= last or not kept:
         return usage, last
-    return log.append(wanted, kept, usage), wanted
+    return log.append(number, kept, usage), number
 
 
 def heartbeat(

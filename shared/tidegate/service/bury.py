@@ -10,6 +10,7 @@ import hashlib
 import json
 from enum import StrEnum
 
+from tidegate.domain.correlation import Correlation
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import TERMINAL
 from tidegate.domain.ticket import decode, ticket_for
@@ -41,6 +42,15 @@ def bury(ports: Ports, body: str, source: str) -> Burial:
         return Burial.SPENT
     send_tickets(ports, [(ticket_for(job), 0.0)])
     return Burial.RENEWED
+
+
+def correlation_of(body: str) -> Correlation | None:
+    """The request that a ticket's job was made by; None where the ticket does not say, or is none."""
+    try:
+        ticket = decode(body)
+    except InvalidInput:
+        return None
+    return None if ticket.correlation_id is None else Correlation(ticket.correlation_id)
 
 
 def put_aside(ports: Ports, body: str, source: str, reason: str) -> str:

@@ -23,6 +23,7 @@ from tidegate.domain.guarded import RESCUE_MS
 from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.ticket import Lane, ticket_for
+from tidegate.domain.webhook import WEBHOOK_QUEUE
 from tidegate.ports import JobKey, Ports
 
 from . import settle
@@ -54,11 +55,13 @@ class Wanted:
 def claim_of_tenant(ports: Ports, caller: Caller, wanted: Wanted, limit: int) -> Sequence[Job]:
     """Up to `limit` jobs of the caller's tenant, started: each one's `attempt` fences its lease.
 
+    Deliveries of webhooks are not among them: they are signed with secrets that these workers may not read.
     Raises Forbidden without the scope `work`.
     """
     caller.require(Scope.WORK)
     queues = {queue.name: queue for queue in ports.queues.list(caller.tenant)}
     queues.setdefault(DEFAULT_QUEUE, queue_named(ports, caller.tenant, DEFAULT_QUEUE))
+    queues.pop(WEBHOOK_QUEUE, None)
     served = (queue for queue in queues.values() if not wanted.queues or queue.name in wanted.queues)
     lanes = [Lane(caller.tenant, queue.name) for queue in served if _is_open(queue, wanted)]
     return _claim(ports, lanes, wanted, limit)

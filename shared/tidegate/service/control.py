@@ -57,12 +57,13 @@ def cancel_by_rule(ports: Ports, caller: Caller, job_id: str, reason: str) -> Jo
     return _only(_cancel_each(ports, caller, [job_id], reason, None))
 
 
-def retry(ports: Ports, caller: Caller, job_id: str) -> Job:
+def retry(ports: Ports, caller: Caller, job_id: str, *, counted: bool = False) -> Job:
     """Start an ended job over with a fresh set of attempts.
 
+    `counted`: with the retries that it has left instead, as long as there are some.
     Raises NotFound, WrongState, Conflict when its unique key belongs to another job meanwhile.
     """
-    return _only(retry_each(ports, caller, [job_id]))
+    return _only(retry_each(ports, caller, [job_id], counted=counted))
 
 
 def reprioritise(ports: Ports, caller: Caller, job_id: str, priority: int) -> Job:
@@ -91,7 +92,7 @@ def _cancel_each(ports: Ports, caller: Caller, job_ids: Sequence[str], reason: s
     return _change_each(ports, caller, job_ids, write, act)
 
 
-def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> Results:
+def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str], *, counted: bool = False) -> Results:
     """`retry` for each job; in the place of one that cannot be, why."""
     caller.require(Scope.SUBMIT)
 
@@ -101,7 +102,7 @@ def retry_each(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> Results:
             raise WrongState(f"job '{job.id}' is {job.state}; only {allowed} can be retried", state=str(job.state))
         _check_key(ports, job)
         remember_lanes(ports, [job])
-        return guarded.restart_if_ended(job, ports.now())
+        return guarded.restart_if_ended(job, ports.now(), counted=counted)
 
     act = Act(ports, caller, "job.retry")
     return _announced(ports, _change_each(ports, caller, job_ids, write, act))

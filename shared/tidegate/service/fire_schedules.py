@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import Conflict, TidegateError, Unavailable, WrongState
+from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable, WrongState
 from tidegate.domain.firing import Decision, decide
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.schedule import (
@@ -49,8 +49,8 @@ _MIN_KEPT_MS = 3_600_000
 """A scheduled job is kept at least so long, or a tick repeated after a crash might make it a second time."""
 _REASON = "replaced by the next run of its schedule"
 
-Outcomes = Mapping[str, "bool | TidegateError"]
-"""By job id: whether the job was made now (else: before), or why it was refused."""
+Outcomes = Mapping[JobKey, "bool | TidegateError"]
+"""By job: whether it was made now (else: before), or why it was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def fire_one(ports: Ports, schedule: Schedule) -> None:
     """Release what a schedule that was just changed has to run before the next tick."""
     by = ports.now() + round(ports.clock_seconds * 1000)
     if schedule.look_at is not None and schedule.look_at <= by:
-        _round(ports, [ScheduleKey(schedule.tenant, schedule.name)], by)
+        _round(ports, [_key(schedule)], by)
 
 
 def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms) -> tuple[list[str], int]:
@@ -100,24 +100,26 @@ def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms) -> tuple[list[str]
     outcomes = _submitted(ports, steps)
     changes = [(_concluded(step, outcomes), step.seen) for step in steps]
     stored = ports.schedules.replace_if_unchanged(changes) if changes else []
-    return [job_id for job_id, outcome in outcomes.items() if outcome is True], sum(stored)
+    return [key.job_id for key, outcome in outcomes.items() if outcome is True], sum(stored)
 
 
 def _steps(ports: Ports, schedules: Sequence[Schedule], now: Ms, by: Ms) -> list[_Step]:
     previous = _previous_jobs(ports, schedules)
     held = {tenant: ports.schedules.hold_of(tenant) is not None for tenant in {each.tenant for each in schedules}}
-    return [_step_or_put_off(ports, each, now, by, previous.get(each.id), held=held[each.tenant]) for each in schedules]
+    return [
+        _step_or_put_off(ports, each, now, by, previous.get(_key(each)), held=held[each.tenant]) for each in schedules
+    ]
 
 
-def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[str, Job]:
+def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[ScheduleKey, Job]:
     """The jobs of the last runs, where overlap matters."""
     asked = [
-        (schedule.id, JobKey(schedule.tenant, schedule.last_job_id))
+        (_key(schedule), JobKey(schedule.tenant, schedule.last_job_id))
         for schedule in schedules
         if schedule.overlap is not Overlap.ALLOW and schedule.last_job_id is not None
     ]
     jobs = ports.jobs.get([key for _, key in asked]) if asked else []
-    return {schedule_id: job for (schedule_id, _), job in zip(asked, jobs, strict=True) if job is not None}
+    return {schedule: job for (schedule, _), job in zip(asked, jobs, strict=True) if job is not None}
 
 
 def _step_or_put_off(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
@@ -169,7 +171,7 @@ def _cancel(ports: Ports, schedule: Schedule, previous: Job) -> None:
     owner = Caller(schedule.tenant, previous.owner, frozenset({Scope.SUBMIT.value}))
     try:
         cancel_by_rule(ports, owner, previous.id, _REASON)
-    except (WrongState, Conflict):
+    except (NotFound, WrongState, Conflict):
         _log.info("the run before has ended", extra=_extra(schedule, "cancel_unneeded"))
 
 
@@ -191,13 +193,15 @@ def _submitted(ports: Ports, steps: Iterable[_Step]) -> Outcomes:
     by_owner: dict[tuple[str, str], list[JobSpec]] = {}
     for step in steps:
         by_owner.setdefault((step.seen.tenant, step.seen.owner), []).extend([*step.runs.values(), *step.fills])
-    outcomes: dict[str, bool | TidegateError] = {}
+    outcomes: dict[JobKey, bool | TidegateError] = {}
     for (tenant, owner), specs in by_owner.items():
         caller = Caller(tenant, owner, frozenset({Scope.SUBMIT.value}))
         for start in range(0, len(specs), MAX_BATCH):
             chunk = specs[start : start + MAX_BATCH]
-            results = submit(ports, caller, chunk)
-            outcomes |= {str(spec.job_id): _outcome(result) for spec, result in zip(chunk, results, strict=True)}
+            results = submit(ports, caller, chunk, by_rule=True)
+            outcomes |= {
+                JobKey(tenant, str(spec.job_id)): _outcome(result) for spec, result in zip(chunk, results, strict=True)
+            }
     return outcomes
 
 
@@ -210,9 +214,8 @@ def _outcome(result: Submitted | TidegateError) -> bool | TidegateError:
 
 def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     """The schedule as it stands once its jobs are made."""
-    refused = {
-        at: error for at, spec in step.runs.items() if isinstance(error := outcomes[str(spec.job_id)], TidegateError)
-    }
+    results = {at: outcomes[JobKey(step.seen.tenant, str(spec.job_id))] for at, spec in step.runs.items()}
+    refused = {at: result for at, result in results.items() if isinstance(result, TidegateError)}
     fired = [at for at in step.runs if at not in refused]
     done = with_firings(
         step.after, tuple(Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs)
@@ -225,6 +228,10 @@ def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     if refused:
         _log.warning("run refused: %s", done.last_error, extra=_extra(done, "run_refused"))
     return replace(done, releasing=(), version=step.seen.version + 1)
+
+
+def _key(schedule: Schedule) -> ScheduleKey:
+    return ScheduleKey(schedule.tenant, schedule.name)
 
 
 def _extra(schedule: Schedule, action: str) -> dict[str, str]:

@@ -53,6 +53,6 @@ def log_eraser(ports: Ports, job: Job) -> Callable[[], None]:
     return erase
 
 
-def chunk_blob_key(log: LogOf, at: LogPlace) -> str:
-    """Where the lines of a chunk are kept that is not in the table."""
-    return f"{log.tenant}/jobs/{log.job_id}/logs/{log.created_at}-{at.attempt}-{at.number}.json"
+def chunk_blob_key(log: LogOf, at: LogPlace, by: str = "") -> str:
+    """Where the lines of a chunk are kept that is not in the table; `by` tells several that write at once apart."""
+    return f"{log.tenant}/jobs/{log.job_id}/logs/{log.created_at}-{at.attempt}-{at.number}{by}.json"

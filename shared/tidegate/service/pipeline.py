@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.job import Ms, State
@@ -43,6 +44,19 @@ class Metrics:
         """Processed jobs per minute since the counters began, to one decimal."""
         return round(self.total_processed * 60 / self.uptime_seconds, 1) if self.uptime_seconds else 0.0
 
+    def told(self) -> dict[str, Any]:
+        """All of them by name."""
+        return {
+            "active_jobs": self.active_jobs,
+            "completed_jobs": self.completed_jobs,
+            "failed_jobs": self.failed_jobs,
+            "retried_jobs": self.retried_jobs,
+            "total_processed": self.total_processed,
+            "success_rate": self.success_rate,
+            "uptime_seconds": self.uptime_seconds,
+            "jobs_per_minute": self.jobs_per_minute,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineStatus:
@@ -57,6 +71,18 @@ class PipelineStatus:
     max_concurrent_jobs: int
     worker_count: int
     metrics: Metrics
+
+    def told(self) -> dict[str, Any]:
+        """All of it by name, the metrics as a part of their own."""
+        return {
+            "is_running": self.is_running,
+            "queue_size": self.queue_size,
+            "scheduled_jobs": self.scheduled_jobs,
+            "active_jobs": self.metrics.active_jobs,
+            "max_concurrent_jobs": self.max_concurrent_jobs,
+            "worker_count": self.worker_count,
+            "metrics": self.metrics.told(),
+        }
 
 
 def busy_workers(ports: Ports, tenant: str, since: Ms) -> int:  # noqa: ARG001

@@ -11,6 +11,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import WAITING
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.ticket import Lane, ticket_for
+from tidegate.domain.webhook import WEBHOOK_QUEUE, parse_target
 from tidegate.ports import JobKey, Ports
 
 from .announce import send_tickets
@@ -21,6 +22,22 @@ _WOKEN = 100
 """Jobs that a resumed queue starts at once, as far as workers are free."""
 
 
+def webhook_queue(tenant: str) -> Queue:
+    """The queue of a tenant's deliveries, unless it has stored one of its own.
+
+    14 retries from 5 s on, doubled each time up to 12 hours: a receiver may be away for a day.
+    """
+    return Queue(
+        tenant=tenant,
+        name=WEBHOOK_QUEUE,
+        retry_limit=14,
+        retry_delay=5.0,
+        retry_delay_max=43_200.0,
+        retry_jitter=True,
+        timeout=30.0,
+    )
+
+
 def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
     """The queue; `default` always exists. Raises NotFound."""
     found = ports.queues.get(tenant, name)
@@ -28,6 +45,8 @@ def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
         return found
     if name == DEFAULT_QUEUE:
         return Queue(tenant=tenant, name=name)
+    if name == WEBHOOK_QUEUE:
+        return webhook_queue(tenant)
     raise NotFound(f"there is no queue '{name}'; make it with PUT /queues/{name}", queue=name)
 
 
@@ -97,7 +116,16 @@ def _change(ports: Ports, caller: Caller, name: str, change: Any, act: Act, *, m
         if queue.pool not in ports.pools:
             known = ", ".join(sorted(ports.pools))
             raise InvalidInput.field("pool", f"there is no pool '{queue.pool}'; this deployment has: {known}")
+        _check_webhook(ports, queue)
         act.note()
         if ports.queues.put_if_unchanged(queue, seen):
             return queue
     raise Conflict(f"queue '{name}' is being changed by someone else", queue=name)
+
+
+def _check_webhook(ports: Ports, queue: Queue) -> None:
+    if queue.webhook is None:
+        return
+    if queue.name == WEBHOOK_QUEUE:
+        raise InvalidInput.field("webhook", "cannot be told of its own deliveries")
+    parse_target("webhook.url", queue.webhook["url"], development=ports.development)

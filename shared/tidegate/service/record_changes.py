@@ -16,12 +16,12 @@ from typing import Any
 
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.durations import duration_field
-from tidegate.domain.job import OPEN, TERMINAL, Ms, Sla, State
+from tidegate.domain.job import OPEN, TERMINAL, Json, Ms, Sla, State
 from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
 from tidegate.domain.ticket import Lane
 from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
-from .expectations import NAME, Expectations
+from .expectations import NAME, Expectations, took_series
 
 STATES = "states"
 """The series that says how many jobs stand in each state now."""
@@ -65,6 +65,8 @@ class Change:
     name: str = ""
     queue: str = ""
     owner: str = ""
+    webhook: Json = None
+    """Who is told of the job's changes, besides those that its queue names."""
     old_attempt: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     """More of the job, for events: see `tidegate.domain.events.DETAILS`."""
@@ -123,7 +125,7 @@ def record_changes(ports: Ports, batch: str, changes: Sequence[Change]) -> None:
 
     `batch` names the batch: the same changes always arrive under the same name.
     """
-    timers = [_timer(change) for change in _last_of_each(changes) if change.state is State.ACTIVE]
+    timers = [_timer(change, ports.lease_grace_ms) for change in _last_of_each(changes) if change.state is State.ACTIVE]
     timers += _deadline_timers(ports, changes)
     if timers:
         ports.timers.set(timers)
@@ -178,8 +180,8 @@ def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
     return found
 
 
-def _timer(change: Change) -> Timer:
-    return Timer(change.lease_until or change.at, change.tenant, change.job_id, change.attempt)
+def _timer(change: Change, grace: Ms) -> Timer:
+    return Timer((change.lease_until or change.at) + grace, change.tenant, change.job_id, change.attempt)
 
 
 def _deadline_timers(ports: Ports, changes: Sequence[Change]) -> list[Timer]:
@@ -282,11 +284,9 @@ def _count_entry(totals: Totals, change: Change, state: State) -> None:
         started, _ = starts_fields(change.queue, change.at)
         hour[started] += 1
     if state in _OUTCOMES:
-        totals[change.tenant, NAME + change.name][state] += 1
         hour[slot_field(state, change.at)] += 1
     if state is State.COMPLETED and change.started_at is not None:
         took = max(0, change.at - change.started_at)
         hour[RUN_MS] += took
         hour[duration_field(took)] += 1
-        totals[change.tenant, NAME + change.name][RUN_MS] += took
-        totals[change.tenant, NAME + change.name][duration_field(took)] += 1
+        totals[change.tenant, took_series(change.name, change.at)][duration_field(took)] += 1

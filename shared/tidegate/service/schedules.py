@@ -29,11 +29,14 @@ from .backfill import times_from
 from .fire_schedules import fire_one
 from .policies import queue_named
 from .submit import submit_one
+from .tenants import check_schedules, tenant_named
 
 MAX_NEXT = 100
 MAX_BACKFILL = 10_000
 MAX_PER_MINUTE = 1_000
 _TRIES = 5
+_MAX_PAGES = 20
+"""Read for one answer: those that the caller may not see, or did not ask for, count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def create_schedule(
         expression=expression, job=job, created_at=now, updated_at=now, **options,
     )  # fmt: skip
     _check_surroundings(ports, fresh)
+    if not ports.schedules.get([ScheduleKey(caller.tenant, name)])[0]:
+        check_schedules(ports, tenant_named(ports, caller.tenant))
     schedule = started(fresh, now, ports.cron.next_match)
     if schedule.enabled and schedule.next_run is None:
         raise InvalidInput.field("expression", "has no time to come")
@@ -101,7 +106,7 @@ def list_schedules(
     """Schedules that the caller may see, by name after `after`, and where the next page begins (None: at the end)."""
     caller.require(Scope.READ)
     found: list[Schedule] = []
-    while True:
+    for _ in range(_MAX_PAGES):
         page = ports.schedules.list(caller.tenant, after, limit)
         for schedule in page:
             if _may_see(caller, schedule) and (schedule.enabled or not enabled_only):
@@ -111,6 +116,7 @@ def list_schedules(
                 return found, after
         if len(page) < limit:
             return found, None
+    return found, after
 
 
 def change_schedule(
@@ -174,7 +180,7 @@ def trigger_schedule(ports: Ports, caller: Caller, ref: str, job_id: str | None 
     caller.require(Scope.SUBMIT)
     schedule = _visible(ports, caller, ref)
     audited(ports, caller, "schedule.trigger", ref)
-    owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}))
+    owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}), correlation=caller.correlation)
     spec = spec_for(schedule, None, job_id, None)
     return submit_one(ports, owner, spec).job
 

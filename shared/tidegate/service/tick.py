@@ -121,11 +121,13 @@ def check_timers(ports: Ports, now: Ms) -> Ticked:
         jobs = ports.jobs.get([JobKey(timer.tenant, timer.job_id) for timer in timers])
         found = [(timer, job) for timer, job in zip(timers, jobs, strict=True) if job is not None]
         held = [job for timer, job in found if _runs(job, timer)]
-        lapsed = [job for job in held if job.lease_lapsed(now)]
+        lapsed = [job for job in held if job.lease_lapsed(now, ports.lease_grace_ms)]
         moved = _recovered(ports, lapsed, now)
         timed = {_key(job): job for timer, job in found if timer.attempt == DEADLINES}
         noted, again = look_at_deadlines(ports, list(timed.values()), now)
-        ports.timers.set([*again, *(_next_timer(job, now) for job in held if _key(job) not in moved)])
+        ports.timers.set(
+            [*again, *(_next_timer(job, now, ports.lease_grace_ms) for job in held if _key(job) not in moved)]
+        )
         ports.timers.clear(timers)
         done = replace(
             done,
@@ -152,7 +154,7 @@ def _look_into_lanes(ports: Ports, now: Ms) -> tuple[int, int]:
 
 def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey]:
     """Write what becomes of jobs whose holders vanished; answers those that run no longer."""
-    found = [(job, _recovery(job, now)) for job in lapsed]
+    found = [(job, _recovery(job, now, ports.lease_grace_ms)) for job in lapsed]
     remember_lanes(ports, [job for job, write in found if write is not None])
     send_tickets(ports, [(ticket_for(job), 0.0) for job, write in found if write is None])
     writes = [write for _, write in found if write is not None]
@@ -164,10 +166,10 @@ def _recovered(ports: Ports, lapsed: Sequence[Job], now: Ms) -> frozenset[JobKey
     return frozenset(_key(job) for job in moved)
 
 
-def _recovery(job: Job, now: Ms) -> GuardedWrite | None:
+def _recovery(job: Job, now: Ms, grace: Ms) -> GuardedWrite | None:
     """What becomes of a running job whose holder vanished; None while that is for whoever gets its ticket."""
     if job.cancel_requested:
-        if now - (job.lease_until or now) < _CLEAN_UP_BY_TICKET_MS:
+        if not job.lease_lapsed(now, grace + _CLEAN_UP_BY_TICKET_MS):
             return None
         may_clean_up = job.attempt < job.attempts_allowed + CLEAN_UP_TRIES
         return guarded.release_if_lapsed(job, now) if may_clean_up else guarded.cancel_if_lapsed(job, now)
@@ -184,9 +186,9 @@ def _runs(job: Job, timer: Timer) -> bool:
     return job.state is State.ACTIVE and job.attempt == timer.attempt
 
 
-def _next_timer(job: Job, now: Ms) -> Timer:
+def _next_timer(job: Job, now: Ms, grace: Ms) -> Timer:
     """When to look at a running job again."""
-    at = job.lease_until or now
-    if job.lease_lapsed(now):
+    at = (job.lease_until or now) + grace
+    if job.lease_lapsed(now, grace):
         at = at + _CLEAN_UP_BY_TICKET_MS if job.cancel_requested else now + _CHECK_AGAIN_MS
     return Timer(max(at, now + 1), job.tenant, job.id, job.attempt)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.logs import (
     CHUNK_BYTES,
@@ -30,6 +31,8 @@ _log = logging.getLogger("tidegate.worker")
 _AFTER_TROUBLE_SECONDS = 5.0
 _CLOSE_PAUSES = (0.0,)
 _LOCK_SECONDS = 2.0
+_TURNS = 50
+"""Of several that append at once one gets its turn each time."""
 
 
 class LogStore(Protocol):
@@ -61,16 +64,36 @@ class PortsLog:
 
     def append(self, number: int, lines: Sequence[LogLine], before: LogUsage) -> LogUsage:
         """See `LogStore.append`. A blob comes first, so that no chunk names one that is not there."""
+        chunk = self._chunk(number, lines, before)
+        self._ports.logs.append(log_of(self._job), chunk, self._job.keep_until)
+        return chunk.usage
+
+    def append_next(self, lines: Sequence[LogLine]) -> tuple[LogUsage, int]:
+        """Store as many of the lines as a log may have, after whatever is kept, however many threads do so at once.
+
+        Answers what is kept then, and the number of the attempt's last chunk. Raises Unavailable.
+        """
+        for _ in range(_TURNS):
+            before, last = self.kept()
+            kept = before.first_of(lines)
+            if not kept:
+                return before, last
+            chunk = self._chunk(last + 1, kept, before, by=f"-{self._ports.new_id()}")
+            if self._ports.logs.append_if_free(log_of(self._job), chunk, self._job.keep_until):
+                return chunk.usage, last + 1
+            if chunk.blob is not None:
+                self._ports.blobs.delete(chunk.blob)
+        raise Unavailable("too many write the log of this job at once")
+
+    def _chunk(self, number: int, lines: Sequence[LogLine], before: LogUsage, by: str = "") -> LogChunk:
+        """A chunk that is ready to be stored: lines that do not fit the table are in a blob by now."""
         log, place = log_of(self._job), LogPlace(self._job.attempt, number)
         size = sum(line.size for line in lines)
         if before.fits_table(len(lines), size):
-            chunk = LogChunk(place, tuple(lines), None, before.plus(len(lines), size, 0))
-        else:
-            chunk = LogChunk(place, (), chunk_blob_key(log, place), before.plus(len(lines), size, 1))
-        if chunk.blob is not None:
-            self._ports.blobs.put(chunk.blob, json.dumps(lines).encode())
-        self._ports.logs.append(log, chunk, self._job.keep_until)
-        return chunk.usage
+            return LogChunk(place, tuple(lines), None, before.plus(len(lines), size, 0))
+        blob = chunk_blob_key(log, place, by)
+        self._ports.blobs.put(blob, json.dumps(lines).encode())
+        return LogChunk(place, (), blob, before.plus(len(lines), size, 1))
 
 
 def log_writer(

@@ -214,6 +214,8 @@ def job_of(claimed: ClaimedJob) -> Job:
         node=seen.node,
         dependencies=seen.dependencies,
         cancel_requested=claimed.cancel_requested,
+        correlation_id=seen.correlation_id,
+        traceparent=claimed.traceparent,
     )
 
 

@@ -32,10 +32,12 @@ class DynamoLogs:
 
     def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         """See `Logs.append`."""
-        item = {**place(_key(log, chunk.place)), **_item(chunk)}
-        if keep_until is not None:
-            item[TTL] = ttl_of(max(keep_until, self._now() + _LEAST_MS))
-        self._table.put(item)
+        self._table.put(self._made(log, chunk, keep_until))
+
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:
+        """See `Logs.append_if_free`."""
+        item = self._made(log, chunk, keep_until)
+        return self._table.put(item, ConditionExpression="attribute_not_exists(pk)") is None
 
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         """See `Logs.read`."""
@@ -55,6 +57,12 @@ class DynamoLogs:
             ConsistentRead=True,
         )
         self._table.write_many([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def _made(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> Item:
+        item = {**place(_key(log, chunk.place)), **_item(chunk)}
+        if keep_until is not None:
+            item[TTL] = ttl_of(max(keep_until, self._now() + _LEAST_MS))
+        return item
 
     def _query(self, log: LogOf, after: LogPlace | None, limit: int, *, forward: bool) -> Sequence[Item]:
         first, end = _sort(log, after or LogPlace(0, 0)), f"{log.created_at:015d}$"

@@ -175,6 +175,9 @@ def _guard(guard: Guard, marks: Placeholders) -> Iterable[str]:
     if guard.lease_ended_by is not None:
         # its holder let the lease run out
         yield f"{marks.name('lease_until')} <= {marks.number(guard.lease_ended_by)}"
+    if guard.lease_seen is not None:
+        # nobody extended its lease since the caller looked
+        yield f"{marks.name('lease_until')} = {marks.number(guard.lease_seen)}"
     if guard.cancel_requested is not None:
         # a stop has, or has not, been asked for; `False` is stored as an absent attribute
         function = "attribute_exists" if guard.cancel_requested else "attribute_not_exists"

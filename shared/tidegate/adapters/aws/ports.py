@@ -12,13 +12,16 @@ from tidegate.ports import AlwaysPolled, Ports
 from .clients import Clients
 from .dynamodb_audit import DynamoAudit
 from .dynamodb_dags import DynamoDags
+from .dynamodb_definitions import DynamoDefinitions
 from .dynamodb_feed import DynamoFigures, DynamoTimers
 from .dynamodb_jobs import DynamoJobs
 from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
+from .dynamodb_tenants import DynamoTenants
 from .dynamodb_upkeep import DynamoUpkeep
+from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .lambda_polling import LambdaPolling
@@ -27,6 +30,13 @@ from .sqs_tickets import SqsTickets
 from .step_functions import supervisors_of
 from .tables import Table
 from .unique_keys import DynamoUniqueKeys
+
+LEASE_GRACE_MS = 30_000
+"""Clocks of machines anywhere are set over the network; one that is wrong by more is wrong in every log too.
+
+With leases of a minute, renewed each twenty seconds, two clocks may differ by a minute before a job is taken from a
+worker that lives. Even then it is fenced, and costs an attempt.
+"""
 
 
 def open_ports(
@@ -63,6 +73,9 @@ def open_ports(
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
+        tenants=DynamoTenants(registry),
+        definitions=DynamoDefinitions(registry),
+        webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
         rates=DynamoRates(registry),
@@ -86,4 +99,5 @@ def open_ports(
         lambda_pools=lambda_pools,
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
+        lease_grace_ms=LEASE_GRACE_MS,
     )

@@ -30,7 +30,7 @@ class Executions:
 
     def start(self, run: Run) -> bool:
         """See `Supervisors.start`. An execution of that name that has ended is not started again."""
-        watched = {"tenant": run.tenant, "dag_id": run.id, "resumed": run.resumed}
+        watched = {"tenant": run.tenant, "dag_id": run.id, "resumed": run.resumed, "correlation_id": run.correlation_id}
         try:
             request(
                 self._clients.stepfunctions.start_execution,

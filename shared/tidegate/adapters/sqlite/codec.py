@@ -40,6 +40,7 @@ _CODECS: Mapping[str, tuple[Encode, Decode]] = {
     "state": (str, State),
     "data": (_json_or_null, _load_or_none),
     "result": (_json_or_null, _load_or_none),
+    "webhook": (_json_or_null, _load_or_none),
     "tags": (lambda tags: compact(tags) if tags else None, lambda text: tuple(json.loads(text)) if text else ()),
     "dependencies": (lambda ids: compact(ids) if ids else None, lambda text: tuple(json.loads(text)) if text else ()),
     "metadata": (lambda pairs: compact(dict(pairs)) if pairs else None, lambda text: json.loads(text) if text else {}),

@@ -164,6 +164,7 @@ def _conditions(guard: Guard) -> tuple[str, list[Any]]:
         ("(expires_at IS NULL OR expires_at > ?)", guard.unexpired_at),
         ("expires_at <= ?", guard.expired_by),
         ("lease_until <= ?", guard.lease_ended_by),
+        ("lease_until = ?", guard.lease_seen),
         ("cancel_requested = ?", guard.cancel_requested),
         ("updated_at = ?", guard.seen_at),
         ("blocked = ?", guard.blocked),

@@ -22,13 +22,17 @@ class SqliteLogs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:  # noqa: ARG002
+    def append(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> None:
         """See `Logs.append`. The job's own end of life is the log's."""
+        self.append_if_free(log, chunk, keep_until)
+
+    def append_if_free(self, log: LogOf, chunk: LogChunk, keep_until: Ms | None) -> bool:  # noqa: ARG002
+        """See `Logs.append_if_free`."""
         usage = chunk.usage
         lines = compact(chunk.lines) if chunk.blob is None else None
         sql = f"INSERT INTO logs (tenant, job_id, created_at, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         row = (*log, *chunk.place, lines, chunk.blob, usage.lines, usage.size, usage.overflows)
-        self._database.rows(f"{sql} ON CONFLICT DO NOTHING", row)
+        return bool(self._database.rows(f"{sql} ON CONFLICT DO NOTHING RETURNING number", row))
 
     def read(self, log: LogOf, after: LogPlace | None, limit: int) -> Sequence[LogChunk]:
         """See `Logs.read`."""

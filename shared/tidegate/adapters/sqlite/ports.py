@@ -16,6 +16,7 @@ from .audit import SqliteAudit
 from .blobs import FolderBlobs
 from .dags import SqliteDags
 from .database import Database
+from .definitions import SqliteDefinitions
 from .events import SqliteEvents
 from .jobs import SqliteJobs
 from .limits import SqliteBacklogs, SqliteRates, SqliteSlots
@@ -23,9 +24,11 @@ from .logs import SqliteLogs
 from .pools import EveryPool
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
+from .tenants import SqliteTenants
 from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
+from .webhook_secrets import SqliteWebhookSecrets
 from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
@@ -59,6 +62,9 @@ def open_ports(
         blobs=FolderBlobs(folder / "blobs"),
         logs=SqliteLogs(database),
         queues=SqliteQueues(database),
+        tenants=SqliteTenants(database),
+        definitions=SqliteDefinitions(database),
+        webhook_secrets=SqliteWebhookSecrets(database),
         lanes=SqliteLanes(database),
         slots=SqliteSlots(database),
         rates=SqliteRates(database),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tidegate.domain.job import State
 from tidegate.domain.schedule import Fate, Misfire, Overlap
 
-from .answers import ANSWERS, Answer, Job, Status, Time, Told
+from .base import Answer, Status, Table, Time, Told
+from .jobs import Job
 
 
 class ScheduledJobView(Answer):
@@ -166,7 +167,7 @@ class ScheduleHistory(Told):
     runs: list[ScheduleRun]
 
 
-SCHEDULE_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
+ANSWERS: Table = {
     "create_schedule": {201: ScheduleCreated, 200: ScheduleCreated},
     "list_schedules": {200: ScheduleList},
     "pause_schedules": {200: HoldAnswer},
@@ -181,6 +182,3 @@ SCHEDULE_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
     "next_runs": {200: NextRuns},
     "schedule_history": {200: ScheduleHistory},
 }
-"""By the `operation_id` of a route: the statuses of success and what each carries."""
-
-ANSWERS.update(SCHEDULE_ANSWERS)

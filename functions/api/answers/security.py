@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tidegate.domain.caller import Scope
 
-from .answers import ANSWERS, Answer, Time, Told
+from .base import Answer, Table, Time, Told
 
 
 class TokenView(Answer):
@@ -82,12 +82,50 @@ class AuditLog(Told):
     head: AuditHead
 
 
-SECURITY_ANSWERS: dict[str, dict[int, type[BaseModel]]] = {
+class TenantUse(Answer):
+    """How much of the limits is used now; null where there is no such limit."""
+
+    running: int | None
+    schedules: int | None
+
+
+class TenantView(Answer):
+    """The limits of a tenant; null is no limit but that of every tenant."""
+
+    name: str
+    submit_rate: float | None
+    submit_burst: int | None
+    max_running: int | None
+    max_schedules: int | None
+    max_batch: int | None
+    max_dag_nodes: int | None
+    max_payload_bytes: int | None
+    fixed: bool = Field(description="Set in the home itself: no token of the tenant changes them.")
+
+
+class TenantWithUse(TenantView):
+    """The limits and their use."""
+
+    use: TenantUse
+
+
+class TenantFound(Told):
+    """The caller's tenant."""
+
+    tenant: TenantWithUse
+
+
+class TenantChanged(Told):
+    """The limits as they are now."""
+
+    tenant: TenantView
+
+
+ANSWERS: Table = {
     "create_token": {201: TokenCreated},
     "list_tokens": {200: TokenList},
     "revoke_token": {200: TokenRevoked},
     "read_audit": {200: AuditLog},
+    "get_tenant": {200: TenantFound},
+    "patch_tenant": {200: TenantChanged},
 }
-"""By the `operation_id` of a route: the statuses of success and what each carries."""
-
-ANSWERS.update(SECURITY_ANSWERS)
