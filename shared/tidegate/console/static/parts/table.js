@@ -3,9 +3,9 @@
 import { html, useEffect, useRef, useState } from "../core/ui.js";
 
 /**
- * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small
- * screens, where the rows have no head; with `told` it says there what it is.
- * `nameOf(row)` is what a row is called to those who do not see it. `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
+ * `columns`: { key, head, cell(row), align, wide, phone, told }. `phone: false` leaves a column out on small screens,
+ * where the rows have no head; with `told` it says there what it is. `nameOf(row)` is what a row is called to those who
+ * do not see it. `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
  */
 export function Table({ label, columns, rows, keyOf, nameOf = keyOf, open, chosen, choose, busy = false }) {
   const body = useRef(null);
