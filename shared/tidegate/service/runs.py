@@ -56,12 +56,19 @@ class RunView:
 
 
 def submit_dag(
-    ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[str, Json], faults: Sequence[Fault] = ()
+    ports: Ports,
+    caller: Caller,
+    spec: DagSpec,
+    conditions: Mapping[str, Json],
+    faults: Sequence[Fault] = (),
+    *,
+    by_rule: bool = False,
 ) -> tuple[RunView, bool]:
     """Accept a run whole, or refuse it whole; answers whether it is new. The same request again answers the same run.
 
-    `conditions` are the nodes' `when`s as they were sent, `faults` what is wrong with the request's words. Every job is
-    checked before anything is stored: one InvalidInput names all faults. A crash on the way leaves a run in CREATED:
+    `conditions` are the nodes' `when`s as they were sent, `faults` what is wrong with the request's words; `by_rule`
+    tells that a schedule asks, which is not counted against the tenant's rate. Every job is checked before anything
+    is stored: one InvalidInput names all faults. A crash on the way leaves a run in CREATED:
     the same request completes it, or else the clock cancels it.
     """
     caller.require(Scope.SUBMIT)
@@ -78,7 +85,8 @@ def submit_dag(
     run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
-        admit_run(ports, tenant, len(jobs), now)
+        if not by_rule:
+            admit_run(ports, tenant, len(jobs), now)
         ports.blobs.put(run.graph_ref, graph.dump())
         seen = ports.dags.create_if_absent(run)
     if seen is not None and (seen.fingerprint, seen.owner) != (run.fingerprint, run.owner):
