@@ -68,7 +68,8 @@ def test_a_run_within_a_run(api: Api, home: Home) -> None:
     dag_id = submit(api, NODES)
     found = finish(home)
     assert states(api, dag_id) == {
-        "split": "COMPLETED", "review/read": "COMPLETED", "review/pages[0]": "COMPLETED", "review/pages[1]": "COMPLETED",
+        "split": "COMPLETED", "review/read": "COMPLETED",
+        "review/pages[0]": "COMPLETED", "review/pages[1]": "COMPLETED",
         "review/pages": "COMPLETED", "review/route": "COMPLETED", "review/judge": "COMPLETED",
         "review/other": "SKIPPED", "review": "COMPLETED", "merge": "COMPLETED",
     }  # fmt: skip
@@ -123,6 +124,10 @@ def test_runs_nest_and_come_from_definitions(api: Api, home: Home) -> None:
 )
 def test_what_is_wrong_within_is_told_by_its_place(api: Api, node: dict[str, Any], field: str) -> None:
     assert field in faults(api, [node])
+
+
+def test_of_a_run_within_that_is_wrong_only_what_is_wrong_is_told(api: Api) -> None:
+    assert faults(api, [{"id": "a", "dag": {"nodes": []}}]) == ["nodes.0.dag.nodes"]
 
 
 def test_a_cycle_through_a_run_within_is_found(api: Api) -> None:
