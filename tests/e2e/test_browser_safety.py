@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from embedded import Server
@@ -40,7 +41,11 @@ def test_one_signs_in_with_a_token_and_out_again(window: Browser, server: Server
 @pytest.fixture(scope="module")
 def hostile(server: Server, client: Client) -> Mapping[str, list[str]]:
     """By the path of a page, where hostile words are shown as text."""
-    names = {"tags": [SHORT], "metadata": {"note": HOSTILE}, "data": {"text": HOSTILE, HOSTILE: HOSTILE}}
+    names: dict[str, Any] = {
+        "tags": [SHORT],
+        "metadata": {"note": HOSTILE},
+        "data": {"text": HOSTILE, HOSTILE: HOSTILE},
+    }
     done = client.submit("shout", **names)
     failed = client.submit("shout", **{**names, "data": {"text": HOSTILE, "fails": True}})
     client.put_queue("hostile")
