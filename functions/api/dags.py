@@ -43,7 +43,7 @@ def submit_dag(
     The same request with the same `dag_id` or `Idempotency-Key` is accepted once: 201, then 200.
     """
     caller = caller_of(request)
-    asked = _asked(caller, body)
+    asked = asked_for(caller, body)
     spec = asked.spec if key is None else replace(asked.spec, idempotency_key=idempotency_key(key))
     view, created = runs.submit_dag(runtime.current().ports, caller, spec, asked.conditions, asked.faults)
     message = "Run created" if created else "Run was accepted before"
@@ -55,7 +55,7 @@ def submit_dag(
 def validate_dag(request: Request, body: DagRequest) -> Response[Any]:
     """What submitting it would be refused for, and what it consists of; nothing is stored."""
     caller = caller_of(request)
-    asked = _asked(caller, body)
+    asked = asked_for(caller, body)
     runs.check_run(runtime.current().ports, caller, asked.spec, asked.faults)
     return answer({"success": True, "message": "Nothing is wrong with the run", "dag": extent_of(asked.spec.nodes)})
 
@@ -136,7 +136,7 @@ def resume_dag(request: Request, dag_id: str) -> Response[Any]:
     return answer({"success": True, "message": "Run goes on", "dag": _current(request, dag_id)})
 
 
-def _asked(caller: Caller, body: DagRequest) -> Asked:
+def asked_for(caller: Caller, body: DagRequest) -> Asked:
     """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
     if body.definition is None:
         return asked_of(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -178,3 +179,21 @@ def test_waiting_does_not_delay_a_ticket_that_is_there(ports: Ports) -> None:
     start = time.monotonic()
     assert len(ports.tickets.receive("default", 1, 20)) == 1
     assert time.monotonic() - start < 2
+
+
+def test_a_ticket_takes_the_trace_along_that_it_is_sent_in(aws_ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS X-Ray: a worker's segment is then in the trace of the request."""
+    root = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8"
+    sent: list[Any] = []
+    tickets: Any = aws_ports.tickets
+    events = tickets._clients.sqs.meta.events
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.extend(entry.get("MessageSystemAttributes") for entry in params["Entries"])
+
+    events.register("provide-client-params.sqs.SendMessageBatch", note)
+    for sampled in ("Sampled=1", "Sampled=0"):
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", f"{root};{sampled}")
+        aws_ports.tickets.send([(ticket(), 0)])
+    events.unregister("provide-client-params.sqs.SendMessageBatch", note)
+    assert sent == [{"AWSTraceHeader": {"DataType": "String", "StringValue": f"{root};Sampled=1"}}, None]

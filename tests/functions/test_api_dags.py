@@ -232,6 +232,15 @@ def test_a_choice_that_leads_back_is_a_cycle(api: Api) -> None:
     assert "in a cycle" in api.post("/dags", {"name": "d", "nodes": nodes}).body["message"]
 
 
+def test_a_picture_of_a_run_that_waits_for_another(api: Api, home: Home) -> None:
+    first = submit(api)["dag_id"]
+    made = submit(api, [{"id": "a", "name": "work", "depends_on": [f"{first}:merge"]}])["dag_id"]
+    finish(home)
+    graph = api.get(f"/dags/{made}/graph").body["graph"]
+    assert (graph["edges"], graph["critical_path"]) == ([], ["a"])
+    assert api.get(f"/dags/{made}").body["dag"]["nodes"][0]["depends_on"] == [f"{first}:merge"]
+
+
 def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:
     made = submit(api, soft_sla="2033-05-18T08:00:10Z", hard_sla="2033-05-18T08:00:20Z")
     assert made["dag"]["soft_sla"] == "2033-05-18T08:00:10.000Z"

@@ -202,6 +202,72 @@ def test_what_a_choice_that_never_came_leads_to_is_skipped(works: Works) -> None
     assert works.state(run) is RunState.COMPLETED
 
 
+def test_a_node_waits_for_a_node_of_another_run(works: Works) -> None:
+    """Released as soon as that has ended, with its result; the other run goes on."""
+    works.results["a"] = {"label": "invoice"}
+    first = works.run(node("a"), node("b", "a"), node("c", "b"))
+    name = f"{first.id}:a"
+    met = {"path": f"$['{name}'].result.label", "op": "==", "value": "invoice"}
+    second = works.run(
+        node("x"), node("y", name, when=parse_condition(met)), node("z", "x", "y"), conditions={"y": met}
+    )
+    runner = works.home.runner(work=works.work)
+    while "a" not in works.order:
+        works.home.serve_one(runner)
+    assert works.states(second)["y"] == "CREATED"
+    works.home.changes()
+    assert not works.home.job(node_job_id(second.id, "y")).blocked
+    works.quiet()
+    assert works.order.index("a") < works.order.index("y") < works.order.index("z")
+    assert works.state(first) is works.state(second) is RunState.COMPLETED
+    later = works.run(node("late", f"{first.id}:c"))
+    works.quiet()
+    assert works.state(later) is RunState.COMPLETED
+
+
+def test_what_waits_for_a_failed_node_of_another_run_fails_with_it(works: Works) -> None:
+    works.broken = {"a"}
+    first = works.run(node("a"))
+    second = works.run(node("x"), node("y", f"{first.id}:a"), node("z", f"{first.id}:a", join=Join.ALL_DONE))
+    works.quiet()
+    assert works.states(second) == {"x": "COMPLETED", "y": "SKIPPED", "z": "COMPLETED"}
+    assert works.state(second) is RunState.FAILED
+    works.broken = set()
+    resume_run(works.home.ports, ADMIN, first.id)
+    works.quiet()
+    resume_run(works.home.ports, ADMIN, second.id)
+    works.quiet()
+    assert works.states(second)["y"] == "COMPLETED"
+    assert works.state(second) is RunState.COMPLETED
+
+
+def test_a_node_of_another_run_is_there_and_visible(works: Works) -> None:
+    first = works.run(node("a"))
+    nowhere = "0197f2a4-0000-7000-8000-000000000000"
+    for name, rule in (
+        (f"{first.id}:b", "has no node 'b'"),
+        (f"{nowhere}:a", "there is no run"),
+        ("x:a", "there is no node"),
+    ):
+        with pytest.raises(InvalidInput, match=rule):
+            works.run(node("y", name))
+    eve = Caller("main", "eve", frozenset({"read", "submit"}))
+    with pytest.raises(InvalidInput, match="there is no run"):
+        submit_dag(works.home.ports, eve, DagSpec(name="d", nodes=(node("y", f"{first.id}:a"),)), {})
+
+
+def test_a_lost_word_of_another_run_is_made_up_for_by_the_clock(works: Works) -> None:
+    first = works.run(node("a"))
+    second = works.run(node("y", f"{first.id}:a"))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    feed = works.home.app.feed
+    assert feed is not None
+    feed.drop(feed.read(100))
+    works.home.settle(runner, seconds=1_500, step=5)
+    assert works.state(second) is RunState.COMPLETED
+
+
 def test_a_failed_parent_never_strands_its_children(works: Works) -> None:
     works.broken = {"a"}
     run = works.run(node("a"), node("b", "a"), node("c", "b"), node("x"), failure_policy=FailurePolicy.CONTINUE)

@@ -20,6 +20,7 @@ from tidegate.ports import Ports
 from .allowed import check_allowed
 from .definitions import spec_from
 from .expectations import Expectations
+from .other_runs import faults_of_others
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .tenants import check_payloads, tenant_named
@@ -45,7 +46,7 @@ def checked_jobs(
             jobs.append(maker.job(node, _asked(ports, caller, node.job)))
         except TidegateError as error:
             wrong += Fault.all_in(error, f"nodes.{index}")
-    check_dag(spec, faults, wrong)
+    check_dag(spec, faults, [*faults_of_others(ports, caller, spec), *wrong])
     return jobs
 
 

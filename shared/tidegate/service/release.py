@@ -20,6 +20,7 @@ from tidegate.domain.dag.conditions import evidence, found_at, holds, nodes_in
 from tidegate.domain.dag.graph import Graph, Vertex
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait, decide
 from tidegate.domain.dag.run import (
+    BROKEN,
     OPEN_RUNS,
     Run,
     RunState,
@@ -68,8 +69,13 @@ def release_after(ports: Ports, changes: Sequence[Change]) -> None:
 
 def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
     run = ports.dags.get(tenant, dag_id)
-    if run is not None and run.state in OPEN_RUNS:
-        Engine(ports).go_on(run, ended)
+    if run is None:
+        return
+    engine = Engine(ports)
+    if run.state in OPEN_RUNS:
+        engine.go_on(run, ended)
+    for waiter in run.waiters:
+        engine.go_on_outside(tenant, waiter, [f"{dag_id}:{node}" for node in ended])
 
 
 _ABANDONED_MS = 600_000
@@ -101,6 +107,13 @@ class Engine:
         children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
         self.evaluate(run, list(children))
         self.close_if_done(run)
+
+    def go_on_outside(self, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
+        """Nodes of another run have ended, named with its id: release what hangs on them in this one."""
+        run = self._ports.dags.get(tenant, dag_id)
+        if run is not None and run.state is RunState.ACTIVE:
+            behind = self.graph(run).outside
+            self.evaluate(run, list(dict.fromkeys(child for name in ended for child in behind.get(name, ()))))
 
     def check(self, run: Run) -> None:
         """Look at every node of an open run: what a lost change would have caused is caused now."""
@@ -277,6 +290,7 @@ class Engine:
         states: defaultdict[str, int] = defaultdict(int)
         for job in self._jobs(run, list(self.graph(run).nodes())):
             states[job.state] += 1
+            states[BROKEN] += job.broken
         return states
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, cycle
@@ -29,6 +30,9 @@ _BATCH = 10
 _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"})
 """How SQS says that a receipt is no longer current, or that a message was held for 12 hours already."""
 
+_TRACE = "_X_AMZN_TRACE_ID"
+"""Where Lambda says in which trace of X-Ray it runs; a ticket takes it along, so that its worker is in the same."""
+_HEADER = "AWSTraceHeader"
 Entry = Mapping[str, Any]
 
 
@@ -158,7 +162,13 @@ def source_of(url_or_arn: str) -> str:
 
 def _message(ticket: Ticket, seconds: float) -> Entry:
     delay = max(0, math.ceil(seconds))
-    return {"MessageBody": encode(ticket), "MessageGroupId": ticket.tenant, "DelaySeconds": delay}
+    message = {"MessageBody": encode(ticket), "MessageGroupId": ticket.tenant, "DelaySeconds": delay}
+    trace = os.environ.get(_TRACE, "")
+    return message if "Sampled=1" not in trace else {**message, "MessageSystemAttributes": {_HEADER: _text(trace)}}
+
+
+def _text(value: str) -> Mapping[str, str]:
+    return {"DataType": "String", "StringValue": value}
 
 
 def _failed_in_passing(failures: Iterable[Mapping[str, Any]], done: frozenset[str]) -> Iterator[str]:

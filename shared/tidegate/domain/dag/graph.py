@@ -97,5 +97,22 @@ class Graph:
         return iter(self.stored["nodes"])
 
     def roots(self) -> list[str]:
-        """The nodes that depend on nothing."""
-        return [node for node, stored in self.stored["nodes"].items() if not stored["depends_on"]]
+        """The nodes that depend on nothing, or on nodes of other runs alone."""
+        nodes = self.stored["nodes"]
+        return [node for node, stored in nodes.items() if not any(each in nodes for each in stored["depends_on"])]
+
+    def edges(self) -> list[tuple[str, str]]:
+        """Its edges, parent first; those from other runs are left out."""
+        nodes = self.stored["nodes"]
+        return [(each, node) for node, stored in nodes.items() for each in stored["depends_on"] if each in nodes]
+
+    @cached_property
+    def outside(self) -> dict[str, list[str]]:
+        """The nodes of other runs that some node depends on, each with those that do."""
+        found: dict[str, list[str]] = {}
+        nodes = self.stored["nodes"]
+        for node, stored in nodes.items():
+            for name in stored["depends_on"]:
+                if name not in nodes:
+                    found.setdefault(name, []).append(node)
+        return found

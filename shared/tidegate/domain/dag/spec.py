@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Json, Ms
 
 from .conditions import Condition, Steps
@@ -102,6 +103,12 @@ class DagSpec:
     idempotency_key: str | None = None
     """Stands for the run's id where that is not given: the same key of the same user is the same run."""
     task_token: str | None = None
+
+
+def outside(name: str) -> tuple[str, str] | None:
+    """Run and node of a name such as `0197f2a4-…:extract`, which is a node of another run; None for any other name."""
+    dag_id, colon, node = name.partition(":")
+    return (dag_id, node) if colon and is_uuid7(dag_id) and is_node_id(node) else None
 
 
 def is_node_id(value: Json) -> bool:

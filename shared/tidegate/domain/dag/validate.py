@@ -9,7 +9,7 @@ from tidegate.domain.spec import MAX_TASK_TOKEN
 
 from .conditions import nodes_in
 from .faults import Fault, refuse_all
-from .spec import MAX_EDGES, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id
+from .spec import MAX_EDGES, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id, outside
 
 
 def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault] = ()) -> None:
@@ -42,7 +42,7 @@ def extent_of(nodes: Sequence[NodeSpec]) -> Mapping[str, int]:
     parents = {node.id: node.depends_on for node in nodes}
     depths: dict[str, int] = {}
     for node_id in order_of(nodes):
-        depths[node_id] = 1 + max((depths[parent] for parent in parents[node_id]), default=0)
+        depths[node_id] = 1 + max((depths[parent] for parent in parents[node_id] if parent in parents), default=0)
     return {"nodes": len(nodes), "edges": sum(map(len, parents.values())), "depth": max(depths.values())}
 
 
@@ -105,7 +105,7 @@ def _node_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tu
     for parent in dict.fromkeys(node.depends_on):
         if parent == node.id:
             yield f"{place}.depends_on", f"'{node.id}' depends on itself"
-        elif parent not in known:
+        elif parent not in known and outside(parent) is None:
             yield f"{place}.depends_on", f"there is no node '{parent}'"
     yield from _join_faults(place, node)
     yield from _reference_faults(place, node, known)
