@@ -270,11 +270,12 @@ def test_a_stream_ends_when_its_token_is_revoked(
 
     def seen(listener: Listener) -> bool:
         if first.id in listener.text and not revoked:
-            revoked.append(app.ports.tokens.put(replace(token, revoked_at=1)))
+            revoked.append(True)
+            app.ports.tokens.put(replace(token, revoked_at=1))
             app.submit(job_id="later")
             app.pump()
         return False
 
-    revoked: list[None] = []
+    revoked: list[bool] = []
     asyncio.run(listening.listen(seen))
     assert [job for _, job in listening.events()] == [first.id]
