@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement, in turn")
     parser.add_argument("--latencies", type=int, default=100, help="jobs submitted one by one to an idle worker")
     parser.add_argument("--patience", type=float, default=40, help="seconds to wait for a killed worker's job")
+    parser.add_argument("--nodes", type=int, default=10_000, help="nodes of each run of a DAG")
     parser.add_argument("--million", action="store_true", help="let the backlog grow to a million jobs (minutes)")
     parser.add_argument(
         "--folder",
@@ -125,6 +126,13 @@ def _fairness(options: argparse.Namespace) -> Iterator[Table]:
         yield measure(Path(folder), (0, 1_000, 100_000))
 
 
+def _workflows(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.workflows import measure
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        yield measure(Path(folder), options.nodes)
+
+
 def _cold(options: argparse.Namespace) -> Iterator[Table]:
     from .cold_start import imports, sizes
 
@@ -182,6 +190,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "http": _http,
     "growth": _growth,
     "fairness": _fairness,
+    "workflows": _workflows,
     "cold": _cold,
     "cloud": _cloud,
     "scale": _scale,

@@ -1,4 +1,5 @@
-"""Checks the documents: links lead somewhere, anchors exist, named tests exist, Python and JSON examples parse.
+"""Checks the documents: links lead somewhere, anchors exist, named tests exist, every feature of the documents that
+Tidegate was made from names one, Python and JSON examples parse.
 
 python docs/check.py
 """
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+_ROW = re.compile(r"^\| (\d)-(\d+)(?: … \d-(\d+))? \|.*$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -29,6 +31,7 @@ def main() -> int:
     ]
     documents += sorted((ROOT / "examples").rglob("*.md"))
     faults = [fault for document in documents for fault in _faults(document)]
+    faults += _gaps(ROOT / "docs" / "seed-coverage.md")
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
     sys.stdout.write(f"{len(documents)} documents, {len(faults)} faults\n")
@@ -50,6 +53,19 @@ def _faults(document: Path) -> Iterator[str]:
         error = _syntax_error(language, code)
         if error:
             yield f"{name}: an example in {language} does not parse: {error}"
+
+
+def _gaps(document: Path) -> Iterator[str]:
+    """Rows of the table of features that name no test, and numbers that have no row."""
+    numbers: dict[str, set[int]] = {}
+    for row in _ROW.finditer(document.read_text()):
+        part, first, last = row[1], int(row[2]), int(row[3] or row[2])
+        numbers.setdefault(part, set()).update(range(first, last + 1))
+        if not _TEST.search(row[0]):
+            yield f"{document.relative_to(ROOT)}: {part}-{first} names no test"
+    for part, found in numbers.items():
+        for number in sorted(set(range(1, max(found) + 1)) - found):
+            yield f"{document.relative_to(ROOT)}: {part}-{number} is missing"
 
 
 def _exists(document: Path, target: str) -> bool:

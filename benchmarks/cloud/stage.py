@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -27,7 +27,7 @@ from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud
 from tidegate import runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
-from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching import remembering
 from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.local.http import event_of
@@ -137,8 +137,9 @@ class Stage:
         return len(records)
 
     def warm_policies(self) -> None:
-        """Read the policy of the default queue anew, as some job before would have done."""
+        """Read the policies of the tenant and its default queue anew, as some job before would have done."""
         self.app.ports.queues.get("main", "default")
+        self.app.ports.tenants.get("main")
 
     def forget_lanes(self) -> None:
         """Let so much time pass that nothing is left to look at."""
@@ -189,9 +190,8 @@ class Stage:
             clients=self._clients,
             state_machine=self._machine,
         )
-        cached = CachedQueues(ports.queues, self.cloud.clock.now, _POLICY_SECONDS)
         settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
-        return App(replace(ports, queues=cached), settings)
+        return App(remembering(ports, self.cloud.clock.now, _POLICY_SECONDS), settings)
 
     def _url(self, name: str) -> str:
         return str(self.cloud.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])

@@ -30,8 +30,8 @@ def hour(load: Load, dollars_per_million: float | None = None) -> Table:
     table.notes.append(
         f"A job writes {TABLE_UNITS} units to its key of the table and {INDEX_UNITS} to its lane's key of the index; "
         f"a key takes {KEY_UNITS:,} a second. The last layout is planned for {HEADROOM - 1:.0%} more than the mean "
-        f"needs, and for {CATCH_UP} starts a job that comes. A handler takes {load.handler_seconds:g} s, the index lags "
-        f"by {load.index_lag} s; no Lambda runs at first."
+        f"needs, and for {CATCH_UP} starts a job that comes. A handler takes {load.handler_seconds:g} s, the index "
+        f"lags by {load.index_lag} s; no Lambda runs at first."
     )
     return table
 

@@ -39,6 +39,7 @@ class Outcome:
     """What the pipeline found out about one document."""
 
     document: str
+    dag_id: str
     pages: int
     found: dict[str, Any]
     extracted: int
@@ -77,9 +78,10 @@ def pipeline(document: str) -> Dag:
         pages = dag.map("extract", over=split["page_numbers"], data={"document": document})
         label = dag.job("classify", {}, after=pages)
         summary = dag.job("summarise", {"sentences": 1}, after=pages)
-        invoice = dag.job("read_invoice", {}, id="invoice", after=pages, when=label["label"].equals("invoice"))
-        letter = dag.job("read_letter", {}, id="letter", after=pages, when=label["label"].equals("letter"))
-        dag.job("file", after=[summary, label, invoice, letter])
+        dag.switch("route", label["label"], {"invoice": "invoice", "letter": "letter"})
+        invoice = dag.job("read_invoice", {}, id="invoice", after=pages)
+        letter = dag.job("read_letter", {}, id="letter", after=pages)
+        dag.job("file", id="merge", after=[summary, label, invoice, letter])
     return dag
 
 
@@ -104,8 +106,9 @@ def outcome(client: Client, document: str, dag_id: str) -> Outcome:
     if run.state != "COMPLETED":
         raise SystemExit(f"the run of {document} is {run.state}")
     jobs = {node["id"]: node["job_id"] for node in run.nodes}
-    found = {name: client.get(jobs[name]).result for name in ("split", "file")}
-    return Outcome(document, found["split"]["pages"], found["file"], sum(name.startswith("extract[") for name in jobs))
+    found = {name: client.get(jobs[name]).result for name in ("split", "merge")}
+    pages = sum(name.startswith("extract[") for name in jobs)
+    return Outcome(document, dag_id, found["split"]["pages"], found["merge"], pages)
 
 
 def show(console: Console, outcomes: list[Outcome], seconds: float) -> None:
@@ -138,7 +141,8 @@ def main() -> None:
         console.print(f"Scheduler: {url}   completed {counts.completed}, failed {counts.failed}")
         if not once:
             console.print(f"Console: [bold]{url}/console[/], a token to sign in with is in {DATA / 'token'}")
-            console.print("Try: [bold].venv/bin/tidegate dag list[/], [bold].venv/bin/tidegate stats[/]. Ctrl-C stops.")
+            try_ = ("dag list", f"dag graph {outcomes[0].dag_id}", "stats")
+            console.print(f"Try: {', '.join(f'[bold].venv/bin/tidegate {word}[/]' for word in try_)}. Ctrl-C stops.")
             forever()
 
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
+from tidegate.domain.dag.branches import Branch, Switch, parse_branch, parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition, parse_path
 from tidegate.domain.dag.faults import Fault
+from tidegate.domain.dag.run import CHOOSE
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.dag.validate import check_dag, extent_of
+from tidegate.domain.definition import Definition
 from tidegate.domain.errors import InvalidInput, TidegateError
 from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Json
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec, check_labels
+from tidegate.ports import Ports
 
 from .bodies import Body, Time, Word
 from .errors import invalid_input
 from .job_models import JobRequest
+from .sub_dags import flattened, with_definitions
 
 
 class NodeRequest(JobRequest):
@@ -32,14 +37,19 @@ class NodeRequest(JobRequest):
     join_count: int | None = Field(None, description="For the join n_of: how many must be COMPLETED.")
     when: dict[str, Any] | None = Field(None, description="A condition on upstream results.")
     for_each: str | None = Field(None, description="Path to a list in an upstream result: one job for each entry.")
+    branch: dict[str, Any] | None = Field(None, description="Conditions that choose among the nodes behind it.")
+    switch: dict[str, Any] | None = Field(None, description="A value that chooses among the nodes behind it.")
+    dag: dict[str, Any] | None = Field(None, description="A run within the run: nodes or a definition, and data.")
     cleanup: bool = Field(False, description="Runs after all that it depends on has ended, however the run goes.")
 
 
 class DagRequest(Body):
     """A run, accepted whole or refused whole."""
 
-    name: str
-    nodes: Annotated[list[SkipValidation[NodeRequest]], Field(min_length=1, max_length=MAX_NODES)]
+    name: str | None = Field(None, description="Required, unless a definition gives it.")
+    nodes: Annotated[list[SkipValidation[NodeRequest]], Field(max_length=MAX_NODES)] = Field(default_factory=list)
+    definition: str | None = Field(None, description="`name` or `name@version` of a definition of runs.")
+    data: dict[str, Any] | None = Field(None, description="What the data of every node has, unless it says otherwise.")
     failure_policy: Annotated[FailurePolicy, Field(strict=False)] = FailurePolicy.FAIL_FAST
     soft_sla: Time | None = None
     hard_sla: Time | None = None
@@ -82,22 +92,46 @@ def asked_of(body: DagRequest) -> Asked:
     nodes: list[NodeSpec] = []
     conditions: dict[str, Json] = {}
     faults = list(_faults_of_run(body))
-    for index, raw in enumerate(body.nodes):
+    flat, wrong = flattened(body.nodes)
+    faults += wrong
+    for place, raw, collects in flat:
         try:
             asked = NodeRequest.model_validate(raw)
-            nodes.append(_node_spec(asked))
+            node = _node_spec(asked, None if collects else body.data)
+            nodes.append(replace(node, place=place, built_in=collects or node.choice is not None))
             if asked.when is not None:
                 conditions[asked.id] = asked.when
         except ValidationError as error:
-            wrong = invalid_input((each["loc"] or ("node",), each) for each in error.errors())
-            nodes.append(_shell(raw))
-            faults += Fault.all_in(wrong, f"nodes.{index}")
+            told = invalid_input((each["loc"] or ("node",), each) for each in error.errors())
+            nodes.append(_shell(place, raw))
+            faults += Fault.all_in(told, place)
         except TidegateError as error:
-            nodes.append(_shell(raw))
-            faults += Fault.all_in(error, f"nodes.{index}")
+            nodes.append(_shell(place, raw))
+            faults += Fault.all_in(error, place)
     given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata", "task_token")}
-    spec = DagSpec(name=body.name, nodes=tuple(nodes), tags=tuple(body.tags), dag_id=body.dag_id, **given)
+    spec = DagSpec(name=body.name or "", nodes=routed(nodes), tags=tuple(body.tags), dag_id=body.dag_id, **given)
     return Asked(spec, conditions, tuple(faults))
+
+
+OF_ONE_RUN = ("dag_id", "task_token", "soft_sla", "hard_sla", "definition")
+"""What a definition cannot say for all its runs."""
+
+
+def filled_in(body: DagRequest, definition: Definition, data: Mapping[str, Json]) -> DagRequest:
+    """The request, with this `data`, and with what it does not say taken from a definition. Raises InvalidInput."""
+    if body.nodes:
+        raise InvalidInput.field("nodes", "are those of the definition")
+    stored = DagRequest.model_validate(definition.dag)
+    said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) not in (None, [])}
+    name = body.name or stored.name or definition.name
+    return stored.model_copy(update={**said, "name": name, "data": dict(data) or None})
+
+
+def within(ports: Ports, tenant: str, body: DagRequest) -> DagRequest:
+    """The request, with what runs within it take from definitions filled in. Raises InvalidInput."""
+    if not any(isinstance(node, Mapping) and node.get("dag") for node in body.nodes):
+        return body
+    return body.model_copy(update={"nodes": with_definitions(ports, tenant, body.nodes)})
 
 
 def checked_offline(raw: Mapping[str, Any]) -> Mapping[str, int]:
@@ -116,36 +150,67 @@ def checked_offline(raw: Mapping[str, Any]) -> Mapping[str, int]:
 def _faults_of_run(body: DagRequest) -> Iterator[Fault]:
     if body.dag_id is not None and not is_uuid7(body.dag_id):
         yield Fault("dag_id", "must be a UUIDv7")
-    for check in (lambda: check_name("name", body.name), lambda: check_labels(tuple(body.tags), body.metadata)):
+    if not body.name:
+        yield Fault("name", "is required")
+    for check in (
+        lambda: check_name("name", body.name or "unnamed"),
+        lambda: check_labels(tuple(body.tags), body.metadata),
+    ):
         try:
             check()
         except InvalidInput as error:
             yield from Fault.all_in(error)
 
 
-def _node_spec(asked: NodeRequest) -> NodeSpec:
-    job = asked.spec()
+def _node_spec(asked: NodeRequest, run_data: Mapping[str, Json] | None) -> NodeSpec:
+    choice, asked = _choice_in(asked)
+    if choice is None and run_data is not None and (asked.data is None or isinstance(asked.data, dict)):
+        asked = asked.model_copy(update={"data": {**run_data, **(asked.data or {})}})
     if asked.job_id is not None:
         raise InvalidInput.field("job_id", "is made from run and node")
     return NodeSpec(
         id=asked.id,
-        job={each.name: getattr(job, each.name) for each in fields(JobSpec) if each.name != "job_id"},
+        job=_job_of(asked),
         depends_on=tuple(asked.depends_on),
         join=asked.join,
         join_count=asked.join_count,
         when=None if asked.when is None else parse_condition(asked.when),
         for_each=None if asked.for_each is None else parse_path(asked.for_each, "for_each"),
+        choice=choice,
         cleanup=asked.cleanup,
     )
 
 
-def _shell(raw: Any) -> NodeSpec:
+def _job_of(asked: NodeRequest) -> dict[str, Any]:
+    """The fields of a node's job: all of them, or those that it gives to be filled in by a definition."""
+    if asked.definition is not None:
+        return {**asked.given(), "definition": asked.definition}
+    job = asked.spec()
+    return {each.name: getattr(job, each.name) for each in fields(JobSpec) if each.name != "job_id"}
+
+
+def _choice_in(asked: NodeRequest) -> tuple[Branch | Switch | None, NodeRequest]:
+    """What a node chooses, and the node with the job that does so; None and the node itself for any other."""
+    if asked.branch is None and asked.switch is None:
+        return None, asked
+    if asked.branch is not None and asked.switch is not None:
+        raise InvalidInput.field("switch", "cannot be given beside branch")
+    for field in ("name", "job_type", "agent", "data", "definition", "for_each"):
+        if getattr(asked, field) is not None:
+            raise InvalidInput.field(field, "belongs to nodes that run something: this one only chooses")
+    choice = parse_switch(asked.switch) if asked.branch is None else parse_branch(asked.branch)
+    data = {choice.word: getattr(asked, choice.word)}
+    return choice, asked.model_copy(update={"name": CHOOSE, "data": data})
+
+
+def _shell(place: str, raw: Any) -> NodeSpec:
     """What can be told of a node that is wrong, so that those that depend on it are not called wrong too."""
     asked = raw if isinstance(raw, Mapping) else {}
     named, parents = asked.get("id"), asked.get("depends_on")
     return NodeSpec(
         id=named if isinstance(named, str) else "",
         job=None,
+        place=place,
         depends_on=tuple(_texts(parents)) if isinstance(parents, list) else (),
     )
 

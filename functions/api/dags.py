@@ -12,15 +12,18 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
+from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.picture import dot, mermaid
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.validate import extent_of
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job
+from tidegate.domain.spec import digest_of
 from tidegate.service import runs
+from tidegate.service.definitions import dag_definition
 from tidegate.service.runs import RunView
 
-from .dag_models import DagRequest, GraphQuery, RunsQuery, asked_of
+from .dag_models import Asked, DagRequest, GraphQuery, RunsQuery, asked_of, filled_in, within
 from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, idempotency_key, only, query_pairs
 from .views import job_view
@@ -39,7 +42,8 @@ def submit_dag(
 
     The same request with the same `dag_id` or `Idempotency-Key` is accepted once: 201, then 200.
     """
-    caller, asked = caller_of(request), asked_of(body)
+    caller = caller_of(request)
+    asked = asked_for(caller, body)
     spec = asked.spec if key is None else replace(asked.spec, idempotency_key=idempotency_key(key))
     view, created = runs.submit_dag(runtime.current().ports, caller, spec, asked.conditions, asked.faults)
     message = "Run created" if created else "Run was accepted before"
@@ -50,8 +54,9 @@ def submit_dag(
 @router.post("/dags/validate", tags=["dags"], operation_id="validate_dag", summary="Check a run without submitting it")
 def validate_dag(request: Request, body: DagRequest) -> Response[Any]:
     """What submitting it would be refused for, and what it consists of; nothing is stored."""
-    asked = asked_of(body)
-    runs.check_run(runtime.current().ports, caller_of(request), asked.spec, asked.faults)
+    caller = caller_of(request)
+    asked = asked_for(caller, body)
+    runs.check_run(runtime.current().ports, caller, asked.spec, asked.faults)
     return answer({"success": True, "message": "Nothing is wrong with the run", "dag": extent_of(asked.spec.nodes)})
 
 
@@ -131,12 +136,25 @@ def resume_dag(request: Request, dag_id: str) -> Response[Any]:
     return answer({"success": True, "message": "Run goes on", "dag": _current(request, dag_id)})
 
 
+def asked_for(caller: Caller, body: DagRequest) -> Asked:
+    """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
+    ports = runtime.current().ports
+    caller.require(Scope.SUBMIT)
+    if body.definition is None:
+        return asked_of(within(ports, caller.tenant, body))
+    definition, data = dag_definition(ports, caller.tenant, body.definition, body.data or {})
+    asked = asked_of(within(ports, caller.tenant, filled_in(body, definition, data)))
+    digest = digest_of(body.model_dump(mode="json", exclude={"dag_id", "task_token"}))
+    return replace(asked, spec=replace(asked.spec, definition=definition.reference, asked=digest))
+
+
 def run_view(view: RunView) -> dict[str, Any]:
     """A run; `nodes` only where its jobs were read."""
     run = view.run
     shown: dict[str, Any] = {
         "id": run.id,
         "name": run.name,
+        "definition": run.definition,
         "state": run.state.value,
         "reason": run.reason,
         "failure_policy": run.failure_policy.value,

@@ -8,12 +8,19 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.request import Request
+from pydantic import ValidationError
 
 from tidegate import runtime
+from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.faults import Fault, refuse_all
 from tidegate.domain.definition import Definition
 from tidegate.domain.errors import InvalidInput
+from tidegate.ports import Ports
 from tidegate.service import definitions as service
+from tidegate.service.node_jobs import checked_jobs
 
+from .dag_models import OF_ONE_RUN, DagRequest, asked_of, within
+from .errors import invalid_input
 from .models import DefinitionRequest
 from .requests import answer, caller_of, query_pairs
 from .wire import format_time
@@ -48,15 +55,40 @@ def put_definition(request: Request, name: str, body: DefinitionRequest) -> Resp
     caller = caller_of(request)
     if body.job is not None and body.job.definition is not None:
         raise InvalidInput.field("job.definition", "cannot be given for all jobs of a definition")
+    ports = runtime.current().ports
+    caller.require(Scope.OPERATE)
+    if body.dag is not None:
+        _check_dag(ports, caller, name, body)
     stored, is_new = service.put_definition(
-        runtime.current().ports,
+        ports,
         caller,
         name,
         schema=body.schema_,
         job={} if body.job is None else body.job.given(),
         description=body.description,
+        dag=body.dag,
     )
     return _told("Definition stored" if is_new else "Definition is stored already", stored, 201 if is_new else 200)
+
+
+def _check_dag(ports: Ports, caller: Caller, name: str, body: DefinitionRequest) -> None:
+    """Refuse runs that could not be made. Raises one InvalidInput naming all faults, each below `dag`."""
+    if body.job is not None:
+        raise InvalidInput.field("job", "cannot be given beside dag")
+    try:
+        request = DagRequest.model_validate(body.dag)
+    except ValidationError as error:
+        refuse_all(Fault.all_in(invalid_input((each["loc"], each) for each in error.errors()), "dag"))
+        raise
+    refuse_all(
+        [Fault(f"dag.{word}", "belongs to a single run") for word in OF_ONE_RUN if getattr(request, word) is not None]
+    )
+    try:
+        whole = within(ports, caller.tenant, request.model_copy(update={"name": request.name or name}))
+        asked = asked_of(whole)
+        checked_jobs(ports, caller, asked.spec, ports.new_id(), ports.now(), asked.faults)
+    except InvalidInput as error:
+        refuse_all(Fault.all_in(error, "dag"))
 
 
 def _told(message: str, definition: Definition, status: int = 200) -> Response[Any]:
@@ -64,7 +96,7 @@ def _told(message: str, definition: Definition, status: int = 200) -> Response[A
 
 
 def _view(definition: Definition) -> dict[str, Any]:
-    return {
+    shown = {
         "name": definition.name,
         "version": definition.version,
         "reference": definition.reference,
@@ -74,3 +106,4 @@ def _view(definition: Definition) -> dict[str, Any]:
         "created_at": format_time(definition.created_at),
         "created_by": definition.created_by,
     }
+    return shown if definition.dag is None else {**shown, "dag": definition.dag}

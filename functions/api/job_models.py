@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import Field, SkipValidation
@@ -106,10 +107,11 @@ class JobRequest(JobFields):
         name = one_of(name=self.name, job_type=self.job_type, agent=self.agent)
         spec = self.model_copy(update={"name": name or "nameless"}).spec(fallback_id)
         said = {_MEANING.get(field, field) for field in self.model_fields_set if getattr(self, field) is not None}
-        fields = (said | ({"job_id"} if spec.job_id else set())) - {"definition"}
-        return {field: getattr(spec, field) for field in fields}
+        wanted = (said & _OF_A_JOB | ({"job_id"} if spec.job_id else set())) - {"definition"}
+        return {field: getattr(spec, field) for field in wanted}
 
 
+_OF_A_JOB = frozenset(each.name for each in fields(JobSpec))
 _MEANING = {"job_type": "name", "agent": "name", "scheduled_at": "start_after", "max_retries": "retry_limit"}
 """Other words for fields of `JobSpec`."""
 

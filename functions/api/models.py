@@ -67,6 +67,7 @@ class DefinitionRequest(Body):
 
     schema_: dict[str, Any] | None = Field(None, alias="schema", description="JSON Schema of `data`, draft 2020-12.")
     job: JobRequest | None = Field(None, description="What its jobs have unless they say otherwise.")
+    dag: dict[str, Any] | None = Field(None, description="The body of a run, where runs are made from it.")
     description: str = ""
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
+from tidegate.domain.dag.faults import Fault, refuse_all
+from tidegate.domain.dag.spec import MAX_NODES, FailurePolicy
+from tidegate.domain.dag.validate import check_dag
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.schedule import JobTemplate, Misfire, Overlap, Schedule
+from tidegate.domain.schedule import DagTemplate, JobTemplate, Misfire, Overlap, Schedule
+from tidegate.domain.targets import ScheduledRun
 
 from .bodies import MAX_LIMIT, Body, Priority, Time, Word, agent_in, one_of
+from .dag_models import Asked, DagRequest, NodeRequest
 from .job_models import JobFields
 from .wire import format_time
 
@@ -42,6 +48,36 @@ class ScheduledJob(JobFields):
 _SAME = tuple(name for name in JobTemplate.__dataclass_fields__ if name != "tags")
 
 
+AskedFor = Callable[[DagRequest], Asked]
+"""Reads a request for a run, with the help of the definition that it names."""
+
+
+class ScheduledDag(Body):
+    """The DAG that each run is of: `POST /dags` without what belongs to one run. At most 64 KiB of nodes."""
+
+    name: str | None = Field(None, description="Required, unless a definition gives it.")
+    nodes: Annotated[list[SkipValidation[NodeRequest]], Field(max_length=MAX_NODES)] = Field(default_factory=list)
+    definition: str | None = Field(None, description="Of runs: `name` or `name@version`, as it is now.")
+    data: dict[str, Any] | None = Field(None, description="What the data of every node has, unless it says otherwise.")
+    failure_policy: Annotated[FailurePolicy, Field(strict=False)] = FailurePolicy.FAIL_FAST
+    soft_sla_seconds: float | None = Field(None, description="The soft deadline of each run, from its time.")
+    hard_sla_seconds: float | None = Field(None, description="The hard deadline of each run, from its time.")
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    def template(self, asked_for: AskedFor) -> DagTemplate:
+        """What it asks for, in the domain's words. Raises one InvalidInput naming every fault of its words."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"soft_sla_seconds", "hard_sla_seconds"}}
+        try:
+            asked = asked_for(DagRequest.model_construct(**given))
+            check_dag(asked.spec, asked.faults)
+        except InvalidInput as error:
+            refuse_all(Fault.all_in(error, "dag"))
+            raise AssertionError("an error tells a fault") from error
+        deadlines = {name: getattr(self, name) for name in ("soft_sla_seconds", "hard_sla_seconds")}
+        return DagTemplate.of(ScheduledRun(asked.spec, asked.conditions), **deadlines)
+
+
 class _Settings(Body):
     """What both making and changing a schedule may say."""
 
@@ -55,6 +91,7 @@ class _Settings(Body):
     at: Time | None = Field(None, description="Once, at this time.")
     timezone: str = Field("UTC", description="IANA zone in which cron fields are meant.")
     job: ScheduledJob | None = None
+    dag: ScheduledDag | None = Field(None, description="A DAG in the place of a job: each time has a run of it.")
     job_type: str | None = Field(None, description="Another word for `job.name`.")
     config: Any = Field(None, description="Another word for `job.data`.")
     priority: Priority | None = Field(None, description="Another word for `job.priority`.")
@@ -91,19 +128,21 @@ class ScheduleRequest(_Settings):
     schedule_id: str | None = Field(None, description="A UUID of your own: asking again with it makes no second one.")
     enabled: bool = True
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self, asked_for: AskedFor) -> dict[str, Any]:
         """What it asks for, in the words of `create_schedule`. Raises InvalidInput."""
         expression, job = self.rule_text(), self.template()
+        dag = None if self.dag is None else self.dag.template(asked_for)
         if expression is None:
             raise InvalidInput.field("expression", "is required, here or as schedule_expr, every or at")
-        if job is None:
-            raise InvalidInput.field("job", "is required, here or as job_type and config")
+        if job is None and dag is None:
+            raise InvalidInput.field("job", "is required, here or as job_type and config, unless there is a dag")
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {
             "name": self.name,
             "schedule_id": self.schedule_id,
             "expression": expression,
             "job": job,
+            "dag": dag,
             "enabled": self.enabled,
             **options,
         }
@@ -112,14 +151,18 @@ class ScheduleRequest(_Settings):
 class ScheduleChanges(_Settings):
     """What of a schedule shall change; the rest stays as it is."""
 
-    def changes(self, seen: Schedule) -> dict[str, Any]:
-        """The fields of a schedule to change. A job is replaced as a whole. Raises InvalidInput."""
+    def changes(self, seen: Schedule, asked_for: AskedFor) -> dict[str, Any]:
+        """The fields of a schedule to change. A job or DAG is replaced as a whole. Raises InvalidInput."""
         given = {name: getattr(self, name) for name in _OPTIONS if name in self.model_fields_set}
         if (expression := self.rule_text()) is not None:
             given["expression"] = expression
-        if (job := self.template()) is not None:
-            given["job"] = job
+        if self.dag is not None:
+            given |= {"dag": self.dag.template(asked_for), "job": self.template()}
+        elif (job := self.template()) is not None:
+            given |= {"job": job, "dag": None}
         elif {"config", "priority"} & self.model_fields_set:
+            if seen.job is None:
+                raise InvalidInput.field("config", "belongs to a schedule of a job")
             given["job"] = _partly_changed(seen.job, self)
         return given
 
@@ -136,7 +179,9 @@ def _partly_changed(job: JobTemplate, asked: ScheduleChanges) -> JobTemplate:
 class TriggerRequest(Body):
     """A run by hand."""
 
-    job_id: str | None = Field(None, description="An id of your own: asking again with it makes no second job.")
+    job_id: str | None = Field(
+        None, description="An id of your own, a UUIDv7 for a run: asking again with it makes no second job or run."
+    )
 
 
 class BackfillRequest(Body):

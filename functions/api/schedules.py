@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,9 +11,14 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
+from tidegate.domain.dag.run import progress_of
+from tidegate.domain.job import Job, State
 from tidegate.domain.schedule import Schedule
 from tidegate.service import schedules as service
+from tidegate.service.runs import RunView
 
+from .dags import asked_for
+from .dags import run_view as dag_view
 from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, query_pairs
 from .schedule_models import (
@@ -35,7 +41,8 @@ _SHOWN_NEXT = 5
 def create_schedule(request: Request, body: ScheduleRequest) -> Response[Any]:
     """The answer tells its next times. The same request with the same `schedule_id` makes one: 201, then 200."""
     ports = runtime.current().ports
-    schedule, created = service.create_schedule(ports, caller_of(request), **body.asked())
+    caller = caller_of(request)
+    schedule, created = service.create_schedule(ports, caller, **body.asked(partial(asked_for, caller)))
     view = {
         "success": True,
         "message": "Schedule created" if created else "Schedule was created before",
@@ -90,7 +97,11 @@ def get_schedule(request: Request, ref: str) -> Response[Any]:
 def patch_schedule(request: Request, ref: str, body: ScheduleChanges) -> Response[Any]:
     """What is not given stays; a `job` is replaced as a whole. The next run is counted anew from now."""
     ports, caller = runtime.current().ports, caller_of(request)
-    return _told("Schedule changed", service.change_schedule(ports, caller, ref, body.changes))
+
+    def changes(seen: Schedule) -> dict[str, Any]:
+        return body.changes(seen, partial(asked_for, caller))
+
+    return _told("Schedule changed", service.change_schedule(ports, caller, ref, changes))
 
 
 @router.delete("/schedules/<ref>", tags=_TAGS, operation_id="delete_schedule", summary="Delete a schedule")
@@ -119,10 +130,18 @@ def disable_schedule(request: Request, ref: str, body: ReasonRequest | None = No
     "/schedules/<ref>/trigger", tags=_TAGS, operation_id="trigger_schedule", summary="Run it now", status_code=201
 )
 def trigger_schedule(request: Request, ref: str, body: TriggerRequest | None = None) -> Response[Any]:
-    """One job beside its times, whether it is enabled or not."""
-    job_id = body.job_id if body is not None else None
-    job = service.trigger_schedule(runtime.current().ports, caller_of(request), ref, job_id)
-    return answer({"success": True, "message": "Schedule triggered", "job_id": job.id, "job": job_view(job)}, 201)
+    """One job or run beside its times, whether it is enabled or not."""
+    made_id = body.job_id if body is not None else None
+    made = service.trigger_schedule(runtime.current().ports, caller_of(request), ref, made_id)
+    job = made if isinstance(made, Job) else None
+    dag = None if isinstance(made, Job) else RunView(made, progress_of(made.total, {State.CREATED: made.total}))
+    told = {
+        "job_id": None if job is None else job.id,
+        "job": None if job is None else job_view(job),
+        "dag_id": None if dag is None else dag.run.id,
+        "dag": None if dag is None else dag_view(dag),
+    }
+    return answer({"success": True, "message": "Schedule triggered", **told}, 201)
 
 
 @router.post(

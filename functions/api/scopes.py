@@ -55,6 +55,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "get_dag_graph",
             "list_workers",
             "list_queues",
+            "get_tenant",
             "get_queue",
             "list_definitions",
             "get_definition",
@@ -64,6 +65,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "next_runs",
             "schedule_history",
             "get_stats",
+            "metrics",
             "retry_analysis",
             "throughput",
             "timeline",
@@ -116,6 +118,6 @@ NEEDED: Mapping[str, Scope | None] = {
         ),
         Scope.OPERATE,
     ),
-    **dict.fromkeys(("create_token", "list_tokens", "revoke_token"), Scope.ADMIN),
+    **dict.fromkeys(("create_token", "list_tokens", "revoke_token", "patch_tenant"), Scope.ADMIN),
 }
 """By `operation_id`. `admin` has all scopes."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from tidegate.domain.audit import AuditEntry, Head
+from tidegate.domain.bucket import Bucket
 from tidegate.domain.cron import CronRule
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.definition import Definition
@@ -26,6 +27,7 @@ from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue
 from tidegate.domain.schedule import Schedule
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, Ticket
 from tidegate.domain.webhook import WebhookSecret
 
@@ -155,8 +157,8 @@ class Tickets(Protocol):
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """Up to `limit` (1–10) tickets of the best band that has any, waiting up to `wait` seconds for one.
 
-        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), embedded over all
-        bands, each tenant's best first.
+        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), where one receipt in
+        eight begins with a lesser band; embedded over all bands, each tenant's best first.
 
         A delivered ticket is out of sight until `finish`, or until its visibility time-out ends.
         """
@@ -217,6 +219,26 @@ class Queues(Protocol):
 
     def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
         """Store a policy. Guard: the stored one is still `seen` (None: none). Answers whether it was stored."""
+
+
+class Admitted(NamedTuple):
+    """How many of those that asked may pass, and when the bucket is full again (microseconds since 1970)."""
+
+    passed: int
+    full_at: int
+
+
+class Tenants(Protocol):
+    """Limits of tenants, and their buckets."""
+
+    def get(self, name: str) -> Tenant | None:
+        """The limits as last stored; None where none ever were."""
+
+    def put_if_unchanged(self, tenant: Tenant, seen: Tenant | None) -> bool:
+        """Store limits. Guard: the stored version is that of `seen` (None: none). Answers whether they were stored."""
+
+    def admit(self, name: str, bucket: Bucket, wanted: int, now: Ms) -> Admitted:
+        """Let up to `wanted` pass. Guard: the tenant's bucket holds so many."""
 
 
 class Definitions(Protocol):
@@ -735,6 +757,7 @@ class Ports:
     blobs: Blobs
     logs: Logs
     queues: Queues
+    tenants: Tenants
     definitions: Definitions
     webhook_secrets: WebhookSecrets
     lanes: Lanes

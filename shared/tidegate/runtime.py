@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.adapters.caching import CachedQueues
-from tidegate.adapters.caching_definitions import CachedDefinitions
+from tidegate.adapters.caching import remembering
 from tidegate.adapters.outbound import Outbound
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
@@ -65,6 +64,11 @@ class Settings:
     """UUIDs of the event source mappings that this process lets sleep and wakes; none where they never sleep."""
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
+
+    @property
+    def cloud_stage(self) -> str | None:
+        """The stage whose figures CloudWatch gets; None in the embedded home."""
+        return self.stage if self.data is None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +173,7 @@ def build(settings: Settings) -> App:
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
     )
-    return App(_cached(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
+    return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
 
 
 def embedded(
@@ -200,7 +204,7 @@ def embedded(
     )
     if development is None:
         development = os.environ.get("TIDEGATE_DEVELOPMENT") == "1"
-    ports = replace(_cached(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
+    ports = replace(remembering(ports, now, _EMBEDDED_POLICY_SECONDS), development=development)
     settings = Settings(data=folder, synchronous=synchronous, pools={DEFAULT_POOL: {}})
     return App(ports, settings, SqliteFeed(database), SqliteEvents(database))
 
@@ -208,12 +212,6 @@ def embedded(
 def database_file(folder: Path) -> Path:
     """The embedded home's database in its folder."""
     return folder / FILE_NAME
-
-
-def _cached(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
-    """The ports with what changes rarely remembered for so long."""
-    queues, definitions = CachedQueues(ports.queues, now, seconds), CachedDefinitions(ports.definitions, now, seconds)
-    return replace(ports, queues=queues, definitions=definitions, policy_seconds=seconds)
 
 
 def back_up(settings: Settings, target: str) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Any
 from tidegate import runtime
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.job import Json, Ms
+from tidegate.domain.priority import DEFAULT
 from tidegate.domain.schedule import JobTemplate, Schedule
 from tidegate.runtime import App
 from tidegate.service import schedules as service
@@ -32,7 +33,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInfo:
-    """A schedule in the words of the guide; times are in UTC."""
+    """A schedule in the words of the guide; times are in UTC.
+
+    One that makes runs has the name of their DAG as `job_type`, and no `config`.
+    """
 
     schedule_id: str
     name: str
@@ -77,7 +81,7 @@ class TrainingScheduler:
         return schedule.id
 
     def check_due_schedules(self) -> list[str]:
-        """Make the jobs whose time has come; answers the ids of those made by this call."""
+        """Make the jobs and runs whose time has come; answers the ids of those made by this call."""
         ports = self._app.ports
         return list(fire_schedules(ports, ports.now()))
 
@@ -106,13 +110,14 @@ class TrainingScheduler:
 
 
 def _info(schedule: Schedule) -> ScheduleInfo:
+    job = schedule.job
     return ScheduleInfo(
         schedule_id=schedule.id,
         name=schedule.name,
-        job_type=schedule.job.name,
-        config=schedule.job.data,
+        job_type=schedule.makes,
+        config=None if job is None else job.data,
         schedule_expr=schedule.expression,
-        priority=schedule.job.priority,
+        priority=DEFAULT if job is None else job.priority,
         enabled=schedule.enabled,
         next_run=_moment(schedule.next_run),
         last_run=_moment(schedule.last_run),

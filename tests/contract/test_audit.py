@@ -144,7 +144,7 @@ ACTS: dict[str, Acting] = {
     "webhook.rotate": lambda p: webhooks.rotate_secret(p, ADA, "default"),
     "schedule.create": schedule,
     "schedule.change": lambda p: schedules.change_schedule(
-        p, ADA, schedule(p), lambda seen: {"job": replace(seen.job, data="secret payload too")}
+        p, ADA, schedule(p), lambda seen: {"job": JobTemplate(name="work", data="secret payload too")}
     ),
     "schedule.enable": lambda p: schedules.enable_schedule(p, ADA, schedule(p)),
     "schedule.disable": lambda p: schedules.disable_schedule(p, ADA, schedule(p), "why"),

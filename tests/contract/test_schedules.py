@@ -14,8 +14,9 @@ from support.clock import START_MS
 from support.homes import Home
 from support.schedules import SCHEDULE_ID, make_schedule
 from tidegate.domain.cron import parse_cron
+from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.schedule import Backfill, Fate, Firing, JobTemplate, Misfire, Overlap, Schedule
+from tidegate.domain.schedule import Backfill, DagTemplate, Fate, Firing, JobTemplate, Misfire, Overlap, Schedule
 from tidegate.ports import Hold, Ports, ScheduleKey
 
 KEY = ScheduleKey("acme", "nightly")
@@ -66,6 +67,20 @@ CHANGED: Mapping[str, Any] = {
     "backfill": Backfill(1, 2, 3, 4, 5, "ann"),
 }
 FULL = replace(PLAIN, **CHANGED)
+DAG = DagTemplate(
+    name="etl",
+    nodes=(
+        {"id": "a", "job": {"name": "work", "data": {"ü": None}}},
+        {"id": "b", "job": {"name": "x"}, "depends_on": ["a"]},
+    ),
+    definition="etl@3",
+    failure_policy=FailurePolicy.CONTINUE,
+    soft_sla_seconds=1.5,
+    hard_sla_seconds=2.5,
+    tags=("x", "y"),
+    metadata={"k": ""},
+)
+OF_RUNS = replace(FULL, job=None, dag=DAG)
 
 
 def stored(ports: Ports, key: ScheduleKey = KEY) -> Schedule | None:
@@ -79,12 +94,14 @@ def due(ports: Ports, by: int, limit: int = 100) -> list[str]:
 
 class TestSchedules:
     def test_the_full_schedule_differs_in_every_field(self) -> None:
-        same = {each.name for each in fields(Schedule) if getattr(PLAIN, each.name) == getattr(FULL, each.name)}
-        assert same == {"id", "tenant", "name"}
+        full = {"dag": DAG, **{each.name: getattr(FULL, each.name) for each in fields(Schedule) if each.name != "dag"}}
+        assert {name for name, value in full.items() if getattr(PLAIN, name) == value} == {"id", "tenant", "name"}
+        least = DagTemplate(name="", nodes=())
+        assert not [each.name for each in fields(DagTemplate) if getattr(DAG, each.name) == getattr(least, each.name)]
         plain = JobTemplate(name="work")
         assert not [each.name for each in fields(JobTemplate) if getattr(JOB, each.name) == getattr(plain, each.name)]
 
-    @pytest.mark.parametrize("schedule", [PLAIN, FULL], ids=["plain", "full"])
+    @pytest.mark.parametrize("schedule", [PLAIN, FULL, OF_RUNS], ids=["plain", "full", "runs"])
     def test_a_schedule_is_read_as_it_was_stored(self, ports: Ports, schedule: Schedule) -> None:
         assert ports.schedules.create(schedule)
         assert stored(ports) == schedule

@@ -189,7 +189,7 @@ def test_the_change_feed_counts(http: httpx.Client) -> None:
     """Streams → functions/changes → the counters of GET /stats."""
     before = http.get("/stats").json()["stats"]["completed"]
     submit(http, name="echo")
-    eventually(lambda: http.get("/stats").json()["stats"]["completed"] > before, 60)
+    assert eventually(lambda: http.get("/stats").json()["stats"]["completed"] > before, 60)
 
 
 def test_the_clock_finds_a_job_whose_ticket_was_lost(cloud: Cloud, app: runtime.App) -> None:

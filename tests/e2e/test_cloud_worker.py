@@ -125,7 +125,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
         (found,) = home.ports.jobs.get([key])
         return found is not None and found.state is State.RETRY
 
-    eventually(back_in_line, 90, pause=2)
+    eventually(back_in_line, 150, pause=2)  # a lease and its grace
     client.cancel(job.id)
     (found,) = home.ports.jobs.get([key])
     assert found is not None

@@ -10,29 +10,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 from cloud import eventually
 from embedded import Server
 
 from tidegate import Client
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server on the test's data folder; whatever still runs at the end is killed."""
-    started: list[Server] = []
-
-    def start(workers: int = 2) -> Server:
-        started.append(Server(tmp_path / "data", workers).start())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop_if_running()
 
 
 def submit_marks(client: Client, file: Path, count: int, seconds: float = 0.0) -> list[str]:

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from cloud import eventually
 from embedded import Server
 
 from tidegate.client import Client, Job
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server on the test's data folder; whatever still runs at the end is killed."""
-    started: list[Server] = []
-
-    def start(workers: int = 2) -> Server:
-        started.append(Server(tmp_path / "data", workers).start())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop_if_running()
 
 
 def runs_of(client: Client, name: str) -> list[Job]:

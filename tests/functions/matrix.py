@@ -81,6 +81,7 @@ BODIES: Mapping[str, Any] = {
     "append_job_logs": {"attempt": 1, "lines": [{"message": "x"}]},
     "redrive": {"all": True, "drop": True, "confirm": True},
     "create_token": {"user": "bob"},
+    "patch_tenant": {"max_batch": 50},
 }
 """A body that each operation which takes one would accept, and that would do as much as it can."""
 NEEDED_IN_QUERY = {"attempt": "1"}

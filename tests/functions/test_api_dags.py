@@ -177,6 +177,70 @@ def test_a_run_is_checked_without_being_submitted(api: Api) -> None:
     assert api.get("/jobs").body["jobs"] == []
 
 
+def test_a_run_that_branches(api: Api, home: Home) -> None:
+    nodes: list[dict[str, Any]] = [
+        {"id": "split", "name": "work"},
+        {"id": "route", "depends_on": ["split"], "switch": {"on": "$.split.state", "cases": {"COMPLETED": "left"}}},
+        {
+            "id": "fork",
+            "depends_on": ["split"],
+            "branch": {"cases": [{"when": {"path": "$.split.result.none", "op": "exists"}, "to": ["right"]}]},
+        },
+        {"id": "left", "name": "work"},
+        {"id": "right", "name": "work"},
+    ]
+    made = submit(api, nodes)
+    finish(home)
+    dag = api.get(f"/dags/{made['dag_id']}").body["dag"]
+    assert {node["id"]: node["state"] for node in dag["nodes"]} == {
+        "split": "COMPLETED", "route": "COMPLETED", "fork": "COMPLETED", "left": "COMPLETED", "right": "SKIPPED",
+    }  # fmt: skip
+    assert dag["nodes"][4]["depends_on"] == ["fork"]
+    assert dag["nodes"][4]["reason"] == "not taken by fork: no case holds: $.split.result.none is not there"
+
+
+@pytest.mark.parametrize(
+    ("node", "field"),
+    [
+        ({"switch": {"on": "$.a.result", "cases": {"x": "nowhere"}}}, "switch"),
+        ({"switch": {"on": "$.b.result", "cases": {"x": "a"}}}, "switch"),
+        ({"switch": {"on": "result", "cases": {"x": "a"}}}, "switch.on"),
+        ({"switch": {"on": "$.a", "cases": {}}}, "switch.cases"),
+        ({"switch": {"on": "$.a", "cases": {"x": []}}}, "switch.cases.x"),
+        ({"switch": {"on": "$.a", "cases": {"x": "a"}, "default": 1}}, "switch.default"),
+        ({"switch": {"on": "$.a", "cases": {"x": "a"}, "else": 1}}, "switch"),
+        ({"switch": {"on": "$.a", "cases": {"x": "a"}}, "name": "work"}, "name"),
+        ({"switch": {"on": "$.a", "cases": {"x": "a"}}, "branch": {}}, "switch"),
+        ({"branch": {"cases": []}}, "branch.cases"),
+        ({"branch": {"cases": [{"to": "a"}]}}, "branch.cases.0.when"),
+        ({"branch": {"cases": [{"when": {"path": "$.a", "op": "~"}, "to": "a"}]}}, "branch.cases.0.when.op"),
+        ({"branch": {"cases": [{"when": {"path": "$.a", "op": "exists"}}]}}, "branch.cases.0.to"),
+        ({"branch": {"cases": [{"when": {"path": "$.a", "op": "exists"}, "to": "a"}], "match": "x"}}, "branch.match"),
+        ({"name": "tidegate.choose", "data": {}}, "name"),
+    ],
+)
+def test_what_is_wrong_with_a_choice_is_told_by_its_place(api: Api, node: dict[str, Any], field: str) -> None:
+    nodes = [{"id": "a", "name": "work"}, {"id": "b", "depends_on": ["a"], **node}]
+    answer = api.post("/dags", {"name": "d", "nodes": nodes})
+    assert answer.status == 422
+    assert f"nodes.1.{field}" in [error["field"] for error in answer.body["details"]["errors"]]
+
+
+def test_a_choice_that_leads_back_is_a_cycle(api: Api) -> None:
+    switch = {"on": "$.a.result", "cases": {"again": "a"}}
+    nodes = [{"id": "a", "name": "work"}, {"id": "b", "depends_on": ["a"], "switch": switch}]
+    assert "in a cycle" in api.post("/dags", {"name": "d", "nodes": nodes}).body["message"]
+
+
+def test_a_picture_of_a_run_that_waits_for_another(api: Api, home: Home) -> None:
+    first = submit(api)["dag_id"]
+    made = submit(api, [{"id": "a", "name": "work", "depends_on": [f"{first}:merge"]}])["dag_id"]
+    finish(home)
+    graph = api.get(f"/dags/{made}/graph").body["graph"]
+    assert (graph["edges"], graph["critical_path"]) == ([], ["a"])
+    assert api.get(f"/dags/{made}").body["dag"]["nodes"][0]["depends_on"] == [f"{first}:merge"]
+
+
 def test_deadlines_of_a_run_are_kept_and_told(api: Api, home: Home) -> None:
     made = submit(api, soft_sla="2033-05-18T08:00:10Z", hard_sla="2033-05-18T08:00:20Z")
     assert made["dag"]["soft_sla"] == "2033-05-18T08:00:10.000Z"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from bridge import client_of
+from commands import Run
 from gateway import Answer, Api
 
-from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.domain.errors import InvalidInput, NotFound
 
 SCHEMA = {
@@ -19,25 +17,6 @@ SCHEMA = {
     "properties": {"document": {"type": "string"}, "pages": {"type": "array", "items": {"type": "integer"}}},
     "required": ["document"],
 }
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(scopes="submit read operate")
-
-
-@pytest.fixture
-def run(operator: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(session.Session, "client", lambda *_: client_of(operator))
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
 
 
 def put(api: Api, name: str = "extract", **body: Any) -> Answer:
@@ -56,7 +35,7 @@ def test_a_definition_is_stored_read_and_listed(operator: Api) -> None:
         "job": {"priority": 8, "tags": ["a"], "retry_limit": 1},
         "description": "pages",
         "created_at": "2033-05-18T08:00:00.000Z",
-        "created_by": "ada",
+        "created_by": "olga",
     }
     assert operator.get("/definitions/extract").body["definition"] == definition
     assert operator.get("/definitions").body["definitions"] == [definition]

@@ -16,11 +16,6 @@ from tidegate.service import settle
 from tidegate.service.claim import Claimed, claim_for
 
 
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(user="olga", scopes="read submit operate")
-
-
 @pytest.fixture(autouse=True)
 def _narrow(operator: Api) -> None:
     put(operator)

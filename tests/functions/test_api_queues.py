@@ -14,11 +14,6 @@ from tidegate import runtime
 from tidegate.domain.queue import Queue
 
 
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(user="olga", scopes="read submit operate")
-
-
 def put(api: Api, settings: Any, name: str = "reports", method: str = "PUT") -> Answer:
     return api.call(method, f"/queues/{name}", json.dumps(settings))
 

@@ -14,11 +14,6 @@ from home import Home
 ID = "0194bc2e-1c00-7000-8000-0000000000aa"
 
 
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(user="olga", scopes="read submit operate")
-
-
 def create(api: Api, **fields: Any) -> Answer:
     body = {"name": "nightly", "expression": "0 2 * * *", "job": {"name": "work"}, **fields}
     return api.post("/schedules", {name: value for name, value in body.items() if value is not ...})

@@ -48,6 +48,7 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "dependencies": [],
         "definition": None,
         "webhook": None,
+        "correlation_id": "JKJaXmPLvHcESHA=",
         "progress": None,
         "created_at": "2033-05-18T08:00:00.000Z",
         "started_at": None,

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from bridge import client_of
+from commands import Run
 from gateway import Api
 from tidegate_functions.changes.handler import handler as changes
 
 from home import Home
 from support.webhooks import Receiver
 from tidegate import runtime
-from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
 
 HOOK = {"url": "https://hooks.example.com/in", "events": ["job.completed"]}
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(scopes="submit read operate")
-
-
-@pytest.fixture
-def run(operator: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(session.Session, "client", lambda *_: client_of(operator))
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
 
 
 def settle(home: Home, *statuses: int) -> Receiver:

@@ -126,6 +126,17 @@ def answered(operation: str, status: int = 200) -> Check:
     return check
 
 
+def texted(beginning: str) -> Check:
+    """The answer is text that begins so."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+        assert answer.text.startswith(beginning)
+
+    return check
+
+
 def refused(status: int, code: str) -> Check:
     """The answer is this error."""
 
@@ -236,12 +247,15 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-schedule-history": ("api", schedule_made, answered("schedule_history")),
     "api-post-schedules-pause": ("api", nothing, answered("pause_schedules")),
     "api-post-schedules-resume": ("api", nothing, answered("resume_schedules")),
+    "api-get-tenant": ("api", nothing, answered("get_tenant")),
+    "api-patch-tenant": ("api", nothing, answered("patch_tenant")),
     "api-get-audit": ("api", ended, answered("read_audit")),
     "api-iam-get-job": ("api", submitted, answered("get_job")),
     "api-post-tokens": ("api", nothing, answered("create_token", 201)),
     "api-get-tokens": ("api", token_stored, answered("list_tokens")),
     "api-delete-token": ("api", token_stored, answered("revoke_token")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
+    "api-get-metrics": ("api", submitted, texted("# HELP tidegate_")),
     "api-post-workers-claim": ("api", submitted, answered("claim_jobs")),
     "api-get-workers": ("api", worker_seen, answered("list_workers")),
     "api-put-worker": ("api", claimed, answered("put_worker")),

@@ -10,10 +10,11 @@ from bridge import made_of
 from gateway import Api
 
 from home import Home
+from support.managers import claimed, found
 from tidegate import JobContext, executor
 from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, TidegateError, WrongState
-from tidegate.manager import Job, JobExecutor, JobManager
+from tidegate.manager import JobExecutor, JobManager
 
 
 @pytest.fixture
@@ -23,18 +24,6 @@ def manager(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobManager]:
     monkeypatch.setattr("tidegate.client.work.WorkClient", lambda *_: made_of(caller, WorkClient))
     with JobManager("http://tidegate.test", token="tg") as made:
         yield made
-
-
-def claimed(manager: JobManager, worker_id: str = "w-1") -> Job:
-    job = manager.claim_job(worker_id)
-    assert job is not None
-    return job
-
-
-def found(manager: JobManager, job_id: str) -> Job:
-    job = manager.get_job(job_id)
-    assert job is not None
-    return job
 
 
 def test_jobs_are_submitted_looked_at_and_cancelled(manager: JobManager, home: Home) -> None:

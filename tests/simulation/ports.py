@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from tidegate.adapters.caching import CachedQueues
+from tidegate.adapters.caching import CachedQueues, CachedTenants
 from tidegate.adapters.cron import ZonedCron
 from tidegate.adapters.sqlite.audit import SqliteAudit
 from tidegate.adapters.sqlite.dags import SqliteDags
@@ -17,6 +17,7 @@ from tidegate.adapters.sqlite.limits import SqliteBacklogs, SqliteRates
 from tidegate.adapters.sqlite.logs import SqliteLogs
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from tidegate.adapters.sqlite.schedules import SqliteSchedules
+from tidegate.adapters.sqlite.tenants import SqliteTenants
 from tidegate.adapters.sqlite.unique_keys import SqliteUniqueKeys
 from tidegate.adapters.sqlite.upkeep import SqliteUpkeep
 from tidegate.adapters.sqlite.webhook_secrets import SqliteWebhookSecrets
@@ -412,6 +413,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transact
         tickets=Tickets(wire),
         blobs=Blobs(wire),
         queues=CachedQueues(Queues(wire), process.now, remembers),
+        tenants=CachedTenants(SqliteTenants(wire.store.database), process.now, remembers),
         definitions=SqliteDefinitions(wire.store.database),
         webhook_secrets=SqliteWebhookSecrets(wire.store.database),
         lanes=Lanes(wire),

@@ -37,6 +37,30 @@ def test_a_run_in_python() -> None:
     ]
 
 
+def test_branches_and_switches() -> None:
+    dag = Dag("documents")
+    label = dag.job("classify")
+    dag.switch("route", label["label"], {"invoice": "book", "letter": ["read", "file"]}, default="other")
+    read = dag.job("read")
+    case = label["score"].test(">", 5)
+    dag.branch("check", [(case, read)], match="all", after=read, priority="high")
+    assert dag.body()["nodes"][1] == {
+        "id": "route",
+        "depends_on": ["classify"],
+        "switch": {
+            "on": "$['classify'].result['label']",
+            "cases": {"invoice": ["book"], "letter": ["read", "file"]},
+            "default": ["other"],
+        },
+    }
+    assert dag.body()["nodes"][3] == {
+        "id": "check",
+        "depends_on": ["read", "classify"],
+        "branch": {"cases": [{"when": case, "to": ["read"]}], "default": [], "match": "all"},
+        "priority": "high",
+    }
+
+
 def test_an_id_is_given_once() -> None:
     dag = Dag("d")
     dag.job("a")

@@ -66,6 +66,13 @@ def test_a_cycle_is_named() -> None:
     assert re.search(r"(a → b → c → a|b → c → a → b|c → a → b → c)$", fault)
 
 
+def test_what_depends_on_a_node_that_is_not_there_is_no_cycle() -> None:
+    assert faults(node("a", "nowhere"), node("b", "a")) == ["nodes.0.depends_on: there is no node 'nowhere'"]
+    (unknown, cycle) = faults(node("a", "nowhere", "b"), node("b", "a"))
+    assert unknown == "nodes.0.depends_on: there is no node 'nowhere'"
+    assert "→" in cycle
+
+
 def test_size_is_bounded() -> None:
     assert faults() == ["nodes: must be 1 to 10000, not 0"]
     assert "nodes: must be 1 to 10000" in faults(*(node(f"n{n}") for n in range(10_001)))[0]
@@ -117,6 +124,9 @@ D, P, B = End.DONE, End.PASSED, End.BROKEN
         (Join.ALL_SUCCESS, None, [D, P], Pass(False, ("1",))),
         (Join.ALL_SUCCESS, None, [D, B], Pass(True, ("1",))),
         (Join.ALL_SUCCESS, None, [D, None], Wait()),
+        (Join.ALL_SUCCESS, None, [P, None], Wait()),
+        (Join.N_OF, 2, [P, P, None], Wait()),
+        (Join.N_OF, 2, [P, B, None], Pass(True, ("1",))),
         (Join.ANY, None, [None, D], Release()),
         (Join.ANY, None, [None, B], Wait()),
         (Join.ANY, None, [P, B], Pass(True, ("1",))),
@@ -141,6 +151,8 @@ def test_a_decision_given_early_stands(join: Join, count: int, ends: list[End], 
     early = decide(join, count, {str(n): None if n in hidden else end for n, end in enumerate(ends)})
     final = decide(join, count, {str(n): end for n, end in enumerate(ends)})
     assert not isinstance(final, Wait)
+    if isinstance(early, Pass) and isinstance(final, Pass):
+        assert early.broken == final.broken
     assert isinstance(early, Wait) or type(early) is type(final)
 
 

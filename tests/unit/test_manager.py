@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.managers import claimed, found
 from tidegate import JobContext, PermanentError, executor, runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput, LeaseLost, NotFound, WrongState
@@ -29,18 +30,6 @@ ADMIN = Caller("main", "admin", frozenset({"admin"}))
 def manager(tmp_path: Path) -> Iterator[JobManager]:
     with JobManager(tmp_path / "jobs.db") as made:
         yield made
-
-
-def claimed(manager: JobManager, worker_id: str = "w-1") -> Job:
-    job = manager.claim_job(worker_id)
-    assert job is not None
-    return job
-
-
-def found(manager: JobManager, job_id: str) -> Job:
-    job = manager.get_job(job_id)
-    assert job is not None
-    return job
 
 
 def test_an_executor_is_among_the_workers_while_it_works(manager: JobManager, tmp_path: Path) -> None:

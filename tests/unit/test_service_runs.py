@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from home import ADMIN, Home
 from tidegate.domain.caller import Caller
+from tidegate.domain.dag.branches import choice_in, routed
 from tidegate.domain.dag.conditions import parse_condition
-from tidegate.domain.dag.joins import End, Pass, decide
-from tidegate.domain.dag.run import Run, RunState, node_job_id
+from tidegate.domain.dag.run import CHOOSE, Run, RunState, node_job_id
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
-from tidegate.domain.dag.validate import order_of
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, WrongState
 from tidegate.domain.job import State
 from tidegate.execution.context import JobContext, PermanentError
@@ -29,6 +24,11 @@ IS_INVOICE = {"path": "$.a.result.label", "op": "==", "value": "invoice"}
 def node(node_id: str, *parents: str, name: str = "work", **fields: Any) -> NodeSpec:
     job = {"name": name, "data": {"node": node_id}, "retry_limit": 0}
     return NodeSpec(id=node_id, job=job, depends_on=parents, **fields)
+
+
+def chooser(node_id: str, *parents: str, data: dict[str, Any], **fields: Any) -> NodeSpec:
+    job = {"name": CHOOSE, "data": data, "retry_limit": 0}
+    return NodeSpec(id=node_id, job=job, depends_on=parents, choice=choice_in(data), **fields)
 
 
 class Works:
@@ -120,8 +120,152 @@ def test_a_branch_not_taken_is_skipped_and_the_join_goes_on(works: Works) -> Non
     }  # fmt: skip
     assert works.state(run) is RunState.COMPLETED
     skipped = works.home.job(node_job_id(run.id, "letter"))
-    assert skipped.reason == "condition not met: a is COMPLETED"
+    assert skipped.reason == 'condition not met: $.a.result.label is "invoice"'
     assert works.home.job(node_job_id(run.id, "deeper")).reason == "upstream skipped: letter"
+
+
+def test_a_switch_leads_to_the_nodes_of_a_value(works: Works) -> None:
+    """split → classify → route → invoice or letter → merge; who is not taken is told by whom, and on what value."""
+    data = {"switch": {"on": "$.classify.result.label", "cases": {"invoice": "invoice", "letter": "letter"}}}
+    works.results["classify"] = {"label": "letter"}
+    run = works.run(
+        *routed(
+            [
+                node("classify"),
+                chooser("route", "classify", data=data),
+                node("invoice"),
+                node("letter"),
+                node("merge", "invoice", "letter"),
+            ]
+        )
+    )
+    works.quiet()
+    assert works.order == ["classify", "letter", "merge"]
+    assert works.state(run) is RunState.COMPLETED
+    assert works.home.job(node_job_id(run.id, "route")).result == {
+        "taken": ["letter"], "because": '$.classify.result.label is "letter"',
+    }  # fmt: skip
+    skipped = works.home.job(node_job_id(run.id, "invoice"))
+    assert skipped.reason == 'not taken by route: $.classify.result.label is "letter"'
+    assert not skipped.broken
+
+
+@pytest.mark.parametrize(
+    ("match", "score", "taken"),
+    [("first", 9, ["high"]), ("all", 9, ["high", "some"]), ("first", 3, ["some"]), ("all", 0, ["none"])],
+)
+def test_a_branch_takes_the_first_case_or_all_or_the_default(
+    works: Works, match: str, score: int, taken: list[str]
+) -> None:
+    path = "$.a.result.score"
+    cases = [
+        {"when": {"path": path, "op": ">", "value": 5}, "to": "high"},
+        {"when": {"path": path, "op": ">", "value": 1}, "to": ["some"]},
+    ]
+    data = {"branch": {"cases": cases, "default": "none", "match": match}}
+    works.results["a"] = {"score": score}
+    works.run(*routed([node("a"), chooser("b", "a", data=data), node("high"), node("some"), node("none")]))
+    works.quiet()
+    assert works.order == ["a", *taken]
+
+
+def test_who_may_be_chosen_waits_for_the_choice_whatever_its_join(works: Works) -> None:
+    """With `any` another parent would let it start; that it was not taken is known only later."""
+    data = {"switch": {"on": "$.a.result", "cases": {"yes": "x"}, "default": "y"}}
+    works.results["a"] = "yes"
+    nodes = [
+        node("z"),
+        node("a"),
+        chooser("b", "a", data=data),
+        node("x", "z", join=Join.ANY),
+        node("y", "z", join=Join.ANY),
+    ]
+    run = works.run(*routed(nodes))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    works.home.changes()
+    assert works.states(run)["z"] == "COMPLETED"
+    assert works.states(run)["x"] == works.states(run)["y"] == "CREATED"
+    works.quiet()
+    assert (works.states(run)["x"], works.states(run)["y"]) == ("COMPLETED", "SKIPPED")
+
+
+def test_what_a_choice_that_never_came_leads_to_is_skipped(works: Works) -> None:
+    """A switch that was skipped itself chooses nothing; one that something failed before is passed over with it."""
+    data = {"switch": {"on": "$.a.result", "cases": {"yes": "x"}}}
+    unmet = {"path": "$.a.result", "op": "==", "value": "no"}
+    switch = chooser("b", "a", data=data, when=parse_condition(unmet))
+    run = works.run(*routed([node("a"), switch, node("z"), node("x", "z")]), conditions={"b": unmet})
+    works.quiet()
+    assert works.states(run)["x"] == "SKIPPED"
+    assert works.home.job(node_job_id(run.id, "x")).reason == "not taken by b: it chose nothing"
+    assert works.state(run) is RunState.COMPLETED
+
+
+def test_a_node_waits_for_a_node_of_another_run(works: Works) -> None:
+    """Released as soon as that has ended, with its result; the other run goes on."""
+    works.results["a"] = {"label": "invoice"}
+    first = works.run(node("a"), node("b", "a"), node("c", "b"))
+    name = f"{first.id}:a"
+    met = {"path": f"$['{name}'].result.label", "op": "==", "value": "invoice"}
+    second = works.run(
+        node("x"), node("y", name, when=parse_condition(met)), node("z", "x", "y"), conditions={"y": met}
+    )
+    runner = works.home.runner(work=works.work)
+    while "a" not in works.order:
+        works.home.serve_one(runner)
+    assert works.states(second)["y"] == "CREATED"
+    works.home.changes()
+    assert not works.home.job(node_job_id(second.id, "y")).blocked
+    works.quiet()
+    assert works.order.index("a") < works.order.index("y") < works.order.index("z")
+    assert works.state(first) is works.state(second) is RunState.COMPLETED
+    later = works.run(node("late", f"{first.id}:c"))
+    works.quiet()
+    assert works.state(later) is RunState.COMPLETED
+
+
+def test_what_waits_for_a_failed_node_of_another_run_fails_with_it(works: Works) -> None:
+    works.broken = {"a"}
+    first = works.run(node("a"))
+    second = works.run(node("x"), node("y", f"{first.id}:a"), node("z", f"{first.id}:a", join=Join.ALL_DONE))
+    works.quiet()
+    assert works.states(second) == {"x": "COMPLETED", "y": "SKIPPED", "z": "COMPLETED"}
+    assert works.state(second) is RunState.FAILED
+    works.broken = set()
+    resume_run(works.home.ports, ADMIN, first.id)
+    works.quiet()
+    resume_run(works.home.ports, ADMIN, second.id)
+    works.quiet()
+    assert works.states(second)["y"] == "COMPLETED"
+    assert works.state(second) is RunState.COMPLETED
+
+
+def test_a_node_of_another_run_is_there_and_visible(works: Works) -> None:
+    first = works.run(node("a"))
+    nowhere = "0197f2a4-0000-7000-8000-000000000000"
+    for name, rule in (
+        (f"{first.id}:b", "has no node 'b'"),
+        (f"{nowhere}:a", "there is no run"),
+        ("x:a", "there is no node"),
+    ):
+        with pytest.raises(InvalidInput, match=rule):
+            works.run(node("y", name))
+    eve = Caller("main", "eve", frozenset({"read", "submit"}))
+    with pytest.raises(InvalidInput, match="there is no run"):
+        submit_dag(works.home.ports, eve, DagSpec(name="d", nodes=(node("y", f"{first.id}:a"),)), {})
+
+
+def test_a_lost_word_of_another_run_is_made_up_for_by_the_clock(works: Works) -> None:
+    first = works.run(node("a"))
+    second = works.run(node("y", f"{first.id}:a"))
+    runner = works.home.runner(work=works.work)
+    works.home.serve_one(runner)
+    feed = works.home.app.feed
+    assert feed is not None
+    feed.drop(feed.read(100))
+    works.home.settle(runner, seconds=1_500, step=5)
+    assert works.state(second) is RunState.COMPLETED
 
 
 def test_a_failed_parent_never_strands_its_children(works: Works) -> None:
@@ -321,58 +465,3 @@ def test_upstream_results_reach_the_handler(works: Works) -> None:
         continue
     assert works.state(run) is RunState.COMPLETED
     assert (found[0].state, found[0].result) == (State.COMPLETED, works.results["a"])
-
-
-def expected(nodes: tuple[NodeSpec, ...], broken: set[str]) -> dict[str, str]:
-    """The model: nodes in order, each decided from how its parents ended."""
-    ends: dict[str, End] = {}
-    states: dict[str, str] = {}
-    by_id = {each.id: each for each in nodes}
-    for node_id in order_of(nodes):
-        each = by_id[node_id]
-        decision = decide(each.join, each.join_count, {parent: ends[parent] for parent in each.depends_on})
-        if isinstance(decision, Pass):
-            states[node_id], ends[node_id] = "SKIPPED", End.BROKEN if decision.broken else End.PASSED
-        elif node_id in broken:
-            states[node_id], ends[node_id] = "FAILED", End.BROKEN
-        else:
-            states[node_id], ends[node_id] = "COMPLETED", End.DONE
-    return states
-
-
-@st.composite
-def random_dags(draw: Callable[..., Any]) -> tuple[tuple[NodeSpec, ...], set[str]]:
-    size = draw(st.integers(1, 9))
-    nodes = []
-    for n in range(size):
-        parents = draw(st.sets(st.integers(0, n - 1), max_size=4)) if n else set()
-        join = draw(st.sampled_from(Join)) if parents else Join.ALL_ACTIVE
-        count = draw(st.integers(1, len(parents))) if join is Join.N_OF else None
-        nodes.append(node(f"n{n}", *(f"n{p}" for p in sorted(parents)), join=join, join_count=count))
-    broken = {f"n{n}" for n in draw(st.sets(st.integers(0, size - 1), max_size=3))}
-    return tuple(nodes), broken
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(random_dags(), st.integers(0, 2**32))
-def test_random_dags_end_as_the_model_says(works: Works, dag: tuple[tuple[NodeSpec, ...], set[str]], seed: int) -> None:
-    """Whatever the order in which workers and change feed take turns."""
-    nodes, works.broken = dag
-    works.order = []
-    run = works.run(*nodes, failure_policy=FailurePolicy.CONTINUE)
-    runner, rng = works.home.runner(work=works.work), random.Random(seed)
-    for _ in range(30):
-        works.home.changes() if rng.random() < 0.4 else works.home.serve_one(runner)
-    works.quiet()
-    states = works.states(run)
-    model = expected(nodes, works.broken)
-    early = {each.id for each in nodes if each.join in {Join.ANY, Join.N_OF}}
-    if not early:
-        assert states == model
-    assert Counter(works.order).most_common(1)[0][1] <= 1 if works.order else True
-    assert all(State(state).name in {"COMPLETED", "FAILED", "SKIPPED"} for state in states.values())
-    position = {name: n for n, name in enumerate(works.order)}
-    for each in nodes:
-        if each.id in position and each.join in {Join.ALL_ACTIVE, Join.ALL_SUCCESS}:
-            assert all(position[parent] < position[each.id] for parent in each.depends_on if parent in position)
-    assert works.state(run) is (RunState.FAILED if "FAILED" in states.values() else RunState.COMPLETED)

@@ -531,7 +531,7 @@ class TestChanges:
         runs = service.history(home.ports, stored(home))
         assert [run.firing.fate for run in runs] == [Fate.FIRED] * 3
         assert [run.firing.at - START_MS for run in runs] == [30_000, 20_000, 10_000]
-        assert {run.job.state for run in runs if run.job} == {State.COMPLETED}
+        assert {run.made.state for run in runs if run.made} == {State.COMPLETED}
 
 
 # A crash at every call.

@@ -41,6 +41,7 @@ class Dag(Answer):
 
     id: str
     name: str
+    definition: str | None = Field(description="`name@version` of the definition that it was made from.")
     state: RunState
     reason: str | None
     failure_policy: FailurePolicy

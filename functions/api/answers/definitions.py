@@ -17,6 +17,7 @@ class Definition(Answer):
     reference: str = Field(description="`name@version`, to be given as a job's `definition`.")
     data_schema: dict[str, Any] | None = Field(alias="schema")
     job: dict[str, Any]
+    dag: dict[str, Any] | None = Field(None, description="The body of a run, where it is runs that are made from it.")
     description: str
     created_at: Time
     created_by: str

@@ -6,10 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
+from tidegate.domain.dag.run import RunState
+from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.job import State
 from tidegate.domain.schedule import Fate, Misfire, Overlap
 
 from .base import Answer, Status, Table, Time, Told
+from .dags import Dag
 from .jobs import Job
 
 
@@ -33,6 +36,28 @@ class ScheduledJobView(Answer):
     retry_jitter: bool | None
 
 
+class ScheduledNodeView(Answer):
+    """One node of a scheduled DAG."""
+
+    id: str
+    name: str | None = Field(description="Null where its definition names the handler.")
+    definition: str | None
+    depends_on: list[str]
+
+
+class ScheduledDagView(Answer):
+    """The DAG that each run is of."""
+
+    name: str
+    definition: str | None = Field(description="The definition of runs that it was made from.")
+    failure_policy: FailurePolicy
+    soft_sla_seconds: float | None
+    hard_sla_seconds: float | None
+    tags: list[str]
+    metadata: dict[str, str]
+    nodes: list[ScheduledNodeView]
+
+
 class BackfillView(Answer):
     """Past runs being made."""
 
@@ -51,9 +76,10 @@ class ScheduleView(Answer):
     owner: str
     expression: str
     timezone: str
-    job_type: str = Field(description="The job's `name`.")
-    priority: int = Field(description="The job's.")
-    job: ScheduledJobView
+    job_type: str = Field(description="The `name` of the job or the DAG.")
+    priority: int | None = Field(description="The job's.")
+    job: ScheduledJobView | None = Field(description="What each time makes; null where that is a run.")
+    dag: ScheduledDagView | None = Field(description="Of what each time makes a run; null where that is a job.")
     enabled: bool
     paused_by: str | None
     paused_reason: str | None
@@ -66,6 +92,7 @@ class ScheduleView(Answer):
     next_run: Time | None = Field(description="Null when disabled or over.")
     last_run: Time | None
     last_job_id: str | None
+    last_dag_id: str | None = Field(description="The last run of a schedule with a `dag`.")
     last_error: str | None = Field(description="Why the job of the last run was not accepted.")
     fired: int
     backfill: BackfillView | None
@@ -124,10 +151,12 @@ class ScheduleDeleted(Told):
 
 
 class ScheduleTriggered(Told):
-    """The job made by hand."""
+    """The job or the run made by hand; the other two are null."""
 
-    job_id: str
-    job: Job
+    job_id: str | None
+    job: Job | None
+    dag_id: str | None
+    dag: Dag | None
 
 
 class BackfillBegun(Told):
@@ -153,12 +182,20 @@ class RunJob(Answer):
     status: Status
 
 
+class RunDag(Answer):
+    """The run of a DAG that a time has."""
+
+    id: str
+    state: RunState
+
+
 class ScheduleRun(Answer):
     """One of a schedule's times."""
 
     scheduled_for: Time
     fate: Fate
     job: RunJob | None = Field(description="Null where none was made, or it is no longer kept.")
+    dag: RunDag | None = Field(description="Likewise.")
 
 
 class ScheduleHistory(Told):

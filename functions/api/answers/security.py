@@ -82,9 +82,50 @@ class AuditLog(Told):
     head: AuditHead
 
 
+class TenantUse(Answer):
+    """How much of the limits is used now; null where there is no such limit."""
+
+    running: int | None
+    schedules: int | None
+
+
+class TenantView(Answer):
+    """The limits of a tenant; null is no limit but that of every tenant."""
+
+    name: str
+    submit_rate: float | None
+    submit_burst: int | None
+    max_running: int | None
+    max_schedules: int | None
+    max_batch: int | None
+    max_dag_nodes: int | None
+    max_payload_bytes: int | None
+    fixed: bool = Field(description="Set in the home itself: no token of the tenant changes them.")
+
+
+class TenantWithUse(TenantView):
+    """The limits and their use."""
+
+    use: TenantUse
+
+
+class TenantFound(Told):
+    """The caller's tenant."""
+
+    tenant: TenantWithUse
+
+
+class TenantChanged(Told):
+    """The limits as they are now."""
+
+    tenant: TenantView
+
+
 ANSWERS: Table = {
     "create_token": {201: TokenCreated},
     "list_tokens": {200: TokenList},
     "revoke_token": {200: TokenRevoked},
     "read_audit": {200: AuditLog},
+    "get_tenant": {200: TenantFound},
+    "patch_tenant": {200: TenantChanged},
 }

@@ -1,14 +1,56 @@
-"""Queue policies, remembered for a few seconds: read on every submission and claim, changed rarely."""
+"""Policies, remembered for a few seconds: read on every submission and claim, changed rarely."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
 
+from tidegate.domain.bucket import Bucket
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import Queue
-from tidegate.ports import Queues
+from tidegate.domain.tenant import Tenant
+from tidegate.ports import Admitted, Ports, Queues, Tenants
 
+from .caching_definitions import CachedDefinitions
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 _REMEMBERED = 10_000
+
+
+class _Memory(Generic[K, V]):
+    """What was read, for `seconds`."""
+
+    def __init__(self, now: Callable[[], Ms], seconds: float) -> None:
+        self._now = now
+        self._lifetime = round(seconds * 1000)
+        self._seen: dict[K, tuple[Ms, V]] = {}
+
+    def get(self, key: K, read: Callable[[], V]) -> V:
+        now = self._now()
+        found = self._seen.get(key)
+        if found is not None and 0 <= now - found[0] < self._lifetime:
+            return found[1]
+        value = read()
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = (now, value)
+        return value
+
+    def forget(self, key: K) -> None:
+        self._seen.pop(key, None)
+
+
+def remembering(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
+    """The same ports, with what changes rarely remembered for so long."""
+    return replace(
+        ports,
+        queues=CachedQueues(ports.queues, now, seconds),
+        tenants=CachedTenants(ports.tenants, now, seconds),
+        definitions=CachedDefinitions(ports.definitions, now, seconds),
+        policy_seconds=seconds,
+    )
 
 
 class CachedQueues:
@@ -16,21 +58,11 @@ class CachedQueues:
 
     def __init__(self, queues: Queues, now: Callable[[], Ms], seconds: float) -> None:
         self._queues = queues
-        self._now = now
-        self._lifetime = round(seconds * 1000)
-        self._seen: dict[tuple[str, str], tuple[Ms, Queue | None]] = {}
+        self._memory: _Memory[tuple[str, str], Queue | None] = _Memory(now, seconds)
 
     def get(self, tenant: str, name: str) -> Queue | None:
         """See `Queues.get`; up to `seconds` old."""
-        now = self._now()
-        found = self._seen.get((tenant, name))
-        if found is not None and 0 <= now - found[0] < self._lifetime:
-            return found[1]
-        queue = self._queues.get(tenant, name)
-        if len(self._seen) >= _REMEMBERED:
-            self._seen.clear()
-        self._seen[tenant, name] = (now, queue)
-        return queue
+        return self._memory.get((tenant, name), lambda: self._queues.get(tenant, name))
 
     def list(self, tenant: str) -> Sequence[Queue]:
         """See `Queues.list`."""
@@ -38,5 +70,26 @@ class CachedQueues:
 
     def put_if_unchanged(self, queue: Queue, seen: Queue | None) -> bool:
         """See `Queues.put_if_unchanged`."""
-        self._seen.pop((queue.tenant, queue.name), None)
+        self._memory.forget((queue.tenant, queue.name))
         return self._queues.put_if_unchanged(queue, seen)
+
+
+class CachedTenants:
+    """`Tenants` that answers `get` from memory for `seconds`. A change made here is seen here at once."""
+
+    def __init__(self, tenants: Tenants, now: Callable[[], Ms], seconds: float) -> None:
+        self._tenants = tenants
+        self._memory: _Memory[str, Tenant | None] = _Memory(now, seconds)
+
+    def get(self, name: str) -> Tenant | None:
+        """See `Tenants.get`; up to `seconds` old."""
+        return self._memory.get(name, lambda: self._tenants.get(name))
+
+    def put_if_unchanged(self, tenant: Tenant, seen: Tenant | None) -> bool:
+        """See `Tenants.put_if_unchanged`."""
+        self._memory.forget(tenant.name)
+        return self._tenants.put_if_unchanged(tenant, seen)
+
+    def admit(self, name: str, bucket: Bucket, wanted: int, now: Ms) -> Admitted:
+        """See `Tenants.admit`."""
+        return self._tenants.admit(name, bucket, wanted, now)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from tidegate.domain.schedule import Backfill, Fate, Firing, JobTemplate, Misfire, Overlap, Schedule
+from tidegate.domain.dag.spec import FailurePolicy
+from tidegate.domain.schedule import Backfill, DagTemplate, Fate, Firing, JobTemplate, Misfire, Overlap, Schedule
 from tidegate.ports import Hold
 
 _STATE = (
@@ -24,7 +25,9 @@ _DEFAULTS = {each.name: each.default for each in fields(Schedule)}
 
 def definition_of(schedule: Schedule) -> str:
     """What people define, as JSON; values that are defaults are left out."""
-    return _dump({name: getattr(schedule, name) for name in _DEFINITION} | {"job": _job(schedule.job)})
+    made = {"job": None if schedule.job is None else _given(schedule.job)}
+    made["dag"] = None if schedule.dag is None else _given(schedule.dag)
+    return _dump({name: getattr(schedule, name) for name in _DEFINITION} | made)
 
 
 def state_of(schedule: Schedule) -> str:
@@ -38,8 +41,10 @@ def state_of(schedule: Schedule) -> str:
 def schedule_of(version: int, definition: str, state: str) -> Schedule:
     """The schedule in the two texts."""
     values: dict[str, Any] = {**json.loads(definition), **json.loads(state)}
-    job = values["job"]
-    values["job"] = JobTemplate(**{**job, "tags": tuple(job.get("tags", ()))})
+    if (job := values.get("job")) is not None:
+        values["job"] = JobTemplate(**{**job, "tags": tuple(job.get("tags", ()))})
+    if (dag := values.get("dag")) is not None:
+        values["dag"] = _dag(dag)
     values["misfire"] = Misfire(values.get("misfire", _DEFAULTS["misfire"]))
     values["overlap"] = Overlap(values.get("overlap", _DEFAULTS["overlap"]))
     values["releasing"] = tuple(values.get("releasing", ()))
@@ -59,10 +64,17 @@ def hold_of(text: str) -> Hold:
     return Hold(**json.loads(text))
 
 
-def _job(job: JobTemplate) -> dict[str, Any]:
-    defaults = {each.name: each.default for each in fields(JobTemplate)}
-    values = {each.name: getattr(job, each.name) for each in fields(JobTemplate)}
-    values["metadata"] = dict(job.metadata) or None
+def _dag(values: Mapping[str, Any]) -> DagTemplate:
+    policy = FailurePolicy(values.get("failure_policy", FailurePolicy.FAIL_FAST))
+    tags, nodes = tuple(values.get("tags", ())), tuple(values["nodes"])
+    return DagTemplate(**{**values, "failure_policy": policy, "tags": tags, "nodes": nodes})
+
+
+def _given(template: JobTemplate | DagTemplate) -> dict[str, Any]:
+    """What a template says; what it leaves to defaults is left out."""
+    defaults = {each.name: each.default for each in fields(template)}
+    values = {each.name: getattr(template, each.name) for each in fields(template)}
+    values["metadata"] = dict(template.metadata) or None
     return {name: value for name, value in values.items() if value is not None and value != defaults[name]}
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.domain.errors import InvalidInput
+
+from . import inputs
 from .dag_file import read_dag
 from .dag_graph import MARKS, drawing, now
 from .output import clean, emit, say, table
@@ -26,14 +29,34 @@ File = Annotated[
 @with_session
 def submit(
     session: Session,
-    file: File,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Body of POST /dags, as YAML or JSON; - for stdin.")
+    ] = None,
+    definition: Annotated[
+        str | None, typer.Option(help="The definition that it is made from.", metavar="NAME[@VERSION]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What the data of every node has: JSON, FILE or @FILE.", metavar="JSON|FILE")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same file with the same key is submitted once.", metavar="KEY")
     ] = None,
 ) -> None:
-    """Submit a run from a YAML or JSON file."""
-    body = read_dag(file)
+    """Submit a run: one in a YAML or JSON file, or one of a definition.
+
+    For example: tidegate dag submit --definition invoices --data '{"document": "a.pdf"}'
+    """
+    if file is None and definition is None:
+        raise InvalidInput.field("FILE", "is required, or --definition")
+    given = {
+        "definition": definition,
+        "data": None if data is None else inputs.json_argument("--data", data),
+    }
+    body = {
+        **({} if file is None else read_dag(file)),
+        **{key: value for key, value in given.items() if value is not None},
+    }
     with session.client() as client:
         run = client.submit_dag(body, idempotency_key=idempotency_key)
         if wait:

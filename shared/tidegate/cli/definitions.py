@@ -9,6 +9,7 @@ import typer
 from tidegate.domain.errors import InvalidInput
 
 from . import inputs
+from .dag_file import read_dag
 from .output import clean, emit, json_text, moment, say, table
 from .session import Session, with_session
 
@@ -29,6 +30,10 @@ def put(
         str | None, typer.Option(help="What its jobs have by default: JSON, FILE or @FILE.", metavar="JSON|FILE")
     ] = None,
     queue: Annotated[str | None, typer.Option(help="The queue of its jobs.")] = None,
+    dag: Annotated[
+        str | None,
+        typer.Option(help="A run, in a file as for `tidegate dag submit`: runs are made from it.", metavar="FILE"),
+    ] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
 ) -> None:
     """Store a new version, unless the latest says the same.
@@ -42,7 +47,8 @@ def put(
         defaults["queue"] = queue
     wanted = None if schema is None else inputs.json_argument("--schema", schema)
     with session.client() as client:
-        stored = client.put_definition(name, schema=wanted, job=defaults or None, description=description)
+        body = None if dag is None else read_dag(dag)
+        stored = client.put_definition(name, schema=wanted, job=defaults or None, description=description, dag=body)
     if session.as_json:
         emit(stored.raw)
     else:

@@ -22,6 +22,7 @@ from .queues import queue_app
 from .schedules import schedule_app
 from .session import AsJson, Server, Token, Url
 from .submit import submit
+from .tenants import tenant_app
 from .tokens import token_app, whoami
 from .webhooks import webhook_app
 from .why import why
@@ -120,6 +121,7 @@ app.add_typer(operations.dead_app, name="dead")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(token_app, name="token")
+app.add_typer(tenant_app, name="tenant")
 app.add_typer(definition_app, name="definition")
 app.add_typer(webhook_app, name="webhook")
 app.add_typer(audit_app, name="audit")

@@ -11,6 +11,7 @@ import typer
 from tidegate.domain.errors import InvalidInput, NotFound
 
 from . import inputs
+from .dag_file import read_dag
 from .output import clean, emit, json_text, moment, say, table
 from .session import Session, with_session
 
@@ -31,7 +32,12 @@ Ref = Annotated[
 def create(
     session: Session,
     name: Annotated[str, typer.Option(help="The schedule's name.", show_default=False)],
-    type_: Annotated[str, typer.Option("--type", help="What to run: the name of a handler.", show_default=False)],
+    type_: Annotated[
+        str | None, typer.Option("--type", help="What to run: the name of a handler.", show_default=False)
+    ] = None,
+    dag: Annotated[
+        str | None, typer.Option(help="A run instead: FILE, as for tidegate dag submit.", metavar="FILE")
+    ] = None,
     expr: Annotated[
         str | None, typer.Option("--expr", help="Five cron fields, @daily, 'every 90s', or 'at 2030-01-31T08:00:00Z'.")
     ] = None,
@@ -57,6 +63,8 @@ def create(
 ) -> None:
     """Make a schedule and show when it runs."""
     now = datetime.now(UTC)
+    if (type_ is None) == (dag is None):
+        raise InvalidInput("say what to run: --type for a job, or --dag for a run")
     job: dict[str, Any] = {
         "name": type_,
         "queue": queue,
@@ -71,7 +79,8 @@ def create(
         "every": every,
         "at": inputs.point_in_time("--at", at, now),
         "timezone": timezone,
-        "job": {key: value for key, value in job.items() if value is not None},
+        "job": {key: value for key, value in job.items() if value is not None} or None,
+        "dag": None if dag is None else read_dag(dag),
         "priority": inputs.number_or_name(priority),
         "misfire": misfire,
         "overlap": overlap,
@@ -132,8 +141,10 @@ def show(session: Session, ref: Ref) -> None:
         say(f"{clean(key)}: {clean(value if isinstance(value, str) else json_text(value, indent=None))}")
     if runs:
         say("")
-        rows = ((moment(run.scheduled_for), run.fate, run.job_id or "-", run.job_state or "-") for run in runs)
-        table(("Run", "Fate", "Job", "State"), rows)
+        kind = "Job" if schedule.dag is None else "DAG"
+        made = [(run.job_id or run.dag_id or "-", run.job_state or run.dag_state or "-") for run in runs]
+        rows = ((moment(run.scheduled_for), run.fate, *what) for run, what in zip(runs, made, strict=True))
+        table(("Run", "Fate", kind, "State"), rows)
 
 
 @schedule_app.command("next")
@@ -195,12 +206,14 @@ def set_schedule(
 @with_session
 def trigger(session: Session, ref: Ref) -> None:
     """Run a schedule once now."""
+    from tidegate.client.models import DagRun
+
     with session.client() as client:
-        job = _by_ref(client, ref, client.trigger_schedule)
+        made = _by_ref(client, ref, client.trigger_schedule)
     if session.as_json:
-        emit(job.raw)
+        emit(made.raw)
     else:
-        say(f"✅ Submitted job {clean(job.id)}")
+        say(f"✅ Submitted {'run' if isinstance(made, DagRun) else 'job'} {clean(made.id)}")
 
 
 @schedule_app.command()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.domain.errors import InvalidInput
-
 from .output import clean, emit, say, table
+from .own_home import Data, Stack, home_or_server, operator
 from .session import Session, with_session
 
 if TYPE_CHECKING:
@@ -22,10 +20,6 @@ token_app = typer.Typer(
     no_args_is_help=True,
 )
 
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder to work in, without a server.")]
-Stack = Annotated[
-    str | None, typer.Option("--stack", help="Name of a deployed stack to work in, with AWS credentials at hand.")
-]
 Tenant = Annotated[
     str | None, typer.Option(help="Tenant the token belongs to: with --data or --stack; 'main' if not given.")
 ]
@@ -49,7 +43,7 @@ def create(
     """Make a token and print it: this once, for only its hash is kept."""
     scopes = scope or ["submit", "read"]
     seconds = None if expires_in_days is None else expires_in_days * _DAY
-    ports = _home(tenant, data, stack)
+    ports = home_or_server(tenant, data, stack)
     if ports is None:
         with session.client() as client:
             made = client.create_token(user, scopes, expires_in_seconds=seconds, note=note)
@@ -57,8 +51,7 @@ def create(
     else:
         from tidegate.service.tokens import create_token
 
-        operator = _operator(tenant)
-        clear, token = create_token(ports, operator, user, scopes, expires_in_seconds=seconds, note=note)
+        clear, token = create_token(ports, operator(tenant), user, scopes, expires_in_seconds=seconds, note=note)
         shown = _shown(ports, token)
     emit({"secret": clear, **shown.raw}) if session.as_json else say(clear)
 
@@ -67,14 +60,14 @@ def create(
 @with_session
 def list_tokens(session: Session, tenant: Tenant = None, data: Data = None, stack: Stack = None) -> None:
     """List the tokens of a tenant; secrets are not kept, so none is shown."""
-    ports = _home(tenant, data, stack)
+    ports = home_or_server(tenant, data, stack)
     if ports is None:
         with session.client() as client:
             tokens = client.tokens()
     else:
         from tidegate.service.tokens import list_tokens
 
-        tokens = tuple(_shown(ports, token) for token in list_tokens(ports, _operator(tenant)))
+        tokens = tuple(_shown(ports, token) for token in list_tokens(ports, operator(tenant)))
     if session.as_json:
         emit([token.raw for token in tokens])
     else:
@@ -91,14 +84,14 @@ def revoke(
     stack: Stack = None,
 ) -> None:
     """Make a token useless; in the cloud within the time that the authorizer's answers are remembered."""
-    ports, token_id = _home(tenant, data, stack), token_id.removeprefix("tg_")
+    ports, token_id = home_or_server(tenant, data, stack), token_id.removeprefix("tg_")
     if ports is None:
         with session.client() as client:
             token = client.revoke_token(token_id)
     else:
         from tidegate.service.tokens import revoke_token
 
-        token = _shown(ports, revoke_token(ports, _operator(tenant), token_id))
+        token = _shown(ports, revoke_token(ports, operator(tenant), token_id))
     emit(token.raw) if session.as_json else say(f"✅ Revoked token {clean(token.prefix)}")
 
 
@@ -113,28 +106,6 @@ def whoami(session: Session) -> None:
     else:
         say(f"{clean(found.user)} of {clean(found.tenant)}: {' '.join(map(clean, found.scopes))}")
         say(f"{url}, stage {clean(found.stage)}, version {clean(found.version)}")
-
-
-def _home(tenant: str | None, data: Path | None, stack: str | None) -> Ports | None:
-    """The home to work in; None where the server is to be asked. Raises InvalidInput."""
-    from tidegate import runtime
-
-    if data is not None and stack is not None:
-        raise InvalidInput.field("--data and --stack", "name different homes: give one of them")
-    if stack is not None:
-        return runtime.build(runtime.settings_of_stack(stack)).ports
-    if data is not None:
-        return runtime.embedded(data).ports
-    if tenant is not None:
-        raise InvalidInput.field("--tenant", "a server knows one tenant, its token's: give --data or --stack too")
-    return None
-
-
-def _operator(tenant: str | None) -> Any:
-    from tidegate.domain.caller import Caller
-    from tidegate.service.tokens import DEFAULT_TENANT
-
-    return Caller(tenant or DEFAULT_TENANT, "operator", frozenset({"admin"}), "home")
 
 
 def _shown(ports: Ports, token: StoredToken) -> Token:

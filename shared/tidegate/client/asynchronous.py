@@ -27,6 +27,7 @@ from .operations import AsyncOperations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import AsyncScheduleMethods
+from .tenants import AsyncTenantMethods
 from .tokens import AsyncTokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -37,7 +38,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods):
+class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, AsyncAuditMethods, AsyncTenantMethods):
     """Speaks to a Tidegate server; for one event loop, closed by `close()` or `async with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -276,10 +277,19 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, Asyn
         return await self._run(definitions.definition(name, version))
 
     async def put_definition(
-        self, name: str, *, schema: Json = None, job: NewJob | Mapping[str, Any] | None = None, description: str = ""
+        self,
+        name: str,
+        *,
+        schema: Json = None,
+        job: NewJob | Mapping[str, Any] | None = None,
+        description: str = "",
+        dag: Dag | Mapping[str, Any] | None = None,
     ) -> Definition:
-        """Store a new version, unless the latest says the same; `job` holds what its jobs have by default."""
-        return await self._run(definitions.put_definition(name, schema, job, description))
+        """Store a new version, unless the latest says the same.
+
+        `job` holds what its jobs have by default; a definition of runs has a `dag` instead.
+        """
+        return await self._run(definitions.put_definition(name, schema, job, description, dag))
 
     async def webhook_secret(self, queue: str) -> WebhookSecret:
         """What messages about the queue's jobs are signed with. Raises NotFound."""

@@ -73,6 +73,10 @@ class Node:
         return Ref(self.id, f"$['{self.id}'].result")
 
 
+Targets = str | Node | Iterable[str | Node]
+"""Nodes that a branch or a switch leads to."""
+
+
 class Dag:
     """A run, node by node. `fields` are those of `POST /dags` (failure_policy, tags, soft_sla, …)."""
 
@@ -121,9 +125,83 @@ class Dag:
         parents = [after] if isinstance(after, Node) else list(after)
         return self.job(name, data, after=[*parents, Node(over.node)], for_each=over.path, **fields)
 
+    def run(
+        self,
+        id: str,  # noqa: A002 - the name of the field
+        dag: Dag | str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        after: Node | Iterable[Node] = (),
+        when: Condition | None = None,
+        **fields: Any,
+    ) -> Node:
+        """Add a run within the run: one written here, or a definition by its name or `name@version`.
+
+        Its nodes get `data` where they do not say otherwise; its result has the results of the nodes that end it.
+        """
+        inner = {"definition": dag} if isinstance(dag, str) else {"nodes": dag.body()["nodes"]}
+        given = {**inner, **({} if data is None else {"data": dict(data)})}
+        node = self.job(id, id=id, after=after, when=when, dag=given, **fields)
+        del self._nodes[node.id]["name"]
+        return node
+
+    def branch(
+        self,
+        id: str,  # noqa: A002 - the name of the field
+        cases: Iterable[tuple[Condition, Targets]],
+        *,
+        default: Targets = (),
+        match: str = "first",
+        after: Node | Iterable[Node] = (),
+        **fields: Any,
+    ) -> Node:
+        """Add a node that leads to the nodes of the first case that holds, of `all` that do, or to the `default`.
+
+        Nodes may be named before they are added. Each waits for the branch, and is skipped when it is not taken.
+        """
+        given = list(cases)
+        looked_at = {node: None for when, _ in given for node in _nodes_in(when)}
+        listed = [{"when": dict(when), "to": _ids(to)} for when, to in given]
+        asked = {"cases": listed, "default": _ids(default), "match": match}
+        return self._choosing(id, "branch", asked, looked_at, after, fields)
+
+    def switch(
+        self,
+        id: str,  # noqa: A002 - the name of the field
+        on: Ref,
+        cases: Mapping[str, Targets],
+        *,
+        default: Targets = (),
+        after: Node | Iterable[Node] = (),
+        **fields: Any,
+    ) -> Node:
+        """Add a node that leads to the nodes of the text at `on`, or to the `default`; see `branch`."""
+        asked = {"on": on.path, "cases": {text: _ids(to) for text, to in cases.items()}, "default": _ids(default)}
+        return self._choosing(id, "switch", asked, {on.node: None}, after, fields)
+
+    def _choosing(
+        self,
+        node_id: str,
+        word: str,
+        asked: Mapping[str, Any],
+        looked_at: Mapping[str, None],
+        after: Node | Iterable[Node],
+        fields: Mapping[str, Any],
+    ) -> Node:
+        parents = [after] if isinstance(after, Node) else list(after)
+        looked_at_nodes = [Node(each) for each in looked_at]
+        node = self.job(node_id, id=node_id, after=[*parents, *looked_at_nodes], **{word: asked}, **fields)
+        del self._nodes[node.id]["name"]
+        return node
+
     def body(self) -> dict[str, Any]:
         """The body of `POST /dags`."""
         return {**self._fields, "nodes": list(self._nodes.values())}
+
+
+def _ids(targets: Targets) -> list[str]:
+    named = [targets] if isinstance(targets, str | Node) else targets
+    return [each.id if isinstance(each, Node) else each for each in named]
 
 
 def _nodes_in(condition: Condition | None) -> list[str]:

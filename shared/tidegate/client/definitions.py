@@ -11,6 +11,7 @@ from urllib.parse import quote
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Json
 
+from .builder import Dag
 from .calls import Call
 from .fields import job_body, to_json
 
@@ -24,6 +25,7 @@ class Definition:
     reference: str
     schema: Json = None
     job: Mapping[str, Any] = field(default_factory=dict)
+    dag: Mapping[str, Any] | None = None
     description: str = ""
     created_at: datetime | None = None
     created_by: str = ""
@@ -38,6 +40,7 @@ class Definition:
             reference=str(wire["reference"]),
             schema=wire.get("schema"),
             job=dict(wire.get("job") or {}),
+            dag=wire.get("dag"),
             description=wire.get("description") or "",
             created_at=_time(wire.get("created_at")),
             created_by=wire.get("created_by") or "",
@@ -84,9 +87,16 @@ def definition(name: str, version: int | None) -> Call[Definition]:
     return Call("GET", f"/definitions/{_name(name)}", _definition, params=params)
 
 
-def put_definition(name: str, schema: Json, job: Mapping[str, Any] | None, description: str) -> Call[Definition]:
+def put_definition(
+    name: str, schema: Json, job: Mapping[str, Any] | None, description: str, dag: Dag | Mapping[str, Any] | None
+) -> Call[Definition]:
     """Store a version. The same content twice is one version."""
-    given = {"schema": schema, "job": None if job is None else job_body(job), "description": description or None}
+    given = {
+        "schema": schema,
+        "job": None if job is None else job_body(job),
+        "dag": dag.body() if isinstance(dag, Dag) else dag,
+        "description": description or None,
+    }
     body = to_json({key: value for key, value in given.items() if value is not None}, "the definition")
     return Call("PUT", f"/definitions/{_name(name)}", _definition, body=body)
 

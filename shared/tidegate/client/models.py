@@ -151,6 +151,7 @@ class DagRun:
     state: str
     reason: str | None = None
     failure_policy: str = "fail_fast"
+    definition: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, Any] = field(default_factory=dict)

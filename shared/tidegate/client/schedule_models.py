@@ -27,9 +27,11 @@ class Schedule:
     expression: str
     timezone: str = "UTC"
     job_type: str = ""
-    """The handler that its jobs run."""
-    priority: int = 5
+    """The handler that its jobs run, or the name of the DAG that its runs are of."""
+    priority: int | None = 5
     job: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where it makes runs."""
+    dag: Mapping[str, Any] | None = None
     enabled: bool = True
     paused_by: str | None = None
     paused_reason: str | None = None
@@ -38,6 +40,7 @@ class Schedule:
     next_run: datetime | None = None
     last_run: datetime | None = None
     last_job_id: str | None = None
+    last_dag_id: str | None = None
     last_error: str | None = None
     fired: int = 0
     created_at: datetime | None = None
@@ -67,31 +70,34 @@ class Schedule:
         """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
         plain: dict[str, Any] = {name: wire[name] for name in _PLAIN if name in wire}
         plain |= {name: _time(wire.get(name)) for name in _TIMES}
-        return cls(**plain, job=dict(wire["job"]), next_runs=next_runs, raw=wire)
+        return cls(**plain, job=dict(wire["job"] or {}), next_runs=next_runs, raw=wire)
 
 
 _TIMES = ("next_run", "last_run", "created_at", "updated_at")
 _PLAIN = (
     "id", "name", "expression", "timezone", "job_type", "priority", "enabled", "paused_by", "paused_reason", "misfire",
-    "overlap", "last_job_id", "last_error", "fired",
+    "overlap", "dag", "last_dag_id", "last_job_id", "last_error", "fired",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRun:
-    """One of a schedule's latest times: what became of it, and its job while that is kept."""
+    """One of a schedule's latest times: what became of it, and its job or its run while that is kept."""
 
     scheduled_for: datetime
     fate: str
     """fired, missed, overlapped, held or refused."""
     job_id: str | None
     job_state: str | None
+    dag_id: str | None = None
+    dag_state: str | None = None
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> ScheduleRun:
         """Read the server's form. Raises LookupError, TypeError or ValueError where it is not one."""
-        job = wire.get("job") or {}
-        return cls(datetime.fromisoformat(wire["scheduled_for"]), wire["fate"], job.get("id"), job.get("state"))
+        job, dag = wire.get("job") or {}, wire.get("dag") or {}
+        made = (job.get("id"), job.get("state"), dag.get("id"), dag.get("state"))
+        return cls(datetime.fromisoformat(wire["scheduled_for"]), wire["fate"], *made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from urllib.parse import quote
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Json
 
+from .builder import Dag
 from .calls import Call
 from .fields import time_text, to_json
 from .ids import new_id
-from .models import Job
+from .models import DagRun, Job
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun, next_runs_in
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ _PAGE = 200
 def create(name: str, job_type: str | None, config: Json, fields: Mapping[str, Any]) -> Call[Schedule]:
     """Make a schedule, under an id made here unless the caller has one: repeating it makes no second one."""
     body = {"name": name, "job_type": job_type, "config": config, **fields}
+    if isinstance(dag := fields.get("dag"), Dag):
+        body["dag"] = dag.body()
     given = {key: time_text(key, value) for key, value in body.items() if value is not None}
     given.setdefault("schedule_id", new_id())
     return Call("POST", "/schedules", _created, body=to_json(given, "the schedule"))
@@ -56,10 +59,14 @@ def disable(ref: str, reason: str | None) -> Call[Schedule]:
     return Call("POST", _path(ref, "disable"), _schedule, body=to_json({"reason": reason} if reason else {}))
 
 
-def trigger(ref: str) -> Call[Job]:
-    """Run it now, under an id made here: repeating it makes no second job."""
+def trigger(ref: str) -> Call[Job | DagRun]:
+    """Run it now, under an id made here: repeating it makes no second job or run."""
     body = to_json({"job_id": new_id()})
-    return Call("POST", _path(ref, "trigger"), lambda wire: Job.from_wire(wire["job"]), body=body)
+    return Call("POST", _path(ref, "trigger"), _made, body=body)
+
+
+def _made(wire: Mapping[str, Any]) -> Job | DagRun:
+    return Job.from_wire(wire["job"]) if wire.get("job") is not None else DagRun.from_wire(wire["dag"])
 
 
 def backfill(ref: str, first: datetime | str, until: datetime | str, per_minute: int) -> Call[int]:
@@ -103,7 +110,9 @@ class ScheduleMethods(ABC):
     def create_schedule(
         self, name: str, expression: str | None = None, job_type: str | None = None, config: Json = None, **fields: Any
     ) -> Schedule:
-        """Make a schedule. `fields` are those of the HTTP API: `job`, `every`, `at`, `timezone`, `overlap`, …
+        """Make a schedule. `fields` are those of the HTTP API: `job`, `dag`, `every`, `at`, `timezone`, `overlap`, …
+
+        `dag` may be a `Dag` too.
 
         Raises InvalidInput, Conflict when the name is taken.
         """
@@ -138,8 +147,8 @@ class ScheduleMethods(ABC):
         """Make no more jobs. Raises NotFound."""
         return self._run(disable(ref, reason))
 
-    def trigger_schedule(self, ref: str) -> Job:
-        """Run it once now. Raises NotFound."""
+    def trigger_schedule(self, ref: str) -> Job | DagRun:
+        """Run it once now; answers its job or its run. Raises NotFound."""
         return self._run(trigger(ref))
 
     def backfill_schedule(self, ref: str, first: datetime | str, until: datetime | str, *, per_minute: int = 60) -> int:
@@ -211,7 +220,7 @@ class AsyncScheduleMethods(ABC):
         """See `ScheduleMethods.disable_schedule`."""
         return await self._run(disable(ref, reason))
 
-    async def trigger_schedule(self, ref: str) -> Job:
+    async def trigger_schedule(self, ref: str) -> Job | DagRun:
         """See `ScheduleMethods.trigger_schedule`."""
         return await self._run(trigger(ref))
 

@@ -26,6 +26,7 @@ from .operations import Operations
 from .records import History, LogLine
 from .retries import Retries
 from .schedules import ScheduleMethods
+from .tenants import TenantMethods
 from .tokens import TokenMethods
 from .transport import request_of, settings_of, trouble
 from .waiting import next_look
@@ -36,7 +37,7 @@ MAX_PAGE = 200
 MAX_LINES = 1_000
 
 
-class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
+class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMethods):
     """Speaks to a Tidegate server; safe to share among threads, closed by `close()` or `with`.
 
     Requests are repeated on lost connections, 429 and 503 as `retries` says; a submission carries an id
@@ -269,10 +270,19 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods):
         return self._run(definitions.definition(name, version))
 
     def put_definition(
-        self, name: str, *, schema: Json = None, job: NewJob | Mapping[str, Any] | None = None, description: str = ""
+        self,
+        name: str,
+        *,
+        schema: Json = None,
+        job: NewJob | Mapping[str, Any] | None = None,
+        description: str = "",
+        dag: Dag | Mapping[str, Any] | None = None,
     ) -> Definition:
-        """Store a new version, unless the latest says the same; `job` holds what its jobs have by default."""
-        return self._run(definitions.put_definition(name, schema, job, description))
+        """Store a new version, unless the latest says the same.
+
+        `job` holds what its jobs have by default; a definition of runs has a `dag` instead.
+        """
+        return self._run(definitions.put_definition(name, schema, job, description, dag))
 
     def webhook_secret(self, queue: str) -> WebhookSecret:
         """What messages about the queue's jobs are signed with. Raises NotFound."""

@@ -13,6 +13,7 @@ from .spec import JobSpec, dump_json
 
 MAX_DEFAULTS_BYTES = 32_000
 """Schema and defaults together must fit an item (400 KB in DynamoDB), twice over in one transaction."""
+MAX_DAG_BYTES = 150_000
 MAX_DESCRIPTION = 500
 REFERENCE_RULE = "must be a definition's name, or name@version such as extract@3"
 _REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?:@([1-9][0-9]{0,8}))?")
@@ -35,6 +36,8 @@ class Definition:
     """JSON Schema (draft 2020-12) of a job's `data`; None accepts anything."""
     job: Json = field(default_factory=dict)
     """An object: fields of `JobSpec` that its jobs have unless they say otherwise."""
+    dag: Json = None
+    """The body of a run, where it is runs that are made from it; `schema` is then that of a run's `data`."""
     description: str = ""
     created_at: Ms = 0
     created_by: str = ""
@@ -48,6 +51,8 @@ class Definition:
                 raise InvalidInput.field(f"job.{name}", "cannot be given for all jobs of a definition")
         if len(dump_json("job", dict(self.job)).encode()) > MAX_DEFAULTS_BYTES:
             raise InvalidInput.field("job", f"must have at most {MAX_DEFAULTS_BYTES} bytes of JSON")
+        if self.dag is not None and len(dump_json("dag", self.dag).encode()) > MAX_DAG_BYTES:
+            raise InvalidInput.field("dag", f"must have at most {MAX_DAG_BYTES} bytes of JSON")
         self.spec({}, None)
 
     @property
@@ -56,8 +61,12 @@ class Definition:
         return f"{self.name}@{self.version}"
 
     def says_the_same_as(self, other: Definition) -> bool:
-        """Whether jobs made from either would be the same."""
-        return (self.schema, dict(self.job), self.description) == (other.schema, dict(other.job), other.description)
+        """Whether jobs, or runs, made from either would be the same."""
+        return self._content == other._content
+
+    @property
+    def _content(self) -> tuple[Json, ...]:
+        return self.schema, dict(self.job), self.dag, self.description
 
     def spec(self, given: Mapping[str, Json], asked: str | None) -> JobSpec:
         """The job that `given` (fields of `JobSpec`) asks for; each field not given is as the definition says.

@@ -99,7 +99,7 @@ DETAILS = (
 _TIMES = ("started_at", "soft_sla", "hard_sla")
 """What `Event.details` may hold, each only where the job has it."""
 
-_ENTERED: Mapping[State, str] = {
+ENTERED: Mapping[State, str] = {
     State.CREATED: "job.created",
     State.ACTIVE: "job.started",
     State.RETRY: "job.retrying",
@@ -109,6 +109,7 @@ _ENTERED: Mapping[State, str] = {
     State.CANCELLED: "job.cancelled",
     State.FAILED: "job.failed",
 }
+"""What entering a state is called."""
 RESTARTED = "job.restarted"
 ERASED = "job.erased"
 SLA_EVENTS: Mapping[Sla, str] = {
@@ -117,14 +118,14 @@ SLA_EVENTS: Mapping[Sla, str] = {
     Sla.HARD_MISSED: "job.sla.hard_missed",
 }
 """What is told of a job's deadlines; the job's state is then the same before and after."""
-EVENT_TYPES = (*_ENTERED.values(), RESTARTED, ERASED, *SLA_EVENTS.values())
+EVENT_TYPES = (*ENTERED.values(), RESTARTED, ERASED, *SLA_EVENTS.values())
 
 
 def event_type(old: State | None, new: State | None) -> str:
     """What to call a transition; a job that is started over was restarted, one that is gone was erased."""
     if new is None:
         return ERASED
-    return RESTARTED if new is State.CREATED and old in TERMINAL else _ENTERED[new]
+    return RESTARTED if new is State.CREATED and old in TERMINAL else ENTERED[new]
 
 
 def body_of(event: AnyEvent) -> dict[str, Any]:

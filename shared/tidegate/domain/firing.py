@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .dag.run import OPEN_RUNS, Run
 from .job import TERMINAL, Job, Ms
 from .schedule import Fate, Firing, Misfire, NextMatch, Overlap, Schedule, next_time
 
@@ -44,11 +45,11 @@ class _Due(NamedTuple):
 
 
 def decide(
-    schedule: Schedule, now: Ms, by: Ms, next_match: NextMatch, *, previous: Job | None = None, held: bool = False
+    schedule: Schedule, now: Ms, by: Ms, next_match: NextMatch, *, previous: Job | Run | None = None, held: bool = False
 ) -> Decision:
     """Decide about the times until `by`, at most `MAX_RELEASED` of them.
 
-    `previous` is the job of the schedule's last run, needed unless overlap is allowed; `held` says that the
+    `previous` is what the schedule's last time made, needed unless overlap is allowed; `held` says that the
     tenant's schedules are paused.
     """
     due = _due(schedule, now, by, next_match)
@@ -60,9 +61,9 @@ def decide(
     return _without_overlap(schedule.overlap, due, now, previous)
 
 
-def _without_overlap(overlap: Overlap, due: _Due, now: Ms, previous: Job | None) -> Decision:
+def _without_overlap(overlap: Overlap, due: _Due, now: Ms, previous: Job | Run | None) -> Decision:
     """At most one time is released: whether the next one overlaps is known only once this one's job has run."""
-    is_open = previous is not None and previous.state not in TERMINAL
+    is_open = previous is not None and goes_on(previous)
     ended_at = previous.completed_at or 0 if previous is not None and not is_open else 0
     released: Ms | None = None
     passed = list(due.dropped)
@@ -83,6 +84,11 @@ def _without_overlap(overlap: Overlap, due: _Due, now: Ms, previous: Job | None)
         else:
             released = at
     return _one(released, passed, cancel, next_run=due.next_run)
+
+
+def goes_on(made: Job | Run) -> bool:
+    """Whether a job or a run has not ended."""
+    return made.state in OPEN_RUNS if isinstance(made, Run) else made.state not in TERMINAL
 
 
 def _one(

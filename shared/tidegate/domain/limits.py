@@ -1,4 +1,4 @@
-"""Limits of queues: what counts against them, and for how long. Each record behind them belongs to one lane."""
+"""Limits of queues and tenants: what counts against them, and for how long. Each record belongs to one lane."""
 
 from __future__ import annotations
 
@@ -36,11 +36,21 @@ def check_key(field: str, value: str) -> str:
 
 
 class Semaphore(NamedTuple):
-    """What has slots: a lane, or one concurrency key in it."""
+    """What has slots: a lane, one concurrency key in it, or a tenant as a whole."""
 
     lane: Lane
     key: str = ""
     """Empty for the lane itself."""
+
+    @property
+    def is_tenants(self) -> bool:
+        """Whether it limits all lanes of a tenant together."""
+        return not self.lane.queue
+
+
+def tenants_semaphore(tenant: str) -> Semaphore:
+    """The one of a tenant: that of the lane without a name, which no queue has."""
+    return Semaphore(Lane(tenant, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +63,23 @@ class Holder:
     """When it was made."""
     nonce: str
     job_id: str
+    of_tenant: bool = False
 
     def __str__(self) -> str:
-        kinds = ("q" if self.of_lane else "") + ("k" if self.of_key else "")
+        kinds = ("t" if self.of_tenant else "") + ("q" if self.of_lane else "") + ("k" if self.of_key else "")
         return f"{kinds}.{self.at:x}.{self.nonce}.{self.job_id}"
 
     def semaphores(self, lane: Lane, key: str | None) -> list[Semaphore]:
         """Those whose slots it takes, in the order of taking; `key` is its job's."""
-        lanes = [Semaphore(lane)] if self.of_lane else []
+        lanes = [tenants_semaphore(lane.tenant)] if self.of_tenant else []
+        lanes += [Semaphore(lane)] if self.of_lane else []
         return [*lanes, Semaphore(lane, key)] if self.of_key and key else lanes
 
 
 def parse_holder(text: str) -> Holder:
     """The holder in a text that `str(holder)` made; raises ValueError for any other."""
     kinds, at, nonce, job_id = text.split(".", 3)
-    return Holder("q" in kinds, "k" in kinds, int(at, 16), nonce, job_id)
+    return Holder("q" in kinds, "k" in kinds, int(at, 16), nonce, job_id, "t" in kinds)
 
 
 def held_by(job: Job) -> list[Semaphore]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -15,15 +14,15 @@ from .cron import CronRule, parse_cron
 from .errors import InvalidInput
 from .job import Ms
 from .queue import DAY, check_name
-from .spec import MAX_METADATA, MAX_TAGS, JobOptions, JobSpec, dump_json
+from .spec import JobSpec
+from .targets import DagTemplate as DagTemplate
+from .targets import JobTemplate as JobTemplate
+from .targets import ScheduledRun
 
-MAX_DATA_BYTES = 65_536
-"""Of a schedule's job: it is read with every run. What is larger belongs where the handler can fetch it."""
 KEPT_FIRINGS = 20
 SECOND_MS = 1_000
 _LONGEST_STEP_MS = round(366 * DAY) * SECOND_MS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RESERVED_METADATA = ("schedule", "schedule_id", "scheduled_for")
 _SPAN = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -92,28 +91,6 @@ NextMatch = Callable[[CronRule, str, Ms], Ms | None]
 """The first time after a given one at which a cron rule matches in an IANA zone; None if that never comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobTemplate(JobOptions):
-    """What each run asks for; its deadlines count from the run's time."""
-
-    def __post_init__(self) -> None:
-        if len(self.tags) >= MAX_TAGS:
-            raise InvalidInput.field("job.tags", f"at most {MAX_TAGS - 1}: one is the schedule's own")
-        if len(self.metadata) > MAX_METADATA - len(_RESERVED_METADATA):
-            raise InvalidInput.field("job.metadata", f"at most {MAX_METADATA - len(_RESERVED_METADATA)} keys")
-        for name in ("soft_sla_seconds", "hard_sla_seconds"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and 0 < value <= 366 * DAY):
-                raise InvalidInput.field(f"job.{name}", "must be above 0 and at most 366 days")
-        if len(dump_json("job.data", self.data).encode()) > MAX_DATA_BYTES:
-            raise InvalidInput.field("job.data", f"a schedule keeps at most {MAX_DATA_BYTES} bytes of it")
-        self.spec()
-
-    def spec(self) -> JobSpec:
-        """One submission, of no particular time. Raises InvalidInput for what no job may ask for."""
-        return JobSpec(**{each.name: getattr(self, each.name) for each in fields(JobOptions)})
-
-
 @dataclass(frozen=True, slots=True)
 class Backfill:
     """Runs of past times, made bit by bit."""
@@ -141,7 +118,10 @@ class Schedule:
     expression: str
     """Five cron fields, `@daily` and the like, `every 1h30m`, or `at 2030-01-31T08:00:00Z`."""
     timezone: str = "UTC"
-    job: JobTemplate
+    job: JobTemplate | None = None
+    """What each time makes: a job,"""
+    dag: DagTemplate | None = None
+    """or a run of a DAG; exactly one of the two is given."""
     enabled: bool = True
     paused_by: str | None = None
     paused_reason: str | None = None
@@ -167,6 +147,7 @@ class Schedule:
     """Times decided on whose jobs may not have been made yet."""
     last_run: Ms | None = None
     last_job_id: str | None = None
+    """Of its job, or of its run."""
     last_error: str | None = None
     fired: int = 0
     recent: tuple[Firing, ...] = ()
@@ -177,6 +158,8 @@ class Schedule:
         check_name("name", self.name)
         if is_uuid(self.name):
             raise InvalidInput.field("name", "must not look like an id")
+        if (self.job is None) == (self.dag is None):
+            raise InvalidInput.field("dag", "is needed where there is no job, and has no place beside one")
         parse_rule(self.expression)
         if not 0 <= self.jitter_seconds <= 3600:
             raise InvalidInput.field("jitter_seconds", "must be from 0 to 3600")
@@ -184,6 +167,11 @@ class Schedule:
             raise InvalidInput.field("misfire_window_seconds", f"must be from 0 to {30 * DAY:g}")
         if self.starts_at is not None and self.ends_at is not None and self.ends_at < self.starts_at:
             raise InvalidInput.field("ends_at", "must not be before starts_at")
+
+    @property
+    def makes(self) -> str:
+        """The name of its job, or of its DAG."""
+        return self.job.name if self.job is not None else self.dag.name if self.dag is not None else ""
 
     @property
     def rule(self) -> Rule:
@@ -295,22 +283,54 @@ def start_of(schedule: Schedule, at: Ms) -> Ms:
     return at + int.from_bytes(digest[:8], "big") % (spread + 1)
 
 
-def spec_for(schedule: Schedule, at: Ms | None, job_id: str | None, start_after: Ms | None) -> JobSpec:
+def target_for(
+    schedule: Schedule, at: Ms | None, made_id: str | None, start_after: Ms | None
+) -> JobSpec | ScheduledRun:
     """The submission for one of the schedule's times; `at` None: for now, by hand."""
+    if schedule.dag is not None:
+        return _run_for(schedule, schedule.dag, at, made_id, start_after)
+    return spec_for(schedule, at, made_id, start_after)
+
+
+def spec_for(schedule: Schedule, at: Ms | None, job_id: str | None, start_after: Ms | None) -> JobSpec:
+    """The job for one of the schedule's times. Raises InvalidInput for a schedule that makes runs."""
     job = schedule.job
-    metadata = {**job.metadata, "schedule": schedule.name, "schedule_id": schedule.id}
-    if at is not None:
-        metadata["scheduled_for"] = (_EPOCH + timedelta(milliseconds=at)).isoformat().replace("+00:00", "Z")
+    if job is None:
+        raise InvalidInput.field("job", "the schedule makes runs")
     begin = start_after if at is None else at
     return replace(
         job.spec(),
         job_id=job_id,
         tags=(*job.tags, f"schedule:{schedule.name}"),
-        metadata=metadata,
+        metadata={**job.metadata, **_origin(schedule, at)},
         start_after=start_after,
         soft_sla=_deadline(begin, job.soft_sla_seconds),
         hard_sla=_deadline(begin, job.hard_sla_seconds),
     )
+
+
+def _run_for(
+    schedule: Schedule, dag: DagTemplate, at: Ms | None, dag_id: str | None, start_after: Ms | None
+) -> ScheduledRun:
+    begin = start_after if at is None else at
+    run = dag.run(start_after)
+    spec = replace(
+        run.spec,
+        dag_id=dag_id,
+        tags=(*dag.tags, f"schedule:{schedule.name}"),
+        metadata={**dag.metadata, **_origin(schedule, at)},
+        soft_sla=_deadline(begin, dag.soft_sla_seconds),
+        hard_sla=_deadline(begin, dag.hard_sla_seconds),
+    )
+    return ScheduledRun(spec, run.conditions)
+
+
+def _origin(schedule: Schedule, at: Ms | None) -> dict[str, str]:
+    """What tells where a job or a run comes from."""
+    origin = {"schedule": schedule.name, "schedule_id": schedule.id}
+    if at is not None:
+        origin["scheduled_for"] = (_EPOCH + timedelta(milliseconds=at)).isoformat().replace("+00:00", "Z")
+    return origin
 
 
 def _deadline(begin: Ms | None, seconds: float | None) -> Ms | None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidInput
+from .events import ENTERED, RESTARTED
 from .job import TERMINAL, Job, Json, Ms, State
 
 WEBHOOK_QUEUE = "tidegate-webhooks"
@@ -24,20 +25,8 @@ WEBHOOK_EXECUTOR = "tidegate.webhook"
 RESERVED_PREFIX = "tidegate."
 """Names of executors that only Tidegate itself submits jobs for."""
 
-EVENTS: Mapping[State, str] = {
-    State.CREATED: "job.created",
-    State.ACTIVE: "job.started",
-    State.RETRY: "job.retrying",
-    State.COMPLETED: "job.completed",
-    State.SKIPPED: "job.skipped",
-    State.EXPIRED: "job.expired",
-    State.CANCELLED: "job.cancelled",
-    State.FAILED: "job.failed",
-}
-"""What entering a state is called."""
-RESTARTED = "job.restarted"
-NAMES = (*EVENTS.values(), RESTARTED)
-ENDINGS = tuple(EVENTS[state] for state in State if state in TERMINAL)
+NAMES = (*ENTERED.values(), RESTARTED)
+ENDINGS = tuple(ENTERED[state] for state in State if state in TERMINAL)
 """The events that are told when a webhook names none."""
 
 MAX_URL = 2_000
@@ -62,7 +51,7 @@ def check_webhook(field: str, value: Json) -> None:
 
 def event_of(old: State | None, new: State) -> str:
     """What to call that a job entered a state; one that had ended was restarted."""
-    return RESTARTED if new is State.CREATED and old in TERMINAL else EVENTS[new]
+    return RESTARTED if new is State.CREATED and old in TERMINAL else ENTERED[new]
 
 
 def wants(webhook: Json, event: str) -> bool:

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain.job import Ms
-from tidegate.domain.schedule import Backfill, Schedule, backfill_id, next_time, run_id, spec_for
-from tidegate.domain.spec import MAX_BATCH, JobSpec
-from tidegate.ports import JobKey, Ports
+from tidegate.domain.schedule import Backfill, Schedule, backfill_id, next_time, run_id, target_for
+from tidegate.domain.spec import MAX_BATCH
+from tidegate.ports import Ports
+
+from .scheduled import Submission, made_by
 
 _MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Jobs to make now, and what is left to do afterwards."""
+    """What to make now, and what is left to do afterwards."""
 
     backfill: Backfill | None
-    specs: Sequence[JobSpec] = ()
+    specs: Sequence[Submission] = ()
 
 
 def next_part(ports: Ports, schedule: Schedule, now: Ms, by: Ms, *, held: bool) -> Part:
     """The next part of the schedule's backfill, as far as its rate allows until `by`.
 
-    Times whose job there is already, because they ran when they came, are passed over.
+    Times whose job or run there is already, because they ran when they came, are passed over.
     """
     backfill = schedule.backfill
     if backfill is None or backfill.due > by:
@@ -33,10 +35,12 @@ def next_part(ports: Ports, schedule: Schedule, now: Ms, by: Ms, *, held: bool) 
         return Part(replace(backfill, due=by + 1))
     count = min(MAX_BATCH, backfill.per_minute)
     times, following = times_from(ports, schedule, backfill.next, backfill.until, count)
-    jobs = ports.jobs.get([JobKey(schedule.tenant, run_id(schedule.id, at)) for at in times]) if times else []
-    missing = [at for at, job in zip(times, jobs, strict=True) if job is None]
+    there = made_by(ports, schedule, [run_id(schedule.id, at) for at in times])
+    missing = [at for at, made in zip(times, there, strict=True) if made is None]
     start = max(now, backfill.due)
-    specs = [spec_for(schedule, at, backfill_id(schedule.id, at), start) for at in missing]
+    # A run is that of its time, whenever it is made; a job of the past is one of its own, listed when it was made.
+    id_of = backfill_id if schedule.dag is None else run_id
+    specs = [target_for(schedule, at, id_of(schedule.id, at), start) for at in missing]
     if following is None:
         return Part(None, specs)
     due = start + _MINUTE_MS * count // backfill.per_minute

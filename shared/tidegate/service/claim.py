@@ -13,13 +13,12 @@ from typing import NamedTuple
 from tidegate.domain import guarded
 from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
-from tidegate.domain.limits import Semaphore
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
-from .limits import Full, Gate, confirmed, leave, seconds_until_room
+from .limits import Full, Gate, confirmed, gate_of, leave, seconds_until_room
 from .own_claim import claimed, lease_for
 from .policies import queue_named
 
@@ -77,8 +76,9 @@ def claim_for(
         return Later(PAUSED_SECONDS)
     now = ports.now()
     bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, cleans_up)
-    if queue.limits_starts:
-        return _claim_within_limits(ports, queue, bearer, now)
+    gate = gate_of(ports, queue)
+    if gate is not None:
+        return _claim_within_limits(ports, queue, gate, bearer, now)
     lost_own: Outcome | None = None
     for job_id in _candidates(ports, ticket):
         outcome = _started(ports, bearer, job_id, now)
@@ -93,8 +93,8 @@ def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float
     """Start the ticket's own job or none, for who has looked at the lane already. Full: nothing of it can start now."""
     queue, now = queue_named(ports, ticket.tenant, ticket.queue), ports.now()
     bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1, ())
-    if queue.limits_starts:
-        gate = Gate(ports, queue)
+    gate = gate_of(ports, queue)
+    if gate is not None:
         found, _ = _through(ports, gate, bearer, now, [ticket.job_id])
         gate.close()
         return found
@@ -124,9 +124,8 @@ def _is_claim(outcome: Outcome) -> bool:
     return outcome.applied and outcome.job is not None and outcome.job.state is State.ACTIVE
 
 
-def _claim_within_limits(ports: Ports, queue: Queue, bearer: _Bearer, now: Ms) -> Claim:
-    """The same where the queue limits what may start: candidates pass its gate one by one, until it is full."""
-    gate = Gate(ports, queue)
+def _claim_within_limits(ports: Ports, queue: Queue, gate: Gate, bearer: _Bearer, now: Ms) -> Claim:
+    """The same where something limits what may start: candidates pass the gate one by one, until it is full."""
     candidates = _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS)
     found, own = _through(ports, gate, bearer, now, candidates)
     if isinstance(found, Full):
@@ -172,7 +171,7 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     if own.wake_at is not None:
         _try(ports, guarded.promote_if_due(own, now))
     if full.holding is not None and full.holding.waiting is None:
-        ports.slots.expect(Semaphore(ticket.lane), own.id)
+        ports.slots.expect(full.holding.semaphore, own.id)
     seconds = seconds_until_room(ports, queue, full, bearer.receives, now)
     return Spent() if seconds is None else Later(seconds)
 

@@ -23,11 +23,12 @@ _TRIES = 5
 
 
 def put_definition(
-    ports: Ports, caller: Caller, name: str, *, schema: Json, job: Mapping[str, Any], description: str
+    ports: Ports, caller: Caller, name: str, *, schema: Json, job: Mapping[str, Any], description: str, dag: Json = None
 ) -> tuple[Definition, bool]:
     """Store a new version, unless the latest says the same; answers it and whether it is new.
 
-    Raises InvalidInput for a schema that is wrong or not bounded, and for a default that no job could have.
+    `dag` is the body of a run, which has been checked. Raises InvalidInput for a schema that is wrong or not bounded,
+    and for a default that no job could have.
     """
     caller.require(Scope.OPERATE)
     draft = Definition(
@@ -36,6 +37,7 @@ def put_definition(
         version=1,
         schema=schema,
         job={field: list(value) if isinstance(value, tuple) else value for field, value in job.items()},
+        dag=dag,
         description=description,
         created_by=caller.user,
     )
@@ -71,17 +73,40 @@ def spec_from(ports: Ports, tenant: str, reference: str, given: Mapping[str, Any
     Raises InvalidInput when there is no such definition, or when the data does not fit its schema: the error's
     field is the path of the first value that does not.
     """
-    name, version = parse_reference(reference)
-    try:
-        definition = _found(ports, tenant, name, version)
-    except NotFound as error:
-        raise InvalidInput.field("definition", error.message) from error
+    definition = _named(ports, tenant, reference)
+    if definition.dag is not None:
+        raise InvalidInput.field("definition", f"'{definition.reference}' makes runs, not jobs")
     asked = {field: value for field, value in given.items() if field not in ("job_id", "task_token")}
     digest = digest_of({**asked, "definition": reference}) if given.get("job_id") is not None else None
     spec = definition.spec(given, digest)
     if definition.schema is not None:
         check_data(definition, spec.data)
     return spec
+
+
+def dag_definition(
+    ports: Ports, tenant: str, reference: str, given: Mapping[str, Json]
+) -> tuple[Definition, Mapping[str, Json]]:
+    """The definition of runs that `reference` names, and the data of a run that gives this: what it does not give
+    is as the definition says.
+
+    Raises InvalidInput as `spec_from` does, and for a definition of jobs.
+    """
+    definition = _named(ports, tenant, reference)
+    if definition.dag is None:
+        raise InvalidInput.field("definition", f"'{definition.reference}' makes jobs, not runs")
+    data = {**(definition.dag.get("data") or {}), **given}
+    if definition.schema is not None:
+        check_data(definition, data)
+    return definition, data
+
+
+def _named(ports: Ports, tenant: str, reference: str) -> Definition:
+    name, version = parse_reference(reference)
+    try:
+        return _found(ports, tenant, name, version)
+    except NotFound as error:
+        raise InvalidInput.field("definition", error.message) from error
 
 
 def _found(ports: Ports, tenant: str, name: str, version: int | None) -> Definition:

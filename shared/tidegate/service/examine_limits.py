@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import Job, Ms, State
-from tidegate.domain.limits import Holder, Semaphore, is_abandoned, parse_holder
+from tidegate.domain.limits import Holder, Semaphore, is_abandoned, parse_holder, tenants_semaphore
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Holding, JobKey, Ports
 
 from .limits import free
 from .policies import queue_named
+from .tenants import tenant_named
 
 _PAGE = 200
 _MOST_KEYS = 10_000
@@ -24,7 +25,8 @@ def that_could_start(ports: Ports, ready: Sequence[Job]) -> list[Job]:
     lanes: defaultdict[Lane, list[Job]] = defaultdict(list)
     for job in ready:
         lanes[Lane(job.tenant, job.queue)].append(job)
-    return [job for lane, jobs in lanes.items() for job in _within_limits(ports, lane, jobs)]
+    found = [job for lane, jobs in lanes.items() for job in _within_limits(ports, lane, jobs)]
+    return [job for tenant in {job.tenant for job in found} for job in _within_tenant(ports, tenant, found)]
 
 
 def leaked_slots(ports: Ports, since: Ms) -> list[tuple[Semaphore, Holder]]:
@@ -43,6 +45,14 @@ def free_slots_of(ports: Ports, leaked: Iterable[tuple[Semaphore, Holder]]) -> N
     """Give the slots back, and wake who waits for them."""
     for semaphore, holder in leaked:
         free(ports, semaphore, str(holder))
+
+
+def _within_tenant(ports: Ports, tenant: str, found: Sequence[Job]) -> Sequence[Job]:
+    mine = [job for job in found if job.tenant == tenant]
+    limit = tenant_named(ports, tenant).max_running
+    if limit is None:
+        return mine
+    return mine[: max(0, limit - len(ports.slots.get(tenants_semaphore(tenant)).holders))]
 
 
 def _within_limits(ports: Ports, lane: Lane, jobs: Sequence[Job]) -> Iterator[Job]:

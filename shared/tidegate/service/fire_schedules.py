@@ -15,8 +15,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable, WrongState
+from tidegate.domain.dag.run import Run
+from tidegate.domain.errors import TidegateError, Unavailable
 from tidegate.domain.firing import Decision, decide
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.schedule import (
@@ -25,18 +25,18 @@ from tidegate.domain.schedule import (
     Overlap,
     Schedule,
     run_id,
-    spec_for,
     start_of,
+    target_for,
     watched,
     with_firings,
 )
-from tidegate.domain.spec import MAX_BATCH, JobSpec
+from tidegate.domain.spec import JobSpec
+from tidegate.domain.targets import ScheduledRun
 from tidegate.ports import JobKey, Ports, ScheduleKey
 
 from .backfill import next_part
-from .control import cancel_by_rule
 from .policies import queue_named
-from .submit import Submitted, submit
+from .scheduled import Outcome, Submission, cancel_made, id_of, made_by, owner_of, submit_jobs, submit_run
 
 _log = logging.getLogger("tidegate.schedules")
 _PAGE = 200
@@ -47,10 +47,9 @@ _BROKEN_MS = 300_000
 """A schedule that cannot be decided about is looked at again so much later."""
 _MIN_KEPT_MS = 3_600_000
 """A scheduled job is kept at least so long, or a tick repeated after a crash might make it a second time."""
-_REASON = "replaced by the next run of its schedule"
 
-Outcomes = Mapping[JobKey, "bool | TidegateError"]
-"""By job: whether it was made now (else: before), or why it was refused."""
+Outcomes = Mapping[JobKey, Outcome]
+"""By the id of the job or run, in its tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,66 +62,78 @@ class _Step:
     """With the decision on record (`releasing`)."""
     after: Schedule
     """As it stands once the jobs are made."""
-    runs: Mapping[Ms, JobSpec]
-    fills: Sequence[JobSpec] = ()
+    runs: Mapping[Ms, Submission]
+    fills: Sequence[Submission] = ()
     certain: bool = True
     """The decision need not be on record."""
 
+    def asked(self) -> list[Submission]:
+        """All that it makes."""
+        return [*self.runs.values(), *self.fills]
+
 
 def fire_schedules(ports: Ports, by: Ms) -> Sequence[str]:
-    """Release the job of every schedule's time until `by`, each to start at its own second; answers the new jobs' ids.
+    """Release the job or run of every schedule's time until `by`, each to start at its own second.
+
+    Answers the ids of those that are new.
 
     Bounded in time; what is left is still due. Raises Unavailable.
     """
-    begin = ports.now()
-    job_ids: list[str] = []
+    end = ports.now() + _BUDGET_MS
+    ids: list[str] = []
     for _ in range(_MAX_ROUNDS):
         keys = ports.schedules.due(by, _PAGE)
-        made, moved = _round(ports, keys, by) if keys else ([], 0)
-        job_ids += made
-        if not moved or ports.now() - begin > _BUDGET_MS:
+        made, moved = _round(ports, keys, by, end) if keys else ([], 0)
+        ids += made
+        if not moved or ports.now() > end:
             break
-    return job_ids
+    return ids
 
 
 def fire_one(ports: Ports, schedule: Schedule) -> None:
     """Release what a schedule that was just changed has to run before the next tick."""
     by = ports.now() + round(ports.clock_seconds * 1000)
     if schedule.look_at is not None and schedule.look_at <= by:
-        _round(ports, [_key(schedule)], by)
+        _round(ports, [_key(schedule)], by, ports.now() + _BUDGET_MS)
 
 
-def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms) -> tuple[list[str], int]:
-    """Take each schedule one step further; answers the ids of the jobs made, and how many schedules moved on."""
+def _round(ports: Ports, keys: Sequence[ScheduleKey], by: Ms, end: Ms) -> tuple[list[str], int]:
+    """Take each schedule one step further; answers the ids of what was made, and how many schedules moved on.
+
+    After `end` no more runs are begun: their schedules are still due.
+    """
     found = [each for each in ports.schedules.get(keys) if each is not None]
     due = [each for each in found if each.look_at is not None and each.look_at <= by]
     steps = _on_record(ports, _steps(ports, due, ports.now(), by))
-    outcomes = _submitted(ports, steps)
-    changes = [(_concluded(step, outcomes), step.seen) for step in steps]
+    outcomes = _submitted(ports, steps, end)
+    taken = [step for step in steps if all(JobKey(step.seen.tenant, id_of(each)) in outcomes for each in step.asked())]
+    changes = [(_concluded(step, outcomes), step.seen) for step in taken]
     stored = ports.schedules.replace_if_unchanged(changes) if changes else []
     return [key.job_id for key, outcome in outcomes.items() if outcome is True], sum(stored)
 
 
 def _steps(ports: Ports, schedules: Sequence[Schedule], now: Ms, by: Ms) -> list[_Step]:
-    previous = _previous_jobs(ports, schedules)
+    previous = _previous(ports, schedules)
     held = {tenant: ports.schedules.hold_of(tenant) is not None for tenant in {each.tenant for each in schedules}}
     return [
         _step_or_put_off(ports, each, now, by, previous.get(_key(each)), held=held[each.tenant]) for each in schedules
     ]
 
 
-def _previous_jobs(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[ScheduleKey, Job]:
-    """The jobs of the last runs, where overlap matters."""
-    asked = [
-        (_key(schedule), JobKey(schedule.tenant, schedule.last_job_id))
-        for schedule in schedules
-        if schedule.overlap is not Overlap.ALLOW and schedule.last_job_id is not None
-    ]
-    jobs = ports.jobs.get([key for _, key in asked]) if asked else []
-    return {schedule: job for (schedule, _), job in zip(asked, jobs, strict=True) if job is not None}
+def _previous(ports: Ports, schedules: Iterable[Schedule]) -> Mapping[ScheduleKey, Job | Run]:
+    """What the last times made, where overlap matters."""
+    asked = [each for each in schedules if each.overlap is not Overlap.ALLOW and each.last_job_id is not None]
+    found: dict[ScheduleKey, Job | Run | None] = {}
+    of_jobs = [each for each in asked if each.dag is None]
+    jobs = ports.jobs.get([JobKey(each.tenant, str(each.last_job_id)) for each in of_jobs]) if of_jobs else []
+    found |= {_key(schedule): job for schedule, job in zip(of_jobs, jobs, strict=True)}
+    found |= {_key(each): made_by(ports, each, [str(each.last_job_id)])[0] for each in asked if each.dag is not None}
+    return {key: made for key, made in found.items() if made is not None}
 
 
-def _step_or_put_off(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
+def _step_or_put_off(
+    ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | Run | None, *, held: bool
+) -> _Step:
     """One that cannot be decided about, its zone being gone for example, is looked at again later."""
     try:
         return _step(ports, schedule, now, by, previous, held=held)
@@ -134,13 +145,13 @@ def _step_or_put_off(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous
         return _Step(schedule, schedule, broken, {})
 
 
-def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | None, *, held: bool) -> _Step:
+def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | Run | None, *, held: bool) -> _Step:
     if schedule.releasing:  # decided before, perhaps by someone who died since
         decision = Decision(schedule.releasing, next_run=schedule.next_run, queued=schedule.queued)
     else:
         decision = decide(schedule, now, by, ports.cron.next_match, previous=previous, held=held)
     if decision.cancel_previous and previous is not None:
-        _cancel(ports, schedule, previous)
+        cancel_made(ports, previous)
     planned = replace(
         with_firings(schedule, decision.passed),
         next_run=decision.next_run,
@@ -148,31 +159,30 @@ def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | Non
         releasing=decision.release,
     )
     kept = _kept_until(ports, schedule, now)
-    runs = {at: replace(_spec(schedule, at), keep_until=kept) for at in decision.release}
+    runs = {at: _kept(_asked(schedule, at), kept) for at in decision.release}
     filling = next_part(ports, schedule, now, by, held=held)
     after = watched(replace(planned, backfill=filling.backfill), undecided_until=by + 1 if decision.waits else None)
-    fills = [replace(spec, keep_until=kept) for spec in filling.specs]
+    fills = [_kept(each, kept) for each in filling.specs]
     return _Step(schedule, planned, after, runs, fills, decision.certain)
 
 
-def _spec(schedule: Schedule, at: Ms) -> JobSpec:
-    return spec_for(schedule, at, run_id(schedule.id, at), start_of(schedule, at))
+def _asked(schedule: Schedule, at: Ms) -> Submission:
+    return target_for(schedule, at, run_id(schedule.id, at), start_of(schedule, at))
+
+
+def _kept(asked: Submission, until: Ms | None) -> Submission:
+    """Runs are kept for good; a job at least until then."""
+    return asked if isinstance(asked, ScheduledRun) else replace(asked, keep_until=until)
 
 
 def _kept_until(ports: Ports, schedule: Schedule, now: Ms) -> Ms | None:
+    if schedule.job is None:
+        return None
     try:
         queue = queue_named(ports, schedule.tenant, schedule.job.queue)
     except TidegateError:
         return None
     return now + _MIN_KEPT_MS if queue.keep_seconds * 1000 < _MIN_KEPT_MS else None
-
-
-def _cancel(ports: Ports, schedule: Schedule, previous: Job) -> None:
-    owner = Caller(schedule.tenant, previous.owner, frozenset({Scope.SUBMIT.value}))
-    try:
-        cancel_by_rule(ports, owner, previous.id, _REASON)
-    except (NotFound, WrongState, Conflict):
-        _log.info("the run before has ended", extra=_extra(schedule, "cancel_unneeded"))
 
 
 def _on_record(ports: Ports, steps: Sequence[_Step]) -> list[_Step]:
@@ -189,32 +199,25 @@ def _on_record(ports: Ports, steps: Sequence[_Step]) -> list[_Step]:
     ]
 
 
-def _submitted(ports: Ports, steps: Iterable[_Step]) -> Outcomes:
-    by_owner: dict[tuple[str, str], list[JobSpec]] = {}
+def _submitted(ports: Ports, steps: Sequence[_Step], end: Ms) -> Outcomes:
+    outcomes: dict[JobKey, Outcome] = {}
+    by_owner: dict[tuple[str, str], list[_Step]] = {}
     for step in steps:
-        by_owner.setdefault((step.seen.tenant, step.seen.owner), []).extend([*step.runs.values(), *step.fills])
-    outcomes: dict[JobKey, bool | TidegateError] = {}
-    for (tenant, owner), specs in by_owner.items():
-        caller = Caller(tenant, owner, frozenset({Scope.SUBMIT.value}))
-        for start in range(0, len(specs), MAX_BATCH):
-            chunk = specs[start : start + MAX_BATCH]
-            results = submit(ports, caller, chunk)
-            outcomes |= {
-                JobKey(tenant, str(spec.job_id)): _outcome(result) for spec, result in zip(chunk, results, strict=True)
-            }
+        by_owner.setdefault((step.seen.tenant, step.seen.owner), []).append(step)
+    for group in by_owner.values():
+        specs = [each for step in group for each in step.asked() if isinstance(each, JobSpec)]
+        outcomes |= dict(submit_jobs(ports, owner_of(group[0].seen), specs))
+    runs = [(step.seen, each) for step in steps for each in step.asked() if isinstance(each, ScheduledRun)]
+    for schedule, run in runs:
+        if outcomes and ports.now() > end:
+            break
+        outcomes[JobKey(schedule.tenant, id_of(run))] = submit_run(ports, owner_of(schedule), run)
     return outcomes
-
-
-def _outcome(result: Submitted | TidegateError) -> bool | TidegateError:
-    if isinstance(result, Submitted):
-        return result.created
-    # the job is there: made before, and asked for otherwise since (another start, a changed schedule)
-    return False if isinstance(result, Conflict) else result
 
 
 def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     """The schedule as it stands once its jobs are made."""
-    results = {at: outcomes[JobKey(step.seen.tenant, str(spec.job_id))] for at, spec in step.runs.items()}
+    results = {at: outcomes[JobKey(step.seen.tenant, id_of(spec))] for at, spec in step.runs.items()}
     refused = {at: result for at, result in results.items() if isinstance(result, TidegateError)}
     fired = [at for at in step.runs if at not in refused]
     done = with_firings(
@@ -222,7 +225,7 @@ def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     )
     if fired:
         last = fired[-1]
-        done = replace(done, last_run=last, last_job_id=step.runs[last].job_id, fired=done.fired + len(fired))
+        done = replace(done, last_run=last, last_job_id=id_of(step.runs[last]), fired=done.fired + len(fired))
     if step.runs:
         done = replace(done, last_error=next((error.message for error in refused.values()), None))
     if refused:

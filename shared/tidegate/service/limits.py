@@ -1,4 +1,4 @@
-"""The limits of a queue, as a claim meets them: slots of the lane, slots of the job's key, starts in a window.
+"""The limits that a claim meets: slots of the tenant, of the lane, of the job's key; starts in a window.
 
 A claim takes them in this order and writes the name it took slots under on the job, so that whoever ends the
 attempt knows what to give back. Where it fails it gives back what it took. Where it dies, the clock does
@@ -17,13 +17,24 @@ from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import Lease, Outcome
 from tidegate.domain.job import WAITING, Job, Ms
-from tidegate.domain.limits import CONFIRM_MS, PERIODS, Holder, Semaphore, held_by, window_end, window_of
+from tidegate.domain.limits import (
+    CONFIRM_MS,
+    PERIODS,
+    Holder,
+    Semaphore,
+    held_by,
+    tenants_semaphore,
+    window_end,
+    window_of,
+)
 from tidegate.domain.queue import Queue
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import Holding, JobKey, Ports
 
 from .announce import remember_lanes, send_tickets
 from .own_claim import claimed
+from .tenants import tenant_named
 
 _log = logging.getLogger("tidegate.limits")
 _LOOKS = 5
@@ -31,6 +42,8 @@ _LOOKS = 5
 
 Thousands of tickets that wait for one slot would use up the messages that SQS keeps in flight (120,000).
 """
+_LANES = 20
+"""Lanes of a tenant that are looked at when it has a free slot; the clock looks at all each minute."""
 _MINUTE_MS = 60_000
 _SPREAD_MS = 30_000
 """Tickets that found a window used up come back within so long, or in the next window if that is longer."""
@@ -43,12 +56,19 @@ class Full:
     holding: Holding | None = None
 
 
-class Gate:
-    """The limits of one queue during one claim."""
+def gate_of(ports: Ports, queue: Queue) -> Gate | None:
+    """The gate that claims of the queue's jobs have to pass; none where neither queue nor tenant limits them."""
+    tenant = tenant_named(ports, queue.tenant)
+    return Gate(ports, queue, tenant) if queue.limits_starts or tenant.max_running is not None else None
 
-    def __init__(self, ports: Ports, queue: Queue) -> None:
+
+class Gate:
+    """The limits of one queue, and of its tenant, during one claim."""
+
+    def __init__(self, ports: Ports, queue: Queue, tenant: Tenant) -> None:
         self._ports = ports
         self._queue = queue
+        self._tenant = tenant
         self._lane = Lane(queue.tenant, queue.name)
         self._parked: dict[str, list[str]] = {}
         """By key without a free slot: the jobs that were put aside for it."""
@@ -149,10 +169,11 @@ class Gate:
     def _holder(self, job_id: str, key: str | None) -> Holder:
         nonce = f"{self._ports.rng.getrandbits(40):010x}"
         of_key = self._queue.key_slots is not None and key is not None
-        return Holder(self._queue.slots is not None, of_key, self._ports.now(), nonce, job_id)
+        of_lane, of_tenant = self._queue.slots is not None, self._tenant.max_running is not None
+        return Holder(of_lane, of_key, self._ports.now(), nonce, job_id, of_tenant)
 
     def _limit(self, semaphore: Semaphore) -> int:
-        return _limit(self._queue, semaphore) or 0
+        return _limit(self._queue, self._tenant, semaphore) or 0
 
 
 def confirmed(ports: Ports, queue: Queue, claimed: Outcome) -> Outcome:
@@ -173,14 +194,17 @@ def confirmed(ports: Ports, queue: Queue, claimed: Outcome) -> Outcome:
 
 
 def _holds_slots(ports: Ports, queue: Queue, job: Job, name: str) -> bool:
-    limits = [(semaphore, _limit(queue, semaphore)) for semaphore in held_by(job)]
+    tenant = tenant_named(ports, job.tenant)
+    limits = [(semaphore, _limit(queue, tenant, semaphore)) for semaphore in held_by(job)]
     try:
         return all(limit is None or ports.slots.acquire_if_free(each, name, limit).granted for each, limit in limits)
     except Unavailable:
         return False
 
 
-def _limit(queue: Queue, semaphore: Semaphore) -> int | None:
+def _limit(queue: Queue, tenant: Tenant, semaphore: Semaphore) -> int | None:
+    if semaphore.is_tenants:
+        return tenant.max_running
     return queue.key_slots if semaphore.key else queue.slots
 
 
@@ -239,20 +263,36 @@ def room_for_starts(ports: Ports, queue: Queue, most: int) -> int:
     if queue.rate_limit is not None:
         room = min(room, queue.rate_limit * _MINUTE_MS // PERIODS[queue.rate_period])
     if queue.slots is not None:
-        holding = ports.slots.get(Semaphore(Lane(queue.tenant, queue.name)))
-        room = min(room, max(0, queue.slots - len(holding.holders)))
+        room = min(room, _free(ports, Semaphore(Lane(queue.tenant, queue.name)), queue.slots))
+    tenant = tenant_named(ports, queue.tenant)
+    if tenant.max_running is not None:
+        room = min(room, _free(ports, tenants_semaphore(tenant.name), tenant.max_running))
     return room
 
 
+def _free(ports: Ports, semaphore: Semaphore, limit: int) -> int:
+    return max(0, limit - len(ports.slots.get(semaphore).holders))
+
+
 def _wake(ports: Ports, left: Holding) -> None:
-    """Send a ticket for the best ready job of a lane that has a free slot."""
-    lane = left.semaphore.lane
-    best = [ready.job_id for ready in ports.jobs.head(lane, 1)]
-    found = ports.jobs.get([JobKey(lane.tenant, job_id) for job_id in best or [left.waiting or ""]])
+    """Send a ticket for the best ready job of a lane that has a free slot; of a tenant's lanes, for that of each.
+
+    One of them takes the tenant's slot. Tickets of lanes that have limits of their own may not, so one is not enough.
+    """
+    tenant = left.semaphore.lane.tenant
+    best = [ready.job_id for lane in lanes_of(ports, left.semaphore) for ready in ports.jobs.head(lane, 1)]
+    found = ports.jobs.get([JobKey(tenant, job_id) for job_id in best or [left.waiting or ""]])
     now = ports.now()
     waiting = [job for job in found if job is not None and _may_start(job, now)]
-    if waiting:
-        send_tickets(ports, [(ticket_for(waiting[0]), 0.0)])
+    send_tickets(ports, [(ticket_for(job), 0.0) for job in waiting])
+
+
+def lanes_of(ports: Ports, semaphore: Semaphore) -> Sequence[Lane]:
+    """The lanes whose jobs need a slot of it: one, or up to `_LANES` of a tenant, those used last."""
+    if not semaphore.is_tenants:
+        return [semaphore.lane]
+    known = [(touched, lane) for lane, touched in ports.lanes.all() if lane.tenant == semaphore.lane.tenant]
+    return [lane for _, lane in sorted(known, reverse=True)[:_LANES]]
 
 
 def _release(ports: Ports, semaphore: Semaphore, holder: str, *, wake: bool = True) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.faults import Fault
@@ -17,9 +18,12 @@ from tidegate.domain.spec import JobSpec, check_horizon, new_job
 from tidegate.ports import Ports
 
 from .allowed import check_allowed
+from .definitions import spec_from
 from .expectations import Expectations
+from .other_runs import faults_of_others
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .tenants import check_payloads, tenant_named
 
 INLINE_PARENTS = 100
 """A job names so many of the nodes that it waits for; those of wider joins are in the graph."""
@@ -39,10 +43,10 @@ def checked_jobs(
         if node.job is None:
             continue
         try:
-            jobs.append(maker.job(node, JobSpec(**node.job)))
+            jobs.append(maker.job(node, _asked(ports, caller, node.job)))
         except TidegateError as error:
-            wrong += Fault.all_in(error, f"nodes.{index}")
-    check_dag(spec, faults, wrong)
+            wrong += Fault.all_in(error, node.place or f"nodes.{index}")
+    check_dag(spec, faults, [*faults_of_others(ports, caller, spec), *wrong])
     return jobs
 
 
@@ -50,6 +54,13 @@ def ready_to_store(ports: Ports, job: Job) -> Job:
     """The job with its data in a blob where that is too large for the table."""
     data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), job.data)
     return replace(job, data=data, data_ref=data_ref)
+
+
+def _asked(ports: Ports, caller: Caller, job: Mapping[str, Any]) -> JobSpec:
+    """What a node asks for, with the help of the definition that it names. Raises InvalidInput."""
+    if job.get("definition") is None:
+        return JobSpec(**job)
+    return spec_from(ports, caller.tenant, job["definition"], {k: v for k, v in job.items() if k != "definition"})
 
 
 class _Maker:
@@ -60,6 +71,7 @@ class _Maker:
         self._caller = caller
         self._run_id = run_id
         self._now = now
+        self._tenant = tenant_named(ports, caller.tenant)
         self._expectations = Expectations(ports)
         self._queues: dict[str, Queue] = {}
 
@@ -69,8 +81,9 @@ class _Maker:
             raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
         if asked.task_token is not None:
             raise InvalidInput.field("task_token", "a node takes none: the run does")
-        check_allowed(self._ports, asked)
+        check_allowed(self._ports, asked, built_in=node.built_in or node.choice is not None)
         check_horizon(asked, self._now)
+        check_payloads(self._tenant, asked)
         queue = self._queue(asked.queue)
         job = new_job(
             asked,

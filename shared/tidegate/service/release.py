@@ -15,11 +15,12 @@ from functools import partial
 from typing import Any
 
 from tidegate.domain import guarded
-from tidegate.domain.dag.conditions import found_at, holds, nodes_in
+from tidegate.domain.dag.branches import why_not_taken
+from tidegate.domain.dag.conditions import evidence, found_at, holds, nodes_in
 from tidegate.domain.dag.graph import Graph, Vertex
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait, decide
 from tidegate.domain.dag.run import (
-    GATHER,
+    BROKEN,
     OPEN_RUNS,
     Run,
     RunState,
@@ -29,7 +30,7 @@ from tidegate.domain.dag.run import (
     node_of_item,
     outcome_of,
 )
-from tidegate.domain.dag.spec import MAX_ITEMS, FailurePolicy, Join
+from tidegate.domain.dag.spec import FailurePolicy, Join
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import TERMINAL, WAITING, Job, State
@@ -37,7 +38,8 @@ from tidegate.ports import JobKey, Ports
 
 from .announce import announce, remember_lanes
 from .apart import Apart
-from .payloads import blob_key, offloaded, with_payloads
+from .entries import ends_of_entries, entries_of, fan_out
+from .payloads import with_payloads
 from .record_changes import Change, run_series
 from .run_ends import settle
 
@@ -67,8 +69,13 @@ def release_after(ports: Ports, changes: Sequence[Change]) -> None:
 
 def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
     run = ports.dags.get(tenant, dag_id)
-    if run is not None and run.state in OPEN_RUNS:
-        Engine(ports).go_on(run, ended)
+    if run is None:
+        return
+    engine = Engine(ports)
+    if run.state in OPEN_RUNS:
+        engine.go_on(run, ended)
+    for waiter in run.waiters:
+        engine.go_on_outside(tenant, waiter, [f"{dag_id}:{node}" for node in ended])
 
 
 _ABANDONED_MS = 600_000
@@ -100,6 +107,13 @@ class Engine:
         children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
         self.evaluate(run, list(children))
         self.close_if_done(run)
+
+    def go_on_outside(self, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
+        """Nodes of another run have ended, named with its id: release what hangs on them in this one."""
+        run = self._ports.dags.get(tenant, dag_id)
+        if run is not None and run.state is RunState.ACTIVE:
+            behind = self.graph(run).outside
+            self.evaluate(run, list(dict.fromkeys(child for name in ended for child in behind.get(name, ()))))
 
     def check(self, run: Run) -> None:
         """Look at every node of an open run: what a lost change would have caused is caused now."""
@@ -178,81 +192,41 @@ class Engine:
             return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
         parents = self.parents(run, vertex)
         decision = self._decision(run, vertex, parents)
-        if isinstance(decision, Release) and (entries := entries_of(job)) is not None:
-            decision = decide(Join.ALL_DONE, None, self.ends_of_entries(run, job, entries))
+        entries = entries_of(job)
+        if isinstance(decision, Release) and entries is not None:
+            decision = decide(Join.ALL_DONE, None, ends_of_entries(self._ports, run, job, entries))
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Pass):
             why = "failed" if decision.broken else "skipped"
             reason = f"upstream {why}: {', '.join(decision.because[:5])}"
             return guarded.skip_if_blocked(job, reason, now, broken=decision.broken)
-        if vertex.when is not None and entries_of(job) is None:
-            upstream = self._results(parents, nodes_in(vertex.when))
-            if not holds(vertex.when, upstream):
-                return guarded.skip_if_blocked(job, f"condition not met: {_told(upstream)}", now, broken=False)
+        if entries is None and (why_not := self._why_not(vertex, job, parents)) is not None:
+            return guarded.skip_if_blocked(job, why_not, now, broken=False)
         return guarded.unblock(job, now)
 
     def _fanned_out(self, run: Run, graph: Graph, job: Job) -> Job:
-        """A node with `for_each` whose time has come gets a job for every entry; itself it waits for those.
-
-        The entries' ids are made from their numbers, so that it may be done again; the first to note their
-        number decides it. A list that is none, or too long, fails the node's own job with the reason.
-        """
+        """The job of a node with `for_each` whose time has come, once its entries have got jobs of their own."""
         vertex = graph.vertex(job.node or "")
         if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
             return job
         parents = self.parents(run, vertex)
         if not isinstance(self._decision(run, vertex, parents), Release):
             return job
-        upstream = self._results(parents, {str(vertex.for_each[0]), *(nodes_in(vertex.when) if vertex.when else ())})
-        if vertex.when is not None and not holds(vertex.when, upstream):
+        if self._why_not(vertex, job, parents) is not None:
             return job
-        full = with_payloads(self._ports.blobs, job)
-        entries = found_at(vertex.for_each, upstream)
-        count = len(entries) if isinstance(entries, list) and len(entries) <= MAX_ITEMS else -1
-        for start in range(0, max(count, 0), _CHUNK):
-            numbered = list(enumerate(entries[start : start + _CHUNK], start))
-            made = [self._entry_job(run, full, number, entry) for number, entry in numbered]
-            remember_lanes(self._ports, made)
-            existing = self._ports.jobs.create(made)
-            announce(self._ports, [new for new, old in zip(made, existing, strict=True) if old is None])
-        now = self._ports.now()
-        noted = {**full.data, "entries": count}
-        (outcome,) = self._ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, now)])
-        return outcome.job or job
+        found = found_at(vertex.for_each, self._results(parents, {str(vertex.for_each[0])}))
+        return fan_out(self._ports, run, job, found)
 
-    def _entry_job(self, run: Run, node_job: Job, number: int, entry: Any) -> Job:
-        now = self._ports.now()
-        node = item_node(node_job.node or "", number)
-        template = node_job.data["job"]
-        given = template["data"] if isinstance(template["data"], dict) else {"data": template["data"]}
-        made = replace(
-            node_job,
-            id=node_job_id(run.id, node),
-            node=node,
-            name=template["name"],
-            data={**given, "item": entry, "index": number},
-            data_ref=None,
-            blocked=False,
-            created_at=now,
-            updated_at=now,
-            rank=node_job.rank,
-            dependencies=node_job.dependencies,
-        )
-        data, ref = offloaded(self._ports.blobs, "data", lambda: blob_key(made, "data"), made.data)
-        return replace(made, data=data, data_ref=ref)
-
-    def ends_of_entries(self, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
-        """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
-        ends: dict[str, End | None] = {}
-        for start in range(0, count, _CHUNK):
-            nodes = [item_node(job.node or "", number) for number in range(start, min(start + _CHUNK, count))]
-            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
-            found = self._ports.jobs.get(keys)
-            ends |= {node: None if each is None else end_of(each) for node, each in zip(nodes, found, strict=True)}
-            if None in ends.values():
-                break
-        return ends
+    def _why_not(self, vertex: Vertex, job: Job, parents: Mapping[str, Job | None]) -> str | None:
+        """Why a node is not to run although its parents would let it, in words; None if it is."""
+        chosen = {name: each["result"] for name, each in self._results(parents, vertex.taken_by).items()}
+        if chosen and (why := why_not_taken(job.node or "", chosen)) is not None:
+            return why
+        if vertex.when is None:
+            return None
+        upstream = self._results(parents, nodes_in(vertex.when))
+        return None if holds(vertex.when, upstream) else f"condition not met: {evidence(vertex.when, upstream)}"
 
     def _decision(self, run: Run, vertex: Vertex, parents: Mapping[str, Job | None]) -> Decision:
         ends: dict[str, End | None] = {name: None if job is None else end_of(job) for name, job in parents.items()}
@@ -260,6 +234,8 @@ class Engine:
         if None in ends.values() and len(ends) < len(vertex.depends_on):
             return Wait()
         decision = decide(join, vertex.join_count, ends)
+        if isinstance(decision, Release) and any(ends.get(node) is None for node in vertex.looks_at):
+            return Wait()
         return Release() if isinstance(decision, Pass) and vertex.cleanup and run.stopping else decision
 
     def parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
@@ -314,6 +290,7 @@ class Engine:
         states: defaultdict[str, int] = defaultdict(int)
         for job in self._jobs(run, list(self.graph(run).nodes())):
             states[job.state] += 1
+            states[BROKEN] += job.broken
         return states
 
 
@@ -325,15 +302,3 @@ def _behind(graph: Graph, name: str) -> Sequence[str]:
     """What may go on when this job has ended: the nodes behind its node, or the node whose entry it is."""
     owner = node_of_item(name)
     return graph.children(name) if owner is None else (owner,)
-
-
-def entries_of(job: Job) -> int | None:
-    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
-    if job.name != GATHER or not isinstance(job.data, dict):
-        return None
-    return max(0, found) if (found := job.data.get("entries")) is not None else None
-
-
-def _told(upstream: Mapping[str, Any]) -> str:
-    """What a condition was judged on, for people: the nodes' states, never their payloads."""
-    return ", ".join(f"{node} is {found['state']}" for node, found in sorted(upstream.items()))

@@ -23,7 +23,7 @@ from tidegate.domain.dag.run import (
     progress_of,
 )
 from tidegate.domain.dag.spec import DagSpec
-from tidegate.domain.errors import Conflict, NotFound, Unavailable, WrongState
+from tidegate.domain.errors import Conflict, Unavailable, WrongState
 from tidegate.domain.events import RUN_RESUMED, RUN_STARTED
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, Json, Ms, State
 from tidegate.domain.spec import digest_of
@@ -32,15 +32,18 @@ from tidegate.ports import JobKey, Ports, RunPage
 from .announce import announce, remember_lanes
 from .audit import audited
 from .call_back import check_waiting
+from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
+from .other_runs import visible_run, wait_for_others
 from .record_changes import run_series
-from .release import Engine, entries_of
+from .release import Engine
 from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
+from .tenants import admit_run, tenant_named
 
 _CHUNK = 100
 _TRIES = 5
-_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token"})
+_NOT_ASKED = frozenset({"nodes", "dag_id", "idempotency_key", "task_token", "definition", "asked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,24 @@ class RunView:
 
 
 def submit_dag(
-    ports: Ports, caller: Caller, spec: DagSpec, conditions: Mapping[str, Json], faults: Sequence[Fault] = ()
+    ports: Ports,
+    caller: Caller,
+    spec: DagSpec,
+    conditions: Mapping[str, Json],
+    faults: Sequence[Fault] = (),
+    *,
+    by_rule: bool = False,
 ) -> tuple[RunView, bool]:
     """Accept a run whole, or refuse it whole; answers whether it is new. The same request again answers the same run.
 
-    `conditions` are the nodes' `when`s as they were sent, `faults` what is wrong with the request's words. Every job is
-    checked before anything is stored: one InvalidInput names all faults. A crash on the way leaves a run in CREATED:
+    `conditions` are the nodes' `when`s as they were sent, `faults` what is wrong with the request's words; `by_rule`
+    tells that a schedule asks, which is not counted against the tenant's rate. Every job is checked before anything
+    is stored: one InvalidInput names all faults. A crash on the way leaves a run in CREATED:
     the same request completes it, or else the clock cancels it.
     """
     caller.require(Scope.SUBMIT)
+    tenant = tenant_named(ports, caller.tenant)
+    tenant.check_nodes(len(spec.nodes))
     check_waiting(ports, spec.task_token)
     now = ports.now()
     key = _key_of(caller, spec)
@@ -70,9 +82,11 @@ def submit_dag(
     if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
         return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = _new_run(caller, spec, run_id, now, fingerprint=digest_of(_asked(spec, conditions)))
+    run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
+        if not by_rule:
+            admit_run(ports, tenant, len(jobs), now)
         ports.blobs.put(run.graph_ref, graph.dump())
         seen = ports.dags.create_if_absent(run)
     if seen is not None and (seen.fingerprint, seen.owner) != (run.fingerprint, run.owner):
@@ -88,6 +102,7 @@ def submit_dag(
 def check_run(ports: Ports, caller: Caller, spec: DagSpec, faults: Sequence[Fault] = ()) -> None:
     """Raises what `submit_dag` would raise of a run; stores nothing."""
     caller.require(Scope.SUBMIT)
+    tenant_named(ports, caller.tenant).check_nodes(len(spec.nodes))
     check_waiting(ports, spec.task_token)
     checked_jobs(ports, caller, spec, spec.dag_id or ports.new_id(), ports.now(), faults)
 
@@ -95,7 +110,7 @@ def check_run(ports: Ports, caller: Caller, spec: DagSpec, faults: Sequence[Faul
 def get_run(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     """A run with its jobs, in the order of its nodes. Raises NotFound."""
     caller.require(Scope.READ)
-    run = _visible(ports, caller, dag_id)
+    run = visible_run(ports, caller, dag_id)
     jobs = list(jobs_of(ports, run, Engine(ports).graph(run)))
     states = Counter(job.state.value for job in jobs)
     return RunView(run, progress_of(len(jobs), states), jobs)
@@ -104,7 +119,7 @@ def get_run(ports: Ports, caller: Caller, dag_id: str) -> RunView:
 def run_progress(ports: Ports, caller: Caller, dag_id: str) -> RunView:
     """A run with its figures as the change feed counted them: one read, whatever its size. Raises NotFound."""
     caller.require(Scope.READ)
-    run = _visible(ports, caller, dag_id)
+    run = visible_run(ports, caller, dag_id)
     return RunView(run, _counted(ports, run))
 
 
@@ -112,8 +127,7 @@ def graph_of(ports: Ports, caller: Caller, dag_id: str) -> Picture:
     """A run as a picture. Raises NotFound."""
     view = get_run(ports, caller, dag_id)
     graph = Engine(ports).graph(view.run)
-    edges = [(parent, node) for node in graph.nodes() for parent in graph.vertex(node).depends_on]
-    return Picture.of(view.jobs, edges, ports.now())
+    return Picture.of(view.jobs, graph.edges(), ports.now())
 
 
 def list_runs(
@@ -139,7 +153,7 @@ def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = N
     Raises NotFound, WrongState when it has ended otherwise.
     """
     caller.require(Scope.SUBMIT)
-    run = _visible(ports, caller, dag_id)
+    run = visible_run(ports, caller, dag_id)
     if run.state is RunState.CANCELLED or run.stopping is RunState.CANCELLED:
         return run
     if run.state not in OPEN_RUNS:
@@ -154,7 +168,7 @@ def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     Raises NotFound, WrongState for a run that goes on or that COMPLETED.
     """
     caller.require(Scope.SUBMIT)
-    run = _visible(ports, caller, dag_id)
+    run = visible_run(ports, caller, dag_id)
     if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
         raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
     audited(ports, caller, "dag.resume", run.id)
@@ -206,6 +220,7 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         tags=spec.tags,
         metadata=spec.metadata,
         task_token=spec.task_token,
+        definition=spec.definition,
         fingerprint=fingerprint,
         correlation_id=None if caller.correlation is None else caller.correlation.id,
     )
@@ -270,6 +285,7 @@ def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
     """Store what is not stored yet, then let the roots go. May be done again after a crash anywhere."""
     for chunk in _chunks(jobs):
         ports.jobs.create([ready_to_store(ports, job) for job in chunk])
+    wait_for_others(ports, run, graph)
     active = replace(run, state=RunState.ACTIVE, updated_at=ports.now())
     announce_run(ports, active, RUN_STARTED)
     if not ports.dags.put_if_unchanged(active, run):
@@ -298,18 +314,12 @@ def _asked(spec: DagSpec, conditions: Mapping[str, Json]) -> dict[str, Any]:
             node.join_count,
             conditions.get(node.id),
             node.for_each,
+            node.taken_by,
             node.cleanup,
         ]
         for node in spec.nodes
     ]
     return {**asked, "metadata": dict(spec.metadata), "nodes": nodes}
-
-
-def _visible(ports: Ports, caller: Caller, dag_id: str) -> Run:
-    run = ports.dags.get(caller.tenant, dag_id)
-    if run is None or (run.owner != caller.user and not caller.sees_all_users()):
-        raise NotFound(f"there is no run '{dag_id}'", dag_id=dag_id)
-    return run
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.faults import Fault, refuse_all
+from tidegate.domain.dag.run import Run as DagRun
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound
+from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.schedule import (
     Backfill,
+    DagTemplate,
     Fate,
     Firing,
     JobTemplate,
@@ -20,15 +24,21 @@ from tidegate.domain.schedule import (
     run_id,
     spec_for,
     started,
+    target_for,
     watched,
 )
-from tidegate.ports import Hold, JobKey, Ports, ScheduleKey
+from tidegate.domain.spec import JobSpec
+from tidegate.ports import Hold, Ports, ScheduleKey
 
+from .allowed import check_allowed
 from .audit import Act, audited
 from .backfill import times_from
 from .fire_schedules import fire_one
 from .policies import queue_named
+from .runs import check_run, submit_dag
+from .scheduled import made_by, owner_of
 from .submit import submit_one
+from .tenants import check_schedules, tenant_named
 
 MAX_NEXT = 100
 MAX_BACKFILL = 10_000
@@ -48,10 +58,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One of a schedule's latest times, and its job if it still is there."""
+    """One of a schedule's latest times, and what it made if that still is there."""
 
     firing: Firing
-    job: Job | None
+    made: Job | DagRun | None
 
 
 def create_schedule(
@@ -60,11 +70,14 @@ def create_schedule(
     *,
     name: str,
     expression: str,
-    job: JobTemplate,
+    job: JobTemplate | None = None,
+    dag: DagTemplate | None = None,
     schedule_id: str | None = None,
     **options: Any,
 ) -> tuple[Schedule, bool]:
-    """Make a schedule; answers it, and whether it is new: asking again with the same id makes no second one.
+    """Make a schedule of a job or a DAG; answers it, and whether it is new.
+
+    Asking again with the same id makes no second one.
 
     `options` are fields of `Schedule`. Raises InvalidInput, Conflict when the name is taken.
     """
@@ -74,9 +87,11 @@ def create_schedule(
     now = ports.now()
     fresh = Schedule(
         id=schedule_id or ports.new_id(), tenant=caller.tenant, name=name, owner=caller.user,
-        expression=expression, job=job, created_at=now, updated_at=now, **options,
+        expression=expression, job=job, dag=dag, created_at=now, updated_at=now, **options,
     )  # fmt: skip
     _check_surroundings(ports, fresh)
+    if not ports.schedules.get([ScheduleKey(caller.tenant, name)])[0]:
+        check_schedules(ports, tenant_named(ports, caller.tenant))
     schedule = started(fresh, now, ports.cron.next_match)
     if schedule.enabled and schedule.next_run is None:
         raise InvalidInput.field("expression", "has no time to come")
@@ -172,14 +187,23 @@ def delete_schedule(ports: Ports, caller: Caller, ref: str) -> Schedule:
     raise _keeps_changing(ref)
 
 
-def trigger_schedule(ports: Ports, caller: Caller, ref: str, job_id: str | None = None) -> Job:
-    """Run it once now, disabled or not, beside its times. With the same `job_id` it runs once."""
+def trigger_schedule(ports: Ports, caller: Caller, ref: str, made_id: str | None = None) -> Job | DagRun:
+    """Run it once now, disabled or not, beside its times; answers its job or run. With the same `made_id` it runs once.
+
+    Raises NotFound, InvalidInput for the id of a run that is no UUIDv7.
+    """
     caller.require(Scope.SUBMIT)
     schedule = _visible(ports, caller, ref)
     audited(ports, caller, "schedule.trigger", ref)
-    owner = Caller(schedule.tenant, schedule.owner, frozenset({Scope.SUBMIT.value}), correlation=caller.correlation)
-    spec = spec_for(schedule, None, job_id, None)
-    return submit_one(ports, owner, spec).job
+    owner = replace(owner_of(schedule), correlation=caller.correlation)
+    if schedule.dag is None:
+        return submit_one(ports, owner, spec_for(schedule, None, made_id, None)).job
+    if made_id is not None and not is_uuid7(made_id):
+        raise InvalidInput.field("job_id", "must be a UUIDv7 where the schedule makes runs")
+    run = target_for(schedule, None, made_id, None)
+    if isinstance(run, JobSpec):
+        raise AssertionError("a schedule of a DAG makes runs")
+    return submit_dag(ports, owner, run.spec, run.conditions)[0].run
 
 
 def backfill_schedule(
@@ -223,12 +247,10 @@ def next_runs(ports: Ports, schedule: Schedule, count: int) -> list[Moment]:
 
 
 def history(ports: Ports, schedule: Schedule) -> list[Run]:
-    """What became of its latest times, newest first, with the jobs that are still kept."""
+    """What became of its latest times, newest first, with the jobs and runs that are still kept."""
     firings = list(reversed(schedule.recent))
-    jobs = (
-        ports.jobs.get([JobKey(schedule.tenant, run_id(schedule.id, each.at)) for each in firings]) if firings else []
-    )
-    return [Run(each, job if each.fate is Fate.FIRED else None) for each, job in zip(firings, jobs, strict=True)]
+    found = made_by(ports, schedule, [run_id(schedule.id, each.at) for each in firings])
+    return [Run(each, made if each.fate is Fate.FIRED else None) for each, made in zip(firings, found, strict=True)]
 
 
 def hold_schedules(ports: Ports, caller: Caller, reason: str | None) -> Hold:
@@ -258,12 +280,24 @@ def _upcoming(ports: Ports, schedule: Schedule, after: Ms) -> Ms | None:
 
 
 def _check_surroundings(ports: Ports, schedule: Schedule) -> None:
-    """Raises InvalidInput for a zone or a queue that there is not."""
+    """Raises InvalidInput for a zone or a queue that there is not, and for what only Tidegate may ask for."""
     ports.cron.check_zone(schedule.timezone)
+    if schedule.dag is not None:
+        _check_dag(ports, schedule, schedule.dag)
+    if schedule.job is None:
+        return
+    check_allowed(ports, schedule.job.spec(), "job.")
     try:
         queue_named(ports, schedule.tenant, schedule.job.queue)
     except NotFound as error:
         raise InvalidInput.field("job.queue", error.message) from error
+
+
+def _check_dag(ports: Ports, schedule: Schedule, dag: DagTemplate) -> None:
+    try:
+        check_run(ports, owner_of(schedule), dag.run().spec)
+    except InvalidInput as error:
+        refuse_all(Fault.all_in(error, "dag"))
 
 
 def _restarted(ports: Ports, schedule: Schedule) -> Schedule:

@@ -13,6 +13,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateErr
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.tenant import Tenant
 from tidegate.ports import Ports
 
 from .admission import admitted, withdraw_unstored
@@ -22,6 +23,7 @@ from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
 from .payloads import blob_key, offloaded
 from .policies import queue_named
+from .tenants import admit, check_payloads, tenant_named
 from .unique import answer_to_duplicate, replace_blocked
 
 
@@ -34,24 +36,27 @@ class Submitted:
 
 
 def submit(
-    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, internal: bool = False
+    ports: Ports, caller: Caller, specs: Sequence[JobSpec], *, by_rule: bool = False, internal: bool = False
 ) -> Sequence[Submitted | TidegateError]:
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
-    `internal` tells that Tidegate itself asks, for jobs that nobody else may submit. Raises Forbidden without the
-    scope `submit`, InvalidInput for an empty or too long list.
+    `by_rule` tells that a schedule asks, `internal` that Tidegate itself does, for jobs that nobody else may submit:
+    neither is counted against the tenant's rate and batches. Raises Forbidden without the scope `submit`, InvalidInput
+    for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
         raise InvalidInput.field("jobs", f"must have 1 to {MAX_BATCH} entries")
-    now = ports.now()
-    queues: dict[str, Queue | TidegateError] = {}
-    expectations = Expectations(ports)
-    made: Sequence[Job | TidegateError] = [
-        _made(ports, caller, spec, queues, expectations, now, internal=internal) for spec in specs
-    ]
+    tenant, now = tenant_named(ports, caller.tenant), ports.now()
+    if not (by_rule or internal):
+        tenant.check_batch(len(specs))
+    maker = _Maker(ports, caller, tenant, now, internal=internal)
+    made: Sequence[Job | TidegateError] = [maker.made(spec) for spec in specs]
     with ports.together():
-        made = admitted(ports, made, queues, now)
+        let_in = made if by_rule or internal else admit(ports, tenant, made, now)
+        let_in = admitted(ports, let_in, maker.queues, now)
+        _forget_refused(ports, made, let_in)
+        made = let_in
         jobs = [job for job in made if isinstance(job, Job)]
         remember_lanes(ports, jobs)
         stored = replace_blocked(ports, caller, jobs, ports.jobs.create(jobs)) if jobs else []
@@ -70,40 +75,55 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
     return result
 
 
-def _made(
-    ports: Ports,
-    caller: Caller,
-    spec: JobSpec,
-    queues: dict[str, Queue | TidegateError],
-    expectations: Expectations,
-    now: Ms,
-    *,
-    internal: bool,
-) -> Job | TidegateError:
-    if spec.queue not in queues:
-        queues[spec.queue] = _queue_or_error(ports, caller.tenant, spec.queue)
-    queue = queues[spec.queue]
-    if isinstance(queue, TidegateError):
-        return queue
-    try:
-        check_horizon(spec, now)
-        if not internal:
+class _Maker:
+    """Makes the jobs of one request; queues and usual durations are read once."""
+
+    def __init__(self, ports: Ports, caller: Caller, tenant: Tenant, now: Ms, *, internal: bool) -> None:
+        self.queues: dict[str, Queue | TidegateError] = {}
+        self._ports = ports
+        self._caller = caller
+        self._tenant = tenant
+        self._now = now
+        self._internal = internal
+        self._expectations = Expectations(ports)
+
+    def made(self, spec: JobSpec) -> Job | TidegateError:
+        """The job, its large data stored already; or what is wrong with it."""
+        if spec.queue not in self.queues:
+            self.queues[spec.queue] = _queue_or_error(self._ports, self._caller.tenant, spec.queue)
+        queue = self.queues[spec.queue]
+        if isinstance(queue, TidegateError):
+            return queue
+        try:
+            return self._job(spec, queue)
+        except TidegateError as error:
+            return error
+
+    def _job(self, spec: JobSpec, queue: Queue) -> Job:
+        ports = self._ports
+        check_horizon(spec, self._now)
+        if not self._internal:
             check_allowed(ports, spec)
+        check_payloads(self._tenant, spec)
         check_waiting(ports, spec.task_token)
-        job_id, expected = spec.job_id or ports.new_id(), expectations.steering(queue, spec.name)
         job = new_job(
             spec,
             queue,
-            job_id=job_id,
-            owner=caller.user,
-            now=now,
-            expected_ms=expected,
-            correlation=caller.correlation,
+            job_id=spec.job_id or ports.new_id(),
+            owner=self._caller.user,
+            now=self._now,
+            expected_ms=self._expectations.steering(queue, spec.name),
+            correlation=self._caller.correlation,
         )
         data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
-    except TidegateError as error:
-        return error
-    return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
+        return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
+
+
+def _forget_refused(ports: Ports, made: Sequence[Job | TidegateError], let_in: Sequence[Job | TidegateError]) -> None:
+    """Of a job that was not let in nothing stays: not its large data either."""
+    for before, after in zip(made, let_in, strict=True):
+        if isinstance(before, Job) and before.data_ref is not None and not isinstance(after, Job):
+            ports.blobs.delete(before.data_ref)
 
 
 def _queue_or_error(ports: Ports, tenant: str, name: str) -> Queue | TidegateError:

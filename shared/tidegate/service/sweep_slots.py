@@ -11,7 +11,7 @@ from tidegate.domain.job import OPEN, WAITING, Job, Ms
 from tidegate.domain.limits import Holder, Semaphore, is_abandoned, parse_holder
 from tidegate.ports import Holding, JobKey, Ports
 
-from .limits import free, promote
+from .limits import free, lanes_of, promote
 from .policies import queue_named
 
 _PAGE = 200
@@ -80,7 +80,9 @@ def _is_idle(ports: Ports, holding: Holding) -> bool:
     """Whether nobody holds or waits, or a job once waited for a slot of the lane and none does any more."""
     if holding.waiting is None:
         return not holding.holders
-    return not holding.semaphore.key and not ports.jobs.head(holding.semaphore.lane, 1)
+    return not holding.semaphore.key and not any(
+        ports.jobs.head(lane, 1) for lane in lanes_of(ports, holding.semaphore)
+    )
 
 
 def _has_parked(holding: Holding) -> bool:

@@ -11,8 +11,9 @@ from tidegate.domain.errors import Conflict
 from tidegate.domain.job import Job, Json, State
 from tidegate.ports import JobKey, Ports
 
+from .entries import entries_of
 from .payloads import with_payloads
-from .release import Engine, entries_of
+from .release import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import GATHER, end_of, node_job_id, node_of_item
+from tidegate.domain.dag.run import BUILT_IN, end_of, node_job_id, node_of_item
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
-from tidegate.domain.limits import Semaphore, parse_holder, window_end, window_of
+from tidegate.domain.limits import Semaphore, parse_holder, tenants_semaphore, window_end, window_of
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
 from tidegate.domain.why.before import Before, Parent
@@ -24,9 +24,11 @@ from tidegate.domain.why.workers import Workforce
 from tidegate.ports import Ports, Worker
 
 from .control import visible_job
+from .entries import ends_of_entries, entries_of
 from .policies import queue_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields
-from .release import Engine, entries_of
+from .release import Engine
+from .tenants import tenant_named
 from .workers import ALIVE_MS
 
 KEY_COUNTED = 100
@@ -85,7 +87,7 @@ def _before(ports: Ports, job: Job) -> Before | None:
     }
     ends = {node: None if each is None else end_of(each) for node, each in seen.items()}
     entries = entries_of(job)
-    open_entries = [] if entries is None else list(engine.ends_of_entries(run, job, entries).values())
+    open_entries = [] if entries is None else list(ends_of_entries(ports, run, job, entries).values())
     return Before(
         dag_id=run.id,
         node=job.node,
@@ -129,7 +131,7 @@ def _pace(ports: Ports, job: Job, now: Ms) -> tuple[int, float]:
 
 
 def _limits(ports: Ports, job: Job, queue: Queue, now: Ms) -> Limits:
-    """What is in use of each limit that the queue has: at most one request for each."""
+    """What is in use of each limit that queue and tenant have: at most one request for each."""
     lane = Lane(job.tenant, job.queue)
     slots = None if queue.slots is None else _slots(ports, Semaphore(lane), queue.slots)
     key = None
@@ -142,7 +144,9 @@ def _limits(ports: Ports, job: Job, queue: Queue, now: Ms) -> Limits:
     if queue.rate_limit is not None:
         taken = ports.rates.taken(lane, window_of(queue.rate_period, now))
         rate = RateUse(queue.rate_limit, taken, queue.rate_period, window_end(queue.rate_period, now))
-    return Limits(slots, key, rate)
+    most = tenant_named(ports, job.tenant).max_running
+    tenant = None if most is None else _slots(ports, tenants_semaphore(job.tenant), most)
+    return Limits(slots, key, rate, tenant)
 
 
 def _slots(ports: Ports, semaphore: Semaphore, limit: int) -> SlotsUse:
@@ -170,7 +174,7 @@ def _workers(ports: Ports, job: Job, now: Ms) -> Workforce:
 
 
 def _serves(worker: Worker, job: Job) -> bool:
-    known = not worker.names or job.name in worker.names or job.name == GATHER
+    known = not worker.names or job.name in worker.names or job.name in BUILT_IN
     return known and (not worker.queues or job.queue in worker.queues)
 
 

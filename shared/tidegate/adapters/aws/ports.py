@@ -19,6 +19,7 @@ from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
 from .dynamodb_schedules import DynamoSchedules
+from .dynamodb_tenants import DynamoTenants
 from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .dynamodb_workers import DynamoWorkers
@@ -72,6 +73,7 @@ def open_ports(
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
         queues=DynamoQueues(registry),
+        tenants=DynamoTenants(registry),
         definitions=DynamoDefinitions(registry),
         webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),

@@ -97,4 +97,5 @@ def _run(text: str) -> Run:
     values["stopping"] = None if values["stopping"] is None else RunState(values["stopping"])
     values["failure_policy"] = FailurePolicy(values["failure_policy"])
     values["tags"] = tuple(values["tags"])
+    values["waiters"] = tuple(values["waiters"])
     return Run(**values)

@@ -11,7 +11,10 @@ from typing import Any
 
 from tidegate.domain.errors import Unavailable
 
-SCHEMA_VERSION = 1
+from .migrate import migrate
+
+SCHEMA_VERSION = 2
+"""Raised with every change of schema.sql; a file of an earlier one is migrated when it is opened."""
 _BUSY_SECONDS = 10.0
 
 
@@ -82,7 +85,11 @@ class Database:
         if found == SCHEMA_VERSION:
             return
         schema = files(__package__).joinpath("schema.sql").read_text()
-        connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        try:
+            migrate(connection, schema, SCHEMA_VERSION)
+        except sqlite3.IntegrityError as error:
+            told = f"{self.path} of schema {found} cannot be brought to schema {SCHEMA_VERSION}, and was left as it is"
+            raise Unavailable(f"{told}: {error}") from error
 
 
 class Transaction:

@@ -24,6 +24,7 @@ from .logs import SqliteLogs
 from .pools import EveryPool
 from .registry import SqliteFigures, SqliteLanes, SqliteQueues, SqliteTimers, SqliteTokens
 from .schedules import SqliteSchedules
+from .tenants import SqliteTenants
 from .tickets import SqliteTickets
 from .unique_keys import SqliteUniqueKeys
 from .upkeep import SqliteUpkeep
@@ -61,6 +62,7 @@ def open_ports(
         blobs=FolderBlobs(folder / "blobs"),
         logs=SqliteLogs(database),
         queues=SqliteQueues(database),
+        tenants=SqliteTenants(database),
         definitions=SqliteDefinitions(database),
         webhook_secrets=SqliteWebhookSecrets(database),
         lanes=SqliteLanes(database),

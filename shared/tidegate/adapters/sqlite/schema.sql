@@ -1,3 +1,4 @@
+-- What a later version adds to a table has a default, so that the rows of an earlier one fit: see migrate.py.
 CREATE TABLE IF NOT EXISTS jobs (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL, tenant TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL,
@@ -6,17 +7,17 @@ CREATE TABLE IF NOT EXISTS jobs (
     data TEXT, data_ref TEXT, tags TEXT, metadata TEXT, fingerprint TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, start_after INTEGER, wake_at INTEGER,
     expires_at INTEGER, keep_until INTEGER, keep_seconds REAL, soft_sla INTEGER, hard_sla INTEGER,
-    on_hard_miss TEXT NOT NULL, sla INTEGER NOT NULL,
+    on_hard_miss TEXT NOT NULL DEFAULT 'expire', sla INTEGER NOT NULL DEFAULT 0,
     timeout REAL NOT NULL, retry_limit INTEGER NOT NULL, retry_delay REAL NOT NULL,
     retry_backoff INTEGER NOT NULL, retry_delay_max REAL NOT NULL, retry_jitter INTEGER NOT NULL,
     attempt INTEGER NOT NULL, attempts_allowed INTEGER NOT NULL,
     started_at INTEGER, completed_at INTEGER, lease_until INTEGER, worker_id TEXT,
     cancel_requested INTEGER NOT NULL, progress TEXT, result TEXT, result_ref TEXT,
     error_type TEXT, error_message TEXT, failures TEXT, reason TEXT,
-    dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL, broken INTEGER NOT NULL,
+    dag_id TEXT, node TEXT, dependencies TEXT, blocked INTEGER NOT NULL DEFAULT 0, broken INTEGER NOT NULL DEFAULT 0,
     definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
-    timeouts INTEGER NOT NULL, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL, task_token TEXT,
+    timeouts INTEGER NOT NULL DEFAULT 0, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL DEFAULT 0, task_token TEXT,
     correlation_id TEXT, traceparent TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
@@ -46,9 +47,8 @@ CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
             new.attempts_allowed, new.retry_limit, new.blocked,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
-            'correlation_id', new.correlation_id,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
+            'correlation_id', new.correlation_id,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'created_at', new.created_at) END);
@@ -65,9 +65,8 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             new.blocked, old.blocked,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
-            'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags),
-            'correlation_id', new.correlation_id,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
+            'correlation_id', new.correlation_id,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
             'task_token', new.task_token),
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
@@ -87,7 +86,7 @@ END;
 
 CREATE TABLE IF NOT EXISTS tickets (
     seq INTEGER PRIMARY KEY,
-    pool TEXT NOT NULL, tenant TEXT NOT NULL, band INTEGER NOT NULL, visible_at INTEGER NOT NULL,
+    pool TEXT NOT NULL, tenant TEXT NOT NULL DEFAULT 'main', band INTEGER NOT NULL, visible_at INTEGER NOT NULL,
     receives INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS tickets_visible ON tickets (pool, tenant, band, visible_at);
@@ -95,6 +94,10 @@ CREATE INDEX IF NOT EXISTS tickets_visible ON tickets (pool, tenant, band, visib
 CREATE TABLE IF NOT EXISTS queues (
     tenant TEXT NOT NULL, name TEXT NOT NULL, policy TEXT NOT NULL, PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tenants (
+    name TEXT PRIMARY KEY, version INTEGER NOT NULL, limits TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS buckets (tenant TEXT PRIMARY KEY, full_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lanes (
     tenant TEXT NOT NULL, queue TEXT NOT NULL, touched_at INTEGER NOT NULL, PRIMARY KEY (tenant, queue)
 ) STRICT, WITHOUT ROWID;

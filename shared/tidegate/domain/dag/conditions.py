@@ -8,8 +8,9 @@ A path starts at the object of all upstream nodes, each with `state` and `result
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from .patterns import Pattern
 
 MAX_PARTS = 100
 MAX_DEPTH = 10
+MAX_TOLD = 60
 _STEP = re.compile(r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?\d{1,9})\]|\['(?P<quoted>[^'\\]{1,256})'\]")
 
 Steps = tuple[str | int, ...]
@@ -85,6 +87,37 @@ def _step(here: Json, step: str | int) -> Any:
     if isinstance(step, int):
         return here[step] if isinstance(here, list) and -len(here) <= step < len(here) else MISSING
     return here[step] if isinstance(here, Mapping) and step in here else MISSING
+
+
+def evidence(condition: Condition, upstream: Mapping[str, Json]) -> str:
+    """What a condition found at the paths that it looks at, for people."""
+    return ", ".join(dict.fromkeys(told(path, found_at(path, upstream)) for path in _paths_in(condition)))
+
+
+def told(path: Steps, found: Any) -> str:
+    """What a path led to, in words: at most `MAX_TOLD` characters of the value."""
+    where = path_text(path)
+    if found is MISSING:
+        return f"{where} is not there"
+    text = json.dumps(found, ensure_ascii=False)
+    return f"{where} is {text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 1] + '…'}"
+
+
+def path_text(path: Steps) -> str:
+    """A path as it is written."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _named(step) for step in path)
+
+
+def _named(step: str) -> str:
+    return f".{step}" if _STEP.fullmatch(f".{step}") else f"['{step}']"
+
+
+def _paths_in(condition: Condition) -> Iterator[Steps]:
+    if isinstance(condition, Group):
+        for part in condition.parts:
+            yield from _paths_in(part)
+    else:
+        yield condition.path
 
 
 def nodes_in(condition: Condition) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.domain.job import Json
 
-from .conditions import Condition, Steps, parse_condition
+from .conditions import Condition, Steps, nodes_in, parse_condition
 from .spec import DagSpec, Join
 from .validate import children_of
 
@@ -24,7 +24,15 @@ class Vertex:
     join_count: int | None
     when: Condition | None
     for_each: Steps | None
+    taken_by: tuple[str, ...]
     cleanup: bool
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The parents that have to have ended before it can be said whether the node starts."""
+        conditions = nodes_in(self.when) if self.when is not None else frozenset()
+        listed = {str(step) for step in (self.for_each or ())[:1]}
+        return frozenset({*conditions, *listed, *self.taken_by})
 
 
 class Graph:
@@ -43,6 +51,7 @@ class Graph:
                 "join_count": node.join_count,
                 "when": conditions.get(node.id),
                 "for_each": None if node.for_each is None else list(node.for_each),
+                "taken_by": list(node.taken_by),
                 "cleanup": node.cleanup,
             }
             for node in spec.nodes
@@ -74,6 +83,7 @@ class Graph:
                 join_count=stored["join_count"],
                 when=None if stored["when"] is None else parse_condition(stored["when"]),
                 for_each=None if stored["for_each"] is None else tuple(stored["for_each"]),
+                taken_by=tuple(stored["taken_by"]),
                 cleanup=stored["cleanup"],
             )
         return found
@@ -87,5 +97,22 @@ class Graph:
         return iter(self.stored["nodes"])
 
     def roots(self) -> list[str]:
-        """The nodes that depend on nothing."""
-        return [node for node, stored in self.stored["nodes"].items() if not stored["depends_on"]]
+        """The nodes that depend on nothing, or on nodes of other runs alone."""
+        nodes = self.stored["nodes"]
+        return [node for node, stored in nodes.items() if not any(each in nodes for each in stored["depends_on"])]
+
+    def edges(self) -> list[tuple[str, str]]:
+        """Its edges, parent first; those from other runs are left out."""
+        nodes = self.stored["nodes"]
+        return [(each, node) for node, stored in nodes.items() for each in stored["depends_on"] if each in nodes]
+
+    @cached_property
+    def outside(self) -> dict[str, list[str]]:
+        """The nodes of other runs that some node depends on, each with those that do."""
+        found: dict[str, list[str]] = {}
+        nodes = self.stored["nodes"]
+        for node, stored in nodes.items():
+            for name in stored["depends_on"]:
+                if name not in nodes:
+                    found.setdefault(name, []).append(node)
+        return found

@@ -46,7 +46,7 @@ def decide(join: Join, count: int | None, ends: Mapping[str, End | None]) -> Dec
     """What a node does, given how each of its parents ended (None: not yet).
 
     Once an answer is not `Wait` it stays the same whatever the open parents do, so that it may be given
-    early and be given again.
+    early and be given again. So that nothing before it failed can be said only when all have ended.
     """
     if not ends:
         return Release()
@@ -58,8 +58,8 @@ def decide(join: Join, count: int | None, ends: Mapping[str, End | None]) -> Dec
             return Wait() if still_open else Release()
         case Join.ANY | Join.N_OF:
             return _some(1 if join is Join.ANY else count or 1, done, still_open, ends)
-        case Join.ALL_SUCCESS if passed:
-            return Pass(False, _named(ends, End.PASSED)) if not broken else Pass(True, broken)
+        case Join.ALL_SUCCESS if passed and not broken and not still_open:
+            return Pass(False, _named(ends, End.PASSED))
     if broken:
         return Pass(True, broken)
     if still_open:
@@ -73,6 +73,8 @@ def _some(wanted: int, done: int, still_open: int, ends: Mapping[str, End | None
     if done + still_open >= wanted:
         return Wait()
     broken = _named(ends, End.BROKEN)
+    if still_open and not broken:
+        return Wait()
     return Pass(bool(broken), broken or _named(ends, End.PASSED))
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from tidegate.domain.job import TERMINAL, Job, Ms, State
 
 from .joins import End
-from .spec import FailurePolicy
+from .spec import FailurePolicy, outside
 
 
 class RunState(StrEnum):
@@ -56,6 +56,10 @@ class Run:
     reason: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
+    """`name@version` of the definition that it was made from."""
+    waiters: tuple[str, ...] = ()
+    """Runs some of whose nodes wait for some of its own."""
     fingerprint: str = ""
     resumed: int = 0
     """How often it was resumed."""
@@ -105,12 +109,18 @@ def progress_of(total: int, states: Mapping[str, int]) -> RunProgress:
 
 
 def outcome_of(run: Run, states: Mapping[str, int]) -> RunState:
-    """How a run ends whose jobs have all ended in these states."""
+    """How a run ends whose jobs have all ended in these states, so many of them `BROKEN`."""
     if run.stopping is not None:
         return run.stopping
     if states.get(State.FAILED, 0) or states.get(State.EXPIRED, 0):
         return RunState.FAILED
-    return RunState.CANCELLED if states.get(State.CANCELLED, 0) else RunState.COMPLETED
+    if states.get(State.CANCELLED, 0):
+        return RunState.CANCELLED
+    return RunState.FAILED if states.get(BROKEN, 0) else RunState.COMPLETED
+
+
+BROKEN = "broken"
+"""Counts the nodes that were skipped because something before them failed: perhaps a node of another run."""
 
 
 def end_of(job: Job) -> End | None:
@@ -127,6 +137,17 @@ def item_node(node: str, index: int) -> str:
     return f"{node}[{index}]"
 
 
+def local_name(node: str, parent: str) -> str:
+    """What a node calls one before it: without the names of the runs that both are in, or that the node ends."""
+    around = f"{node}/"
+    while around:
+        if parent.startswith(around):
+            return parent.removeprefix(around)
+        around = around[:-1].rpartition("/")[0]
+        around = f"{around}/" if around else ""
+    return parent
+
+
 def node_of_item(name: str) -> str | None:
     """The node that an entry's job belongs to; None for the job of a node itself."""
     node, bracket, _ = name.partition("[")
@@ -134,7 +155,13 @@ def node_of_item(name: str) -> str | None:
 
 
 GATHER = "tidegate.gather"
-"""The executor that every worker has: it puts the results of a fanned-out node's entries together."""
+"""Puts the results of a fanned-out node's entries together."""
+CHOOSE = "tidegate.choose"
+"""Chooses among the nodes behind a branch or a switch."""
+COLLECT = "tidegate.collect"
+"""Puts the results of a run within a run together."""
+BUILT_IN = frozenset({GATHER, CHOOSE, COLLECT})
+"""The executors that every worker has."""
 
 
 def supervisor_name(run: Run) -> str:
@@ -143,7 +170,11 @@ def supervisor_name(run: Run) -> str:
 
 
 def node_job_id(dag_id: str, node: str) -> str:
-    """The id of a node's job, known without a look-up: a UUIDv7 with the run's time, the rest a digest."""
+    """The id of a node's job, known without a look-up: a UUIDv7 with the run's time, the rest a digest.
+
+    A node of another run is named with that run's id before it.
+    """
+    dag_id, node = outside(node) or (dag_id, node)
     digest = hashlib.sha256(f"{dag_id} {node}".encode()).hexdigest()
     variant = "89ab"[int(digest[3], 16) % 4]
     return f"{dag_id[:13]}-7{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"

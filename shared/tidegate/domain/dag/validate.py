@@ -9,7 +9,7 @@ from tidegate.domain.spec import MAX_TASK_TOKEN
 
 from .conditions import nodes_in
 from .faults import Fault, refuse_all
-from .spec import MAX_EDGES, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id
+from .spec import MAX_EDGES, MAX_NODES, NODE_ID_RULE, DagSpec, Join, NodeSpec, is_node_id, outside
 
 
 def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault] = ()) -> None:
@@ -24,8 +24,9 @@ def check_dag(spec: DagSpec, before: Sequence[Fault] = (), after: Sequence[Fault
 
 
 def order_of(nodes: Sequence[NodeSpec]) -> tuple[str, ...]:
-    """Node ids so that each comes after all that it depends on. Needs a graph without cycles."""
-    waiting = {node.id: len(set(node.depends_on)) for node in nodes}
+    """Node ids so that each comes after all that it depends on; what is in a cycle, or behind one, is left out."""
+    known = {node.id for node in nodes}
+    waiting = {node.id: len(known.intersection(node.depends_on)) for node in nodes}
     children = children_of(nodes)
     ready = [node.id for node in nodes if not waiting[node.id]]
     for node_id in ready:
@@ -41,7 +42,7 @@ def extent_of(nodes: Sequence[NodeSpec]) -> Mapping[str, int]:
     parents = {node.id: node.depends_on for node in nodes}
     depths: dict[str, int] = {}
     for node_id in order_of(nodes):
-        depths[node_id] = 1 + max((depths[parent] for parent in parents[node_id]), default=0)
+        depths[node_id] = 1 + max((depths[parent] for parent in parents[node_id] if parent in parents), default=0)
     return {"nodes": len(nodes), "edges": sum(map(len, parents.values())), "depth": max(depths.values())}
 
 
@@ -85,7 +86,7 @@ def _faults(spec: DagSpec) -> Iterator[tuple[str, str]]:
         return
     known = Counter(node.id for node in spec.nodes)
     for index, node in enumerate(spec.nodes):
-        yield from _node_faults(f"nodes.{index}", node, known)
+        yield from _node_faults(node.place or f"nodes.{index}", node, known)
     if spec.soft_sla is not None and spec.hard_sla is not None and spec.hard_sla < spec.soft_sla:
         yield "hard_sla", "must not be before soft_sla"
     if spec.task_token is not None and not 0 < len(spec.task_token) <= MAX_TASK_TOKEN:
@@ -104,13 +105,23 @@ def _node_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tu
     for parent in dict.fromkeys(node.depends_on):
         if parent == node.id:
             yield f"{place}.depends_on", f"'{node.id}' depends on itself"
-        elif parent not in known:
+        elif parent not in known and outside(parent) is None:
             yield f"{place}.depends_on", f"there is no node '{parent}'"
     yield from _join_faults(place, node)
+    yield from _reference_faults(place, node, known)
+
+
+def _reference_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Conditions look at what the node depends on; what it chooses is there."""
     looked_at = {
         "when": nodes_in(node.when) if node.when is not None else set(),
         "for_each": {str(step) for step in (node.for_each or ())[:1]},
     }
+    if node.choice is not None:
+        looked_at[node.choice.word] = set(node.choice.looks_at)
+        for target in node.choice.targets:
+            if target not in known:
+                yield f"{place}.{node.choice.word}", f"there is no node '{target}'"
     for field, names in looked_at.items():
         for named in sorted(names - set(node.depends_on)):
             yield f"{place}.{field}", f"'{named}' is not among the nodes it depends on"

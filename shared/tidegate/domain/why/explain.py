@@ -60,7 +60,7 @@ def _expected_start(job: Job, gates: Sequence[Gate], around: Surroundings) -> Ms
         earliest = max(earliest, limits.rate.ends_at)
     if around.workers is not None and around.workers.absent:
         return None
-    full = any(each is not None and each.full for each in (limits.slots, limits.key, around.workers))
+    full = any(each is not None and each.full for each in (limits.tenant, limits.slots, limits.key, around.workers))
     first = (line.ahead if line is not None else 0) + full
     if not first:
         return earliest

@@ -29,6 +29,8 @@ class GateName(StrEnum):
     """Its queue was paused by someone."""
     LINE = "line"
     """Jobs of its lane that rank better."""
+    TENANT = "tenant"
+    """The most jobs of its tenant, of all queues, that run at once."""
     SLOTS = "slots"
     """The most jobs of its queue that run at once."""
     KEY = "concurrency_key"

@@ -1,4 +1,4 @@
-"""The gates of a queue's limits: slots, slots of a key, starts in a window of time."""
+"""The gates of limits: slots of the tenant, of the queue, of a key; starts in a window of time."""
 
 from __future__ import annotations
 
@@ -43,21 +43,30 @@ class RateUse:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits that a queue has; None where it has none."""
+    """The limits that a queue and its tenant have; None where they have none."""
 
     slots: SlotsUse | None = None
     key: SlotsUse | None = None
     rate: RateUse | None = None
+    tenant: SlotsUse | None = None
 
 
 def limited(job: Job, limits: Limits, now: Ms) -> Iterator[Gate]:
-    """A gate for each limit of the job's queue."""
+    """A gate for each limit of the job's tenant and queue."""
+    if limits.tenant is not None:
+        yield _tenant(job, limits.tenant)
     if limits.slots is not None:
         yield _slots(job, limits.slots)
     if limits.key is not None:
         yield _key(job, limits.key)
     if limits.rate is not None:
         yield _rate(job, limits.rate, now)
+
+
+def _tenant(job: Job, slots: SlotsUse) -> Gate:
+    facts: dict[str, Json] = {"tenant": job.tenant, **_use(slots)}
+    taken = f"{len(slots.holders):,} of the {slots.limit:,} jobs that its tenant may run at once run"
+    return Gate(GateName.TENANT, slots.full, taken, facts)
 
 
 def _slots(job: Job, slots: SlotsUse) -> Gate:

@@ -9,18 +9,22 @@ const FATES = { fired: "fired", missed: "missed", overlapped: "left out: the one
   held: "left out: all were paused", refused: "its job was refused" };
 
 /** What became of one time, in words. */
-export const fateText = (run) => (run.job ? label(run.job.state) : FATES[run.fate] ?? run.fate);
+const made = (run) => run.job ?? run.dag;
+
+export const fateText = (run) => (made(run) ? label(made(run).state) : FATES[run.fate] ?? run.fate);
 
 /** The tone of one time: of its job's state, or of having been let go. */
 export const fateTone = (run) =>
-  (run.job ? tone(run.job.state) : run.fate === "refused" ? "failed" : run.fate === "fired" ? "completed" : "skipped");
+  (made(run) ? tone(made(run).state)
+    : run.fate === "refused" ? "failed" : run.fate === "fired" ? "completed" : "skipped");
 
 export const Spark = ({ runs }) => html`
   <span class="spark">${[...runs].reverse().map((run) => {
     const title = `${clock(run.scheduled_for)}: ${fateText(run)}`;
-    return run.job
+    return made(run)
       ? html`<a key=${run.scheduled_for} class="tone-${fateTone(run)}"
-        href=${to(`/jobs/${encodeURIComponent(run.job.id)}`)} title=${title} aria-label=${title}></a>`
+        href=${to(`/${run.job ? "jobs" : "runs"}/${encodeURIComponent(made(run).id)}`)}
+        title=${title} aria-label=${title}></a>`
       : html`<i key=${run.scheduled_for} class="tone-${fateTone(run)} ${run.fate === "fired" ? "" : "let-go"}"
         title=${title}></i>`;
   })}</span>`;

@@ -21,7 +21,7 @@ export default function SchedulePage({ ref_: ref }) {
     ]);
     return { next: next.next_runs, past: past.runs };
   }, [ref, schedule?.updated_at, schedule?.fired],
-    { every: 8_000, on: (event) => times.data?.past.some((run) => run.job?.id === event.job?.id) });
+    { every: 8_000, on: (event) => times.data?.past.some((run) => made(run) && made(run) === subject(event)) });
   if (!schedule) return html`<${Nothing} ...${found} />`;
   const refresh = () => { found.refresh(); times.refresh(); };
   return html`
@@ -49,7 +49,9 @@ export default function SchedulePage({ ref_: ref }) {
         <${Panel} title="Times to come">
           ${times.data ? html`<${Coming} times=${times.data.next} />` : html`<${Nothing} ...${times} />`}</${Panel}>
         <${Panel} title="Facts"><${ScheduleFacts} schedule=${schedule} /></${Panel}>
-        <${JsonPanel} title="Data of each job" value=${schedule.job.data} />
+        ${schedule.job
+          ? html`<${JsonPanel} title="Data of each job" value=${schedule.job.data} />`
+          : html`<${JsonPanel} title="Nodes of each run" value=${schedule.dag.nodes} />`}
       </div>
     </div>`;
 }
@@ -57,14 +59,18 @@ export default function SchedulePage({ ref_: ref }) {
 function Past({ runs }) {
   if (!runs.length) return html`<p class="faint">None of its times has come yet.</p>`;
   return html`<table class="plain">
-    <thead><tr><th scope="col">Time</th><th scope="col">Outcome</th><th scope="col">Job</th></tr></thead>
+    <thead><tr><th scope="col">Time</th><th scope="col">Outcome</th><th scope="col">Made</th></tr></thead>
     <tbody>${runs.map((run) => html`
     <tr key=${run.scheduled_for}><td><${Clock} time=${run.scheduled_for} /></td>
-      <td>${run.job ? html`<${State} state=${run.job.state} />`
+      <td>${run.job || run.dag ? html`<${State} state=${(run.job ?? run.dag).state} />`
         : html`<span class="tone-${fateTone(run)}">${fateText(run)}</span>`}</td>
       <td>${run.job ? html`<${JobLink} id=${run.job.id}>${tail(run.job.id)}</${JobLink}>`
+        : run.dag ? html`<a class="mono" href=${to(`/runs/${run.dag.id}`)}>${tail(run.dag.id)}</a>`
         : html`<span class="faint">–</span>`}</td></tr>`)}</tbody></table>`;
 }
+
+const made = (run) => run.job?.id ?? run.dag?.id;
+const subject = (event) => event.job?.id ?? event.dag?.id;
 
 const Coming = ({ times }) =>
   (times.length
@@ -76,8 +82,11 @@ const Coming = ({ times }) =>
   : html`<p class="faint">None.</p>`);
 
 const ScheduleFacts = ({ schedule }) => html`<${Facts} rows=${[
-  ["Job", schedule.job.name],
-  ["Queue", html`<a href=${to(`/queues/${encodeURIComponent(schedule.job.queue)}`)}>${schedule.job.queue}</a>`],
+  [schedule.job ? "Job" : "DAG", schedule.job_type],
+  ["Queue", schedule.job
+    && html`<a href=${to(`/queues/${encodeURIComponent(schedule.job.queue)}`)}>${schedule.job.queue}</a>`],
+  ["Its jobs", schedule.job
+    && html`<a href=${to("/jobs", { tag: `schedule:${schedule.name}` })}>all that it made</a>`],
   ["Priority", schedule.priority],
   ["If missed", schedule.misfire.replaceAll("_", " ")],
   ["If it overlaps", schedule.overlap.replaceAll("_", " ")],
@@ -95,7 +104,8 @@ function Actions({ schedule, changed }) {
     if (values && (await told(() => deed(values), success))) changed();
   };
   const path = (...rest) => at("schedules", schedule.name, ...rest);
-  const trigger = () => act(null, () => post(path("trigger")), (answer) => `Job ${tail(answer.job_id)} made`);
+  const name = (answer) => (answer.job_id ? `Job ${tail(answer.job_id)}` : `Run ${tail(answer.dag_id)}`);
+  const trigger = () => act(null, () => post(path("trigger")), (answer) => `${name(answer)} made`);
   const pause = () =>
     act({ title: "Pause this schedule?", text: "It makes no more jobs until it is enabled again.", action: "Pause",
       fields: [{ name: "reason", label: "Why" }] },

@@ -81,7 +81,7 @@ const COLUMNS = [
     cell: (each) =>
       html`<span class="mono">${each.expression}</span>
       ${each.timezone !== "UTC" && html`<span class="faint zone">${each.timezone}</span>`}` },
-  { key: "job", head: "Job", phone: false, cell: (each) => each.job_type },
+  { key: "job", head: "Makes", phone: false, cell: (each) => each.job_type },
   { key: "next", head: "Next", told: true, cell: (each) => html`<${Next} schedule=${each} />` },
   { key: "last", head: "Last", told: true, phone: false,
     cell: (each) => html`<${Ago} time=${each.last_run} none="never" />` },

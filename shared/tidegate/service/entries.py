@@ -1,0 +1,80 @@
+"""The entries of a node with `for_each`: a job for each, made once the list is known, gathered once all have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tidegate.domain import guarded
+from tidegate.domain.dag.joins import End
+from tidegate.domain.dag.run import GATHER, Run, end_of, item_node, node_job_id
+from tidegate.domain.dag.spec import MAX_ITEMS
+from tidegate.domain.job import Job
+from tidegate.ports import JobKey, Ports
+
+from .announce import announce, remember_lanes
+from .payloads import blob_key, offloaded, with_payloads
+
+_CHUNK = 100
+
+
+def entries_of(job: Job) -> int | None:
+    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
+    if job.name != GATHER or not isinstance(job.data, dict):
+        return None
+    return max(0, found) if (found := job.data.get("entries")) is not None else None
+
+
+def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:
+    """Give every entry of the list a job, and note on the node's own how many they are; it waits for those.
+
+    The entries' ids are made from their numbers, so that it may be done again; the first to note their number
+    decides it. A list that is none, or too long, fails the node's own job with the reason once that runs.
+    """
+    full = with_payloads(ports.blobs, job)
+    count = len(entries) if isinstance(entries, list) and len(entries) <= MAX_ITEMS else -1
+    for start in range(0, max(count, 0), _CHUNK):
+        numbered = list(enumerate(entries[start : start + _CHUNK], start))
+        made = [_entry_job(ports, run, full, number, entry) for number, entry in numbered]
+        remember_lanes(ports, made)
+        existing = ports.jobs.create(made)
+        announce(ports, [new for new, old in zip(made, existing, strict=True) if old is None])
+    noted = {**full.data, "entries": count}
+    (outcome,) = ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, ports.now())])
+    return outcome.job or job
+
+
+def ends_of_entries(ports: Ports, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
+    """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
+    ends: dict[str, End | None] = {}
+    for start in range(0, count, _CHUNK):
+        nodes = [item_node(job.node or "", number) for number in range(start, min(start + _CHUNK, count))]
+        keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
+        found = ports.jobs.get(keys)
+        ends |= {node: None if each is None else end_of(each) for node, each in zip(nodes, found, strict=True)}
+        if None in ends.values():
+            break
+    return ends
+
+
+def _entry_job(ports: Ports, run: Run, node_job: Job, number: int, entry: Any) -> Job:
+    now = ports.now()
+    node = item_node(node_job.node or "", number)
+    template = node_job.data["job"]
+    given = template["data"] if isinstance(template["data"], dict) else {"data": template["data"]}
+    made = replace(
+        node_job,
+        id=node_job_id(run.id, node),
+        node=node,
+        name=template["name"],
+        data={**given, "item": entry, "index": number},
+        data_ref=None,
+        blocked=False,
+        created_at=now,
+        updated_at=now,
+        rank=node_job.rank,
+        dependencies=node_job.dependencies,
+    )
+    data, ref = offloaded(ports.blobs, "data", lambda: blob_key(made, "data"), made.data)
+    return replace(made, data=data, data_ref=ref)
