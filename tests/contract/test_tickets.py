@@ -57,6 +57,16 @@ def test_the_best_band_that_has_any_comes_first_and_alone(ports: Ports) -> None:
     assert bands == [[10], [7, 8, 9], [4, 5, 6], [0, 1, 2, 3], []]
 
 
+def test_no_tenants_urgent_tickets_keep_anothers_from_being_seen(ports: Ports, clock: Clock) -> None:
+    """Each receipt takes one of a flood of critical ones; of the other's three bands none waits for its end."""
+    ports.tickets.send([(ticket(100 + number, priority=10), 0) for number in range(60)])
+    others = [ticket(number, priority=number, tenant="zeta") for number in (9, 5, 0)]
+    ports.tickets.send([(each, 0) for each in others])
+    seen = [each for _ in range(24) for each in received(ports, limit=1)]
+    assert len([each for each in seen if '"zeta"' in each.body]) == 3
+    assert len(seen) == 24
+
+
 def test_no_more_than_the_limit_are_delivered(ports: Ports) -> None:
     ports.tickets.send([(ticket(number), 0) for number in range(25)])
     batches = [received(ports, limit=limit) for limit in (1, 10, 10, 10)]
