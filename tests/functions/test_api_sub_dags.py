@@ -97,7 +97,7 @@ def test_a_switch_leads_to_a_run_or_past_it(api: Api, home: Home, kind: str) -> 
     inner = {"id": "read", "name": "work"}
     outer = {"nodes": [{"id": "in", "dag": {"nodes": [inner]}}, *REVIEW["nodes"]]}
     switch = {"on": "$.split.result.kind", "cases": {kind: "review"}, "default": "past"}
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {"id": "split", "name": "work"},
         {"id": "route", "depends_on": ["split"], "switch": switch},
         {"id": "review", "dag": outer},
