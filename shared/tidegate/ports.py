@@ -11,25 +11,26 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tidegate.domain.audit import AuditEntry, Head
-from tidegate.domain.bucket import Bucket
-from tidegate.domain.cron import CronRule
-from tidegate.domain.dag.run import Run, RunState
-from tidegate.domain.definition import Definition
-from tidegate.domain.events import AnyEvent
-from tidegate.domain.guarded import GuardedWrite, Outcome
-from tidegate.domain.identity import IdentityRules
-from tidegate.domain.job import Job, Json, Ms, State
-from tidegate.domain.limits import Semaphore
-from tidegate.domain.logs import LogChunk, LogOf, LogPlace
-from tidegate.domain.priority import Band
-from tidegate.domain.queue import Queue
-from tidegate.domain.schedule import Schedule
-from tidegate.domain.tenant import Tenant
-from tidegate.domain.ticket import Lane, Ticket
-from tidegate.domain.webhook import WebhookSecret
+if TYPE_CHECKING:
+    from tidegate.domain.audit import AuditEntry, Head
+    from tidegate.domain.bucket import Bucket
+    from tidegate.domain.cron import CronRule
+    from tidegate.domain.dag.run import Run, RunState
+    from tidegate.domain.definition import Definition
+    from tidegate.domain.events import AnyEvent
+    from tidegate.domain.guarded import GuardedWrite, Outcome
+    from tidegate.domain.identity import IdentityRules
+    from tidegate.domain.job import Job, Json, Ms, State
+    from tidegate.domain.limits import Semaphore
+    from tidegate.domain.logs import LogChunk, LogOf, LogPlace
+    from tidegate.domain.priority import Band
+    from tidegate.domain.queue import Queue
+    from tidegate.domain.schedule import Schedule
+    from tidegate.domain.tenant import Tenant
+    from tidegate.domain.ticket import Lane, Ticket
+    from tidegate.domain.webhook import WebhookSecret
 
 
 class Ready(NamedTuple):
