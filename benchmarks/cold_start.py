@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 from .report import Table, share
@@ -108,10 +111,20 @@ def _verdict(reached: bool) -> str:
     return "pass" if reached else "MISS"
 
 
+@cache
+def _bytecode() -> str:
+    """Where bytecode is kept while this runs; empty at first."""
+    folder = tempfile.mkdtemp(prefix="tidegate-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def _milliseconds(code: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environ = {**os.environ, **_ENVIRONMENT}
-    environ.pop("TIDEGATE_DATA", None)
+    environ |= {"PYTHONPYCACHEPREFIX": _bytecode()}  # of all alike, whatever was compiled before, and by whom
+    for name in ("TIDEGATE_DATA", "PYTHONDONTWRITEBYTECODE"):
+        environ.pop(name, None)
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
