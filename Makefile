@@ -10,9 +10,10 @@ ONCE ?=
 SEEDS ?= 2000
 JOBS ?= 20000
 MINUTES ?= 15
+EXAMPLES ?= 100
 BENCH ?=
 
-.PHONY: help install run test check format synth deploy e2e bench simulate soak faults audit sbom openapi screenshots clean
+.PHONY: help install run test check format synth deploy e2e bench simulate soak faults fuzz audit sbom openapi screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -82,6 +83,9 @@ faults: $(VENV)/.dev $(EMULATOR)/.ready ## Let every single call of the deployed
 
 bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+fuzz: $(VENV)/.dev ## Requests made out of the API's description against the embedded server: EXAMPLES for each route
+	TIDEGATE_FUZZ_EXAMPLES=$(EXAMPLES) TIDEGATE_FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest tests/functions/test_fuzz.py
 
 audit: $(VENV)/.dev ## Look for known vulnerabilities of what is shipped (needs a network)
 	$(PIP) install -c constraints.txt --group audit

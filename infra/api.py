@@ -92,7 +92,7 @@ class Api(Construct):
         if common.stage.iam_callers:
             self._take_signed_requests()
         # The prefix keeps API Gateway's own resource policy on log groups short.
-        access_logs = log_group_for(
+        self.access_logs = log_group_for(
             self, "AccessLogs", f"/aws/vendedlogs/tidegate-{common.stage.name}-api", common.stage, common.key
         )
         apigatewayv2.HttpStage(
@@ -104,7 +104,7 @@ class Api(Construct):
             throttle=apigatewayv2.ThrottleSettings(
                 rate_limit=common.stage.api_rate, burst_limit=common.stage.api_burst
             ),
-            access_log_settings=_AccessLogs(access_logs),
+            access_log_settings=_AccessLogs(self.access_logs),
         )
 
     def _take_signed_requests(self) -> None:

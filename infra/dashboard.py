@@ -42,9 +42,11 @@ class Dashboard(Construct):
         )
         board.add_widgets(*_now(stage.name))
         board.add_widgets(*_flow(stage.name))
+        board.add_widgets(*_waiting(stage.name))
         board.add_widgets(*_quality(stage.name))
         for pool in pools:
             board.add_widgets(*_pool(pool))
+        board.add_widgets(*_trouble(stage.name))
         board.add_widgets(*_functions(functions))
         board.add_widgets(*_machinery(functions, dead, api))
 
@@ -57,6 +59,22 @@ def _now(stage: str) -> list[cloudwatch.IWidget]:
     ]
     single = cloudwatch.SingleValueWidget(title="Jobs now", metrics=figures, width=WIDTH // 2, height=HEIGHT)
     return [single, _graph("Jobs ready, active, failed", figures, 2)]
+
+
+def _waiting(stage: str) -> list[cloudwatch.IWidget]:
+    bands = [
+        metrics.own(stage, f"Waiting{band.title()}", "Maximum", band) for band in ("critical", "high", "normal", "low")
+    ]
+    waits = [metrics.own(stage, "JobWait", statistic, statistic) for statistic in ("p50", "p99")]
+    around = [
+        metrics.own(stage, "Scheduled", "Maximum", "waiting for their time"),
+        metrics.own(stage, "Workers", "Maximum", "workers"),
+    ]
+    return [
+        _graph("Waiting for a worker, by priority", bands, 3),
+        _graph("How long jobs waited, ms", waits, 3),
+        _graph("Scheduled jobs, workers", around, 3),
+    ]
 
 
 def _flow(stage: str) -> list[cloudwatch.IWidget]:
@@ -78,6 +96,7 @@ def _quality(stage: str) -> list[cloudwatch.IWidget]:
     deadlines = [
         metrics.own(stage, name, "Sum", label)
         for name, label in (
+            ("SlaMet", "met"),
             ("SlaAtRisk", "at risk"),
             ("SlaSoftMissed", "soft missed"),
             ("SlaHardMissed", "hard missed"),
@@ -115,6 +134,22 @@ def _functions(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.IW
         for name, function in functions.items()
     ]
     return [_graph("Errors of functions", errors, 2), _graph("Throttles of functions", throttles, 2)]
+
+
+def _trouble(stage: str) -> list[cloudwatch.IWidget]:
+    def named(**figures: str) -> list[cloudwatch.IMetric]:
+        return [metrics.own(stage, name, "Sum", label) for name, label in figures.items()]
+
+    refused = named(ApiRefused="refused", ApiThrottled="429", ApiFailed="failed", TokensRefused="tokens refused")
+    runs = named(RunsCompleted="completed", RunsFailed="failed", RunsCancelled="cancelled", RunsExpired="expired")
+    tickets = named(
+        TicketsReturned="returned", TicketsRenewed="renewed", TicketsSpent="spent", TicketsPutAside="put aside"
+    )
+    return [
+        _graph("Requests refused", refused, 3),
+        _graph("Ends of runs", runs, 3),
+        _graph("Tickets returned, and dead ones dealt with", tickets, 3),
+    ]
 
 
 def _machinery(

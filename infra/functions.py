@@ -17,7 +17,6 @@ from infra.encryption import USE_KEY
 from infra.stage import StageConfig
 
 SERVICE = "tidegate"
-NAMESPACE = "Tidegate"
 
 
 @dataclass(frozen=True)

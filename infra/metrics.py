@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from infra.functions import NAMESPACE
+from tidegate.execution.emf import NAMESPACE
 
 MINUTE = Duration.minutes(1)
 FIVE_MINUTES = Duration.minutes(5)

@@ -27,10 +27,11 @@ from infra.dashboard import Dashboard
 from infra.dead_letters import DeadLetters
 from infra.encryption import customer_key
 from infra.event_bus import event_bus
-from infra.functions import NAMESPACE, SERVICE, Common, dependencies
+from infra.functions import SERVICE, Common, dependencies
 from infra.packaging import Packaging
 from infra.pool import Pool
 from infra.pull_policy import PullPolicy
+from infra.queries import Queries
 from infra.sleep import let_sleep
 from infra.stage import StageConfig
 from infra.stores import Stores
@@ -38,6 +39,7 @@ from infra.supervisor import Supervisor
 from infra.tables import Tables
 from infra.topic import alarm_topic
 from infra.worker import Worker
+from tidegate.execution.emf import NAMESPACE
 
 
 class TidegateStack(Stack):
@@ -88,7 +90,7 @@ class TidegateStack(Stack):
         if stage.sleep:
             mappings = [mapping for worker in workers.values() for mapping in worker.mappings]
             let_sleep([api.function, clock.function], [*mappings, *dead_letters.mappings])
-        functions: Mapping[str, lambda_.IFunction] = {
+        functions: Mapping[str, lambda_.Function] = {
             "api": api.function,
             "authorizer": api.authorizer,
             **{name: worker.function for name, worker in workers.items()},
@@ -123,7 +125,7 @@ class TidegateStack(Stack):
         stage: StageConfig,
         common: Common,
         stores: Stores,
-        functions: Mapping[str, lambda_.IFunction],
+        functions: Mapping[str, lambda_.Function],
         api: Api,
         clock: Clock,
         changes: Changes,
@@ -141,6 +143,8 @@ class TidegateStack(Stack):
         Alarms(self, "Alarms", stage=stage, topic=topic, watches=alarms)
         dead = {pool.config.name: pool.dead for pool in stores.pools}
         dead |= {"clock": clock.dead, "changes": changes.dead, "dag": supervisor.dead}
+        groups = [function.log_group for function in functions.values()]
+        Queries(self, "Queries", stage=stage, functions=groups, access=api.access_logs)
         if stage.dashboard:
             Dashboard(self, "Board", stage=stage, pools=stores.pools, functions=functions, dead=dead, api=api)
 

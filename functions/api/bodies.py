@@ -35,13 +35,24 @@ def rule_by(parse: Callable[[Any], Any], rule: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def word_by(parse: Callable[[str], Any], rule: str) -> BeforeValidator:
+    """The same for a parser that knows texts alone: anything else breaks the rule too."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise InvalidInput(rule)
+        return parse(value)
+
+    return rule_by(read, rule)
+
+
 _PRIORITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}, {"enum": list(NAMES)}]}
 Priority = Annotated[int, rule_by(parse_priority, PRIORITY_RULE), WithJsonSchema(_PRIORITY_SCHEMA)]
 Time = Annotated[Ms, rule_by(parse_time, TIME_RULE), WithJsonSchema({"type": "string", "format": "date-time"})]
 LEVEL_RULE = f"must be one of {', '.join(Level)}"
-LogLevel = Annotated[Level, rule_by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})]
+LogLevel = Annotated[Level, word_by(level_named, LEVEL_RULE), WithJsonSchema({"enum": list(Level)})]
 _POLICY_RULE = f"must be one of {', '.join(UniquePolicy)}"
-Policy = Annotated[UniquePolicy, rule_by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
+Policy = Annotated[UniquePolicy, word_by(policy_named, _POLICY_RULE), WithJsonSchema({"enum": list(UniquePolicy)})]
 Word = Annotated[str, Field(min_length=1)]
 
 

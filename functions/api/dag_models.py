@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
@@ -20,10 +20,12 @@ from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Json
 from tidegate.domain.queue import check_name
 from tidegate.domain.spec import JobSpec, check_labels
+from tidegate.ports import Ports
 
 from .bodies import Body, Time, Word
 from .errors import invalid_input
 from .job_models import JobRequest
+from .sub_dags import flattened, with_definitions
 
 
 class NodeRequest(JobRequest):
@@ -37,6 +39,7 @@ class NodeRequest(JobRequest):
     for_each: str | None = Field(None, description="Path to a list in an upstream result: one job for each entry.")
     branch: dict[str, Any] | None = Field(None, description="Conditions that choose among the nodes behind it.")
     switch: dict[str, Any] | None = Field(None, description="A value that chooses among the nodes behind it.")
+    dag: dict[str, Any] | None = Field(None, description="A run within the run: nodes or a definition, and data.")
     cleanup: bool = Field(False, description="Runs after all that it depends on has ended, however the run goes.")
 
 
@@ -89,19 +92,22 @@ def asked_of(body: DagRequest) -> Asked:
     nodes: list[NodeSpec] = []
     conditions: dict[str, Json] = {}
     faults = list(_faults_of_run(body))
-    for index, raw in enumerate(body.nodes):
+    flat, wrong = flattened(body.nodes)
+    faults += wrong
+    for place, raw, collects in flat:
         try:
             asked = NodeRequest.model_validate(raw)
-            nodes.append(_node_spec(asked, body.data))
+            node = _node_spec(asked, None if collects else body.data)
+            nodes.append(replace(node, place=place, built_in=collects or node.choice is not None))
             if asked.when is not None:
                 conditions[asked.id] = asked.when
         except ValidationError as error:
-            wrong = invalid_input((each["loc"] or ("node",), each) for each in error.errors())
-            nodes.append(_shell(raw))
-            faults += Fault.all_in(wrong, f"nodes.{index}")
+            told = invalid_input((each["loc"] or ("node",), each) for each in error.errors())
+            nodes.append(_shell(place, raw))
+            faults += Fault.all_in(told, place)
         except TidegateError as error:
-            nodes.append(_shell(raw))
-            faults += Fault.all_in(error, f"nodes.{index}")
+            nodes.append(_shell(place, raw))
+            faults += Fault.all_in(error, place)
     given = {name: getattr(body, name) for name in ("failure_policy", "soft_sla", "hard_sla", "metadata", "task_token")}
     spec = DagSpec(name=body.name or "", nodes=routed(nodes), tags=tuple(body.tags), dag_id=body.dag_id, **given)
     return Asked(spec, conditions, tuple(faults))
@@ -119,6 +125,13 @@ def filled_in(body: DagRequest, definition: Definition, data: Mapping[str, Json]
     said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) not in (None, [])}
     name = body.name or stored.name or definition.name
     return stored.model_copy(update={**said, "name": name, "data": dict(data) or None})
+
+
+def within(ports: Ports, tenant: str, body: DagRequest) -> DagRequest:
+    """The request, with what runs within it take from definitions filled in. Raises InvalidInput."""
+    if not any(isinstance(node, Mapping) and node.get("dag") for node in body.nodes):
+        return body
+    return body.model_copy(update={"nodes": with_definitions(ports, tenant, body.nodes)})
 
 
 def checked_offline(raw: Mapping[str, Any]) -> Mapping[str, int]:
@@ -190,13 +203,14 @@ def _choice_in(asked: NodeRequest) -> tuple[Branch | Switch | None, NodeRequest]
     return choice, asked.model_copy(update={"name": CHOOSE, "data": data})
 
 
-def _shell(raw: Any) -> NodeSpec:
+def _shell(place: str, raw: Any) -> NodeSpec:
     """What can be told of a node that is wrong, so that those that depend on it are not called wrong too."""
     asked = raw if isinstance(raw, Mapping) else {}
     named, parents = asked.get("id"), asked.get("depends_on")
     return NodeSpec(
         id=named if isinstance(named, str) else "",
         job=None,
+        place=place,
         depends_on=tuple(_texts(parents)) if isinstance(parents, list) else (),
     )
 

@@ -23,7 +23,7 @@ from tidegate.service import runs
 from tidegate.service.definitions import dag_definition
 from tidegate.service.runs import RunView
 
-from .dag_models import Asked, DagRequest, GraphQuery, RunsQuery, asked_of, filled_in
+from .dag_models import Asked, DagRequest, GraphQuery, RunsQuery, asked_of, filled_in, within
 from .job_models import ReasonRequest
 from .requests import answer, caller_of, check_query, idempotency_key, only, query_pairs
 from .views import job_view
@@ -138,11 +138,12 @@ def resume_dag(request: Request, dag_id: str) -> Response[Any]:
 
 def asked_for(caller: Caller, body: DagRequest) -> Asked:
     """What a body asks for, with the help of the definition that it names. Raises InvalidInput, Forbidden."""
-    if body.definition is None:
-        return asked_of(body)
+    ports = runtime.current().ports
     caller.require(Scope.SUBMIT)
-    definition, data = dag_definition(runtime.current().ports, caller.tenant, body.definition, body.data or {})
-    asked = asked_of(filled_in(body, definition, data))
+    if body.definition is None:
+        return asked_of(within(ports, caller.tenant, body))
+    definition, data = dag_definition(ports, caller.tenant, body.definition, body.data or {})
+    asked = asked_of(within(ports, caller.tenant, filled_in(body, definition, data)))
     digest = digest_of(body.model_dump(mode="json", exclude={"dag_id", "task_token"}))
     return replace(asked, spec=replace(asked.spec, definition=definition.reference, asked=digest))
 

@@ -19,7 +19,7 @@ from tidegate.ports import Ports
 from tidegate.service import definitions as service
 from tidegate.service.node_jobs import checked_jobs
 
-from .dag_models import OF_ONE_RUN, DagRequest, asked_of
+from .dag_models import OF_ONE_RUN, DagRequest, asked_of, within
 from .errors import invalid_input
 from .models import DefinitionRequest
 from .requests import answer, caller_of, query_pairs
@@ -83,8 +83,9 @@ def _check_dag(ports: Ports, caller: Caller, name: str, body: DefinitionRequest)
     refuse_all(
         [Fault(f"dag.{word}", "belongs to a single run") for word in OF_ONE_RUN if getattr(request, word) is not None]
     )
-    asked = asked_of(request.model_copy(update={"name": request.name or name}))
     try:
+        whole = within(ports, caller.tenant, request.model_copy(update={"name": request.name or name}))
+        asked = asked_of(whole)
         checked_jobs(ports, caller, asked.spec, ports.new_id(), ports.now(), asked.faults)
     except InvalidInput as error:
         refuse_all(Fault.all_in(error, "dag"))

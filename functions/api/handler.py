@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate import runtime
 from tidegate.console import is_console
 from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import TidegateError
 from tidegate.execution.correlating import correlated
+from tidegate.execution.emf import publish
 
 from . import console, errors, waiting, wire
 from .resolver import resolver
@@ -21,7 +23,15 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     correlation = correlation_in(event)
     with correlated(correlation):
         answer = _answered(event, context)
+    _measure(int(answer["statusCode"]))
     return {**answer, "headers": {**(answer.get("headers") or {}), **correlation.headers()}}
+
+
+def _measure(status: int) -> None:
+    """What went well is counted by API Gateway itself."""
+    if status >= 400:
+        name = "ApiFailed" if status >= 500 else "ApiThrottled" if status == 429 else "ApiRefused"
+        publish(runtime.current().settings.cloud_stage, {name: 1})
 
 
 def _answered(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

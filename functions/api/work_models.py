@@ -13,11 +13,11 @@ from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.domain.spec import JOB_ID_RULE, check_job_id
 from tidegate.service.workers import MAX_NAMES, MAX_RUNNING, MAX_TEXT
 
-from .bodies import MAX_REASON, Body, LogLevel, Time, rule_by
+from .bodies import MAX_REASON, Body, LogLevel, Time, word_by
 
 LONGEST_WAIT_SECONDS = 20
 MAX_CLAIMED = 10
-WorkerId = Annotated[str, rule_by(lambda value: check_job_id("worker_id", value), JOB_ID_RULE)]
+WorkerId = Annotated[str, word_by(lambda value: check_job_id("worker_id", value), JOB_ID_RULE)]
 _NAMES = 100
 """Queues or names in one request."""
 MAX_LINES_TOLD = CHUNK_BYTES // LINE_OVERHEAD
@@ -80,7 +80,9 @@ class LineTold(Body):
 
     level: LogLevel = Level.INFO
     message: str = Field(description=f"Cut to {MAX_LINE_BYTES} bytes.")
-    seconds_ago: float = Field(0, ge=0, description="When it was told; clocks of workers are not relied on.")
+    seconds_ago: float = Field(
+        0, ge=0, le=30 * 86_400, description="When it was told; clocks of workers are not relied on."
+    )
 
 
 class LogRequest(AttemptRequest):

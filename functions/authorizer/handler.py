@@ -9,6 +9,7 @@ from tidegate import runtime
 from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import Unauthenticated
 from tidegate.execution.correlating import correlated
+from tidegate.execution.emf import publish
 from tidegate.service.tokens import authenticate
 
 
@@ -19,10 +20,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     error is not.
     """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    app = runtime.current()
     try:
         with correlated(correlation_in(event)):
-            app = runtime.current()
             caller = authenticate(app.ports, headers.get("authorization"), app.issuer)
     except Unauthenticated:
+        publish(app.settings.cloud_stage, {"TokensRefused": 1})
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": caller.as_context()}

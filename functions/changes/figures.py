@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
-
 from tidegate.domain.job import Sla, State
+from tidegate.execution.emf import publish as publish_figures
 from tidegate.service.record_changes import Change
 
 ENTERED: Mapping[State, str] = {
@@ -31,8 +29,8 @@ TOLD: Mapping[Sla, str] = {
 MET = "SlaMet"
 
 
-def publish(stage: str, changes: Iterable[Change]) -> None:
-    """Write counts and durations in CloudWatch's embedded metric format; nothing when nothing moved."""
+def publish(stage: str | None, changes: Iterable[Change]) -> None:
+    """Write counts and durations; nothing when nothing moved."""
     seen = list(changes)
     moved = [change for change in seen if change.state in ENTERED and change.state is not change.old_state]
     counts = Counter(ENTERED[change.state] for change in moved if change.state is not None)
@@ -40,14 +38,7 @@ def publish(stage: str, changes: Iterable[Change]) -> None:
     counts.update(MET for change in moved if change.met)
     if not counts:
         return
-    # The service is given as empty, or its name would become a second dimension.
-    metrics = AmazonCloudWatchEMFProvider(namespace="Tidegate", service="", default_dimensions={"stage": stage})
-    for name, count in counts.items():
-        metrics.add_metric(name, MetricUnit.Count, count)
-    for duration in _durations(moved):
-        metrics.add_metric("JobDuration", MetricUnit.Milliseconds, duration)
-    if metrics.metric_set:
-        metrics.flush_metrics()
+    publish_figures(stage, {**counts, "JobDuration": list(_durations(moved))})
 
 
 def _durations(changes: Iterable[Change]) -> Iterator[int]:

@@ -45,8 +45,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         extra = {"action": "changes_delayed", "correlation_ids": concerned[:_MOST_NAMED]}
         _log.warning("changes not recorded: %s", error.message, extra=extra)
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
-    if app.settings.data is None:
-        publish(app.settings.stage, changes)
+    publish(app.settings.cloud_stage, changes)
     return {"batchItemFailures": []}
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 from tidegate.domain.job import WAITING, State
+from tidegate.execution.emf import publish as publish_figures
 from tidegate.ports import Ports
+from tidegate.service.depth import by_band
+from tidegate.service.record_changes import STATES, TOTALS
+from tidegate.service.workers import ALIVE_MS
 
 MAX_TENANTS = 100
-"""Each costs one read a minute; with more of them the gauges are left out rather than wrong."""
+"""Each costs a read a minute, two while it has jobs; with more of them the gauges are left out rather than wrong."""
 LATE_SECONDS = 10.0
 """A lag that is worth a line by itself."""
 _busy: set[str] = set()
@@ -17,30 +21,35 @@ _busy: set[str] = set()
 
 
 def publish(ports: Ports, stage: str, lag_seconds: float) -> None:
-    """Write the clock's lag, and how many jobs wait and run, as one line in CloudWatch's embedded metric format.
+    """Write the clock's lag, what waits and runs, and who works.
 
     CloudWatch bills a metric for the hours in which it is written: a stage that lies idle writes none, after the
     zeros that say so.
     """
-    gauges = _gauges(ports)
+    tenants = {lane.tenant for lane, _ in ports.lanes.all()}
+    gauges = _gauges(ports, tenants) if len(tenants) <= MAX_TENANTS else None
     busy = gauges is None or any(gauges.values())
     if not busy and stage not in _busy and lag_seconds < LATE_SECONDS:
         return
     _busy.add(stage) if busy else _busy.discard(stage)
-    # The service is given as empty, or its name would become a second dimension.
-    metrics = AmazonCloudWatchEMFProvider(namespace="Tidegate", service="", default_dimensions={"stage": stage})
-    metrics.add_metric("ClockLag", MetricUnit.Seconds, lag_seconds)
-    for name, value in (gauges or {}).items():
-        metrics.add_metric(name, MetricUnit.Count, value)
-    metrics.flush_metrics()
+    more = {} if gauges is None else {**gauges, **_more(ports, tenants if busy else ())}
+    publish_figures(stage, {"ClockLag": lag_seconds, **more})
 
 
-def _gauges(ports: Ports) -> dict[str, int] | None:
-    """How many jobs wait and run, of all tenants; None where there are too many to ask."""
-    tenants = {lane.tenant for lane, _ in ports.lanes.all()}
-    if len(tenants) > MAX_TENANTS:
-        return None
-    totals = [ports.figures.read(tenant, "states") for tenant in tenants]
+def _gauges(ports: Ports, tenants: Collection[str]) -> Mapping[str, int]:
+    """How many jobs wait and run, of all tenants."""
+    totals = [ports.figures.read(tenant, STATES) for tenant in tenants]
     waiting = sum(total.get(state, 0) for total in totals for state in WAITING)
     active = sum(total.get(State.ACTIVE, 0) for total in totals)
     return {"Ready": max(0, waiting), "Active": max(0, active)}
+
+
+def _more(ports: Ports, tenants: Collection[str]) -> Mapping[str, int]:
+    """By priority what waits for a worker, what waits for its time, and how many workers were seen lately."""
+    found = Counter({f"Waiting{band.title()}": 0 for band in by_band({})} | {"Scheduled": 0})
+    for tenant in tenants:
+        totals = ports.figures.read(tenant, TOTALS)
+        found["Scheduled"] += max(0, totals.get("scheduled", 0))
+        found.update({f"Waiting{band.title()}": jobs for band, jobs in by_band(totals).items()})
+    workers = ports.workers.list(ports.now() - ALIVE_MS) if tenants else ()
+    return {**found, "Workers": sum(not worker.stopped for worker in workers)}

@@ -30,8 +30,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         done = asdict(tick(app.ports, period_of(event), last_tick_of(event)))
     finally:
         lag = max(0.0, app.ports.now() / 1000 - datetime.fromisoformat(event["time"]).timestamp())
-        if app.settings.data is None:
-            publish(app.ports, app.settings.stage, lag)
+        if app.settings.cloud_stage is not None:
+            publish(app.ports, app.settings.cloud_stage, lag)
     _log.debug("ticked: %s", done, extra={"action": "tick", **done})
     return {**done, "lag_seconds": lag}
 

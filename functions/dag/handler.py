@@ -9,13 +9,21 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.domain.correlation import Correlation
+from tidegate.domain.dag.run import RunState
 from tidegate.domain.errors import InvalidInput, NotFound
 from tidegate.execution.correlating import correlated
+from tidegate.execution.emf import publish
 from tidegate.service import supervise
 from tidegate.service.run_ends import outcome_of_run
 from tidegate.service.supervise import Watch
 
 _log = logging.getLogger("tidegate.dag")
+ENDED: Mapping[RunState, str] = {
+    RunState.COMPLETED: "RunsCompleted",
+    RunState.FAILED: "RunsFailed",
+    RunState.CANCELLED: "RunsCancelled",
+    RunState.EXPIRED: "RunsExpired",
+}
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
@@ -42,7 +50,9 @@ def _step(event: Mapping[str, Any]) -> dict[str, Any]:
         case "deadline":
             return {"seconds": supervise.keep_time(ports, watch)}
         case "close":
-            return outcome_of_run(supervise.close_run(ports, watch))
+            run = supervise.close_run(ports, watch)
+            publish(runtime.current().settings.cloud_stage, {ENDED[run.state]: 1} if run.state in ENDED else {})
+            return outcome_of_run(run)
         case unknown:
             raise InvalidInput.field("task", f"'{unknown}' is not release, wait, deadline or close")
 

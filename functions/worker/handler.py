@@ -9,13 +9,17 @@ from typing import Any
 
 from tidegate import __version__, runtime
 from tidegate.domain.errors import TidegateError
+from tidegate.domain.job import Job
 from tidegate.execution.correlating import correlated
 from tidegate.execution.presence import TELL_SECONDS_LAMBDA, Presence, describe
 from tidegate.execution.runner import Again, Runner, Verdict
 from tidegate.ports import Delivery, Tickets
 from tidegate.service.bury import correlation_of
 
+from .figures import Waits
+
 _log = logging.getLogger("tidegate.worker")
+_waits = Waits()
 _SETTLE_SECONDS = 5.0
 """Kept free at the end of an invocation, to record the outcome of an attempt that used up its time."""
 _START_SHARE = 0.5
@@ -35,6 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             failures.append(record["messageId"])
         elif _needed_again(_runner(app), app.ports.tickets, delivery, left):
             failures.append(record["messageId"])
+    _waits.publish(app.settings.cloud_stage, len(failures))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
@@ -63,4 +68,9 @@ def _runner(app: runtime.App) -> Runner:
     names = runtime.executors_of(app, worker.handlers)
     about = describe(worker_id, kind="lambda", pool=worker.pool, version=__version__, names=names)
     presence = Presence(about, app.ports.workers.put, list, every=TELL_SECONDS_LAMBDA, now=app.ports.now)
-    return runtime.runner(app, worker.handlers, worker_id=worker_id, on_start=presence.starts)
+
+    def starts(job: Job) -> None:
+        presence.starts(job)
+        _waits.starts(job)
+
+    return runtime.runner(app, worker.handlers, worker_id=worker_id, on_start=starts)

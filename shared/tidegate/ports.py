@@ -157,8 +157,8 @@ class Tickets(Protocol):
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
         """Up to `limit` (1–10) tickets of the best band that has any, waiting up to `wait` seconds for one.
 
-        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), embedded over all
-        bands, each tenant's best first.
+        Tenants are served in turn, whatever each has waiting: by SQS within a band (fair queues), where one receipt in
+        eight begins with a lesser band; embedded over all bands, each tenant's best first.
 
         A delivered ticket is out of sight until `finish`, or until its visibility time-out ends.
         """

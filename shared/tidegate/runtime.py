@@ -65,6 +65,11 @@ class Settings:
     slots: int = 0
     """How many jobs may run at once, over all pools; 0 where nobody said."""
 
+    @property
+    def cloud_stage(self) -> str | None:
+        """The stage whose figures CloudWatch gets; None in the embedded home."""
+        return self.stage if self.data is None else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:

@@ -33,6 +33,7 @@ def make_run(dag_id: str, **fields: object) -> Run:
         created_at=START_MS,
         updated_at=START_MS,
         tags=("a", "b"),
+        waiters=("0197f2a4-0000-7000-8000-000000000000",),
         metadata={"k": "v"},
     )
     return replace(made, **fields)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,16 @@ def test_the_best_band_that_has_any_comes_first_and_alone(ports: Ports) -> None:
     ports.tickets.send([(ticket(priority, priority=priority), 0) for priority in range(11)])
     bands = [numbers(received(ports)) for _ in range(5)]
     assert bands == [[10], [7, 8, 9], [4, 5, 6], [0, 1, 2, 3], []]
+
+
+def test_no_tenants_urgent_tickets_keep_anothers_from_being_seen(ports: Ports, clock: Clock) -> None:
+    """Each receipt takes one of a flood of critical ones; of the other's three bands none waits for its end."""
+    ports.tickets.send([(ticket(100 + number, priority=10), 0) for number in range(60)])
+    others = [ticket(number, priority=number, tenant="zeta") for number in (9, 5, 0)]
+    ports.tickets.send([(each, 0) for each in others])
+    seen = [each for _ in range(24) for each in received(ports, limit=1)]
+    assert len([each for each in seen if '"zeta"' in each.body]) == 3
+    assert len(seen) == 24
 
 
 def test_no_more_than_the_limit_are_delivered(ports: Ports) -> None:
@@ -168,3 +179,21 @@ def test_waiting_does_not_delay_a_ticket_that_is_there(ports: Ports) -> None:
     start = time.monotonic()
     assert len(ports.tickets.receive("default", 1, 20)) == 1
     assert time.monotonic() - start < 2
+
+
+def test_a_ticket_takes_the_trace_along_that_it_is_sent_in(aws_ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS X-Ray: a worker's segment is then in the trace of the request."""
+    root = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8"
+    sent: list[Any] = []
+    tickets: Any = aws_ports.tickets
+    events = tickets._clients.sqs.meta.events
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.extend(entry.get("MessageSystemAttributes") for entry in params["Entries"])
+
+    events.register("provide-client-params.sqs.SendMessageBatch", note)
+    for sampled in ("Sampled=1", "Sampled=0"):
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", f"{root};{sampled}")
+        aws_ports.tickets.send([(ticket(), 0)])
+    events.unregister("provide-client-params.sqs.SendMessageBatch", note)
+    assert sent == [{"AWSTraceHeader": {"DataType": "String", "StringValue": f"{root};Sampled=1"}}, None]

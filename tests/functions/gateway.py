@@ -98,3 +98,8 @@ def _joined(query: str) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
+
+
+def metrics_in(output: str) -> list[dict[str, Any]]:
+    """The lines in CloudWatch's embedded metric format that functions wrote."""
+    return [json.loads(line) for line in output.splitlines()]

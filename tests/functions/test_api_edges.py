@@ -174,3 +174,18 @@ def test_a_signed_request_is_its_callers(api: Api, home: Home) -> None:
         assert api.call("GET", "/iam/jobs", authorizer=IAM).status == 200
         assert api.call("POST", "/iam/jobs", '{"name": "work"}', authorizer=IAM).status == 403
         assert api.call("GET", "/iam", authorizer=IAM).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/jobs", {"name": "work", "policy": 7}, "policy"),
+        ("/jobs", {"name": "work", "policy": {}}, "policy"),
+        ("/workers/claim", {"worker_id": []}, "worker_id"),
+        ("/jobs/any/logs", {"attempt": 1, "lines": [{"message": "", "level": 5}]}, "lines.0.level"),
+        ("/jobs/any/logs", {"attempt": 1, "lines": [{"message": "", "seconds_ago": 1e308}]}, "lines.0.seconds_ago"),
+    ],
+)
+def test_what_is_no_text_or_out_of_all_bounds_is_refused_by_name(api: Api, path: str, body: object, field: str) -> None:
+    refused = api.by(scopes="submit work").post(path, body)
+    assert (refused.status, refused.body["details"]["errors"][0]["field"]) == (422, field)

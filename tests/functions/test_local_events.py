@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -253,3 +253,29 @@ def test_events_of_a_run_and_its_jobs_are_heard_by_its_id(app: Home, listener: C
     assert "job" not in told[-1][1]
     for _, body in told:
         EventAnswer.model_validate_json(json.dumps(body))
+
+
+def test_a_stream_ends_when_its_token_is_revoked(
+    app: Home, listener: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before: the first event is told, the one after the revocation is not."""
+    monkeypatch.setattr(sse, "_ASK_SECONDS", 0.0)
+    clear, token = new_token(app.clock.now(), tenant="main", user="ada", scopes=["read", "operate"])
+    app.ports.tokens.put(token)
+    listening = listener()
+    listening.token = clear
+    first = app.submit()
+    app.pump()
+    listening.query = "after=0"
+
+    def seen(listener: Listener) -> bool:
+        if first.id in listener.text and not revoked:
+            revoked.append(True)
+            app.ports.tokens.put(replace(token, revoked_at=1))
+            app.submit(job_id="later")
+            app.pump()
+        return False
+
+    revoked: list[bool] = []
+    asyncio.run(listening.listen(seen))
+    assert [job for _, job in listening.events()] == [first.id]

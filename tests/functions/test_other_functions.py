@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,10 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from gateway import sample
+from gateway import metrics_in, sample
 from tidegate_functions.authorizer.handler import handler as authorize
 from tidegate_functions.changes.handler import handler as change
-from tidegate_functions.clock import gauges
 from tidegate_functions.clock.gauges import LATE_SECONDS, MAX_TENANTS
 from tidegate_functions.clock.handler import handler as tick
 from tidegate_functions.dead_letters.handler import handler as bury
@@ -33,20 +31,6 @@ from tidegate.service.tokens import new_token, revoke_token
 def app(home: Home) -> Iterator[runtime.App]:
     with runtime.use(home.app) as made:
         yield made
-
-
-@pytest.fixture
-def cloud(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtime.App]:
-    """The home, taken for one in the cloud: its functions write figures for CloudWatch."""
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tidegate")
-    monkeypatch.setattr(gauges, "_busy", set())
-    settings = replace(home.app.settings, data=None, stage="dev")
-    with runtime.use(replace(home.app, settings=settings)) as made:
-        yield made
-
-
-def metrics_in(output: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in output.splitlines()]
 
 
 def issued(app: runtime.App, tenant: str = "main", seconds: float | None = None) -> tuple[str, Token]:
@@ -221,8 +205,12 @@ def test_the_clock_writes_its_lag_and_gauges(
         {"Name": "ClockLag", "Unit": "Seconds"},
         {"Name": "Ready", "Unit": "Count"},
         {"Name": "Active", "Unit": "Count"},
+        *({"Name": f"Waiting{band}", "Unit": "Count"} for band in ("Critical", "High", "Normal", "Low")),
+        {"Name": "Scheduled", "Unit": "Count"},
+        {"Name": "Workers", "Unit": "Count"},
     ]
     assert (written["stage"], written["ClockLag"], written["Ready"], written["Active"]) == ("dev", [2.0], [3.0], [0.0])
+    assert (written["WaitingNormal"], written["WaitingHigh"], written["Scheduled"]) == ([3], [0], [0])
 
 
 def test_an_idle_stage_writes_nothing_after_the_zeros_that_say_so(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from synthesised import ROOT, Synthesised
 
+from tidegate.execution.emf import FIGURES
+
 FUNCTIONS = ("api", "authorizer", "worker-default", "worker-slow", "clock", "changes", "dead_letters", "dag")
 PRIORITIES = ("critical", "high", "normal", "low")
 ALARMS = {
@@ -88,15 +90,10 @@ def test_cloudwatch_may_publish_and_the_stage_s_address_is_subscribed(template: 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.org")
 
 
-@pytest.mark.parametrize(
-    "figure",
-    [
-        *("Ready", "Active", "JobsCreated", "JobsStarted", "JobsCompleted", "JobsFailed", "JobsRetried"),
-        *("JobsCancelled", "JobsExpired", "JobDuration", "ClockLag"),
-        *("SlaAtRisk", "SlaSoftMissed", "SlaHardMissed"),
-        *("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Throttles", "Errors", "IteratorAge"),
-    ],
-)
+QUEUES = ("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Throttles", "Errors", "IteratorAge")
+
+
+@pytest.mark.parametrize("figure", [*FIGURES, *QUEUES])
 def test_the_dashboard_shows_each_figure(template: Synthesised, figure: str) -> None:
     assert f'"{figure}"' in body(template)
 
@@ -123,6 +120,19 @@ def test_the_dashboard_shows_every_queue_and_function(template: Synthesised) -> 
         assert f"<{queue}.QueueName>" in body(template)
     for function in template.of_type("AWS::Lambda::Function"):
         assert f"<{function}>" in body(template)
+
+
+def test_questions_to_the_logs_are_saved_and_name_what_the_program_writes(
+    template: Synthesised, sealed: Synthesised
+) -> None:
+    for stage in (template, sealed):
+        found = {each["Name"]: each for each in stage.of_type("AWS::Logs::QueryDefinition").values()}
+        assert {"tidegate-dev/one request", "tidegate-dev/one job", "tidegate-dev/slowest answers"} <= set(found)
+        groups = {f"<{name}>" for name in stage.of_type("AWS::Logs::LogGroup")}
+        assert {group for each in found.values() for group in each["LogGroupNames"]} <= groups
+        assert len(found["tidegate-dev/errors"]["LogGroupNames"]) == len(stage.functions())
+        assert found["tidegate-dev/slowest answers"]["LogGroupNames"] == ["<ApiAccessLogs>"]
+        assert 'correlation_id = "' in found["tidegate-dev/one request"]["QueryString"]
 
 
 def body(template: Synthesised) -> str:

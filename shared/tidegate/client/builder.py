@@ -125,6 +125,26 @@ class Dag:
         parents = [after] if isinstance(after, Node) else list(after)
         return self.job(name, data, after=[*parents, Node(over.node)], for_each=over.path, **fields)
 
+    def run(
+        self,
+        id: str,  # noqa: A002 - the name of the field
+        dag: Dag | str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        after: Node | Iterable[Node] = (),
+        when: Condition | None = None,
+        **fields: Any,
+    ) -> Node:
+        """Add a run within the run: one written here, or a definition by its name or `name@version`.
+
+        Its nodes get `data` where they do not say otherwise; its result has the results of the nodes that end it.
+        """
+        inner = {"definition": dag} if isinstance(dag, str) else {"nodes": dag.body()["nodes"]}
+        given = {**inner, **({} if data is None else {"data": dict(data)})}
+        node = self.job(id, id=id, after=after, when=when, dag=given, **fields)
+        del self._nodes[node.id]["name"]
+        return node
+
     def branch(
         self,
         id: str,  # noqa: A002 - the name of the field

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tidegate.domain.dag.branches import choice_in
-from tidegate.domain.dag.run import CHOOSE, GATHER
+from tidegate.domain.dag.run import CHOOSE, COLLECT, GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
-from tidegate.domain.job import ErrorType, Job, Ms, Progress
+from tidegate.domain.job import ErrorType, Job, Ms, Progress, State
 from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled
 from tidegate.service.write_log import LogWriter
@@ -85,7 +85,8 @@ class AttemptRunner:
     ) -> None:
         self._store = store
         self._executors = executors
-        self._built_in = {GATHER: Executor(GATHER, self._gathered), CHOOSE: Executor(CHOOSE, _chosen)}
+        built_in = {GATHER: self._gathered, CHOOSE: self._chosen, COLLECT: _collected}
+        self._built_in = {name: Executor(name, run) for name, run in built_in.items()}
         self._lease_seconds = lease_seconds
         self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
 
@@ -236,6 +237,12 @@ class AttemptRunner:
         except (Conflict, PayloadTooLarge) as error:
             raise PermanentError(error.message) from error
 
+    def _chosen(self, context: JobContext) -> Any:
+        """What a branch or a switch chooses, by the results of the nodes before it."""
+        before = self._store.upstream(context.record).items()
+        upstream = {name: {"state": each.state.value, "result": each.result} for name, each in before}
+        return choice_in(context.data).choose(upstream)
+
     def _settle(self, attempt: Attempt, outcome: Any) -> Settled:
         store, job, ending = self._store, attempt.job, attempt.ending
         match outcome:
@@ -266,10 +273,9 @@ class AttemptRunner:
         self._announce(settled)
 
 
-def _chosen(context: JobContext) -> Any:
-    """What a branch or a switch chooses, by the results of the nodes before it."""
-    upstream = {name: {"state": each.state.value, "result": each.result} for name, each in context.upstream.items()}
-    return choice_in(context.data).choose(upstream)
+def _collected(context: JobContext) -> Any:
+    """The results of the nodes that end a run within a run; those that were skipped have none."""
+    return {name: each.result for name, each in context.upstream.items() if each.state is State.COMPLETED}
 
 
 def described(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tidegate.domain.dag.run import local_name
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import ErrorType, Job, Json, Progress
 from tidegate.domain.logs import Level
@@ -105,7 +106,8 @@ class JobContext:
     def upstream(self) -> Mapping[str, Upstream]:
         """The nodes of its run that the job depends on: `job.upstream["extract"].result`. Read when first used."""
         if self._upstream is None:
-            self._upstream = self._load_upstream()
+            node = self.record.node or ""
+            self._upstream = {local_name(node, name): each for name, each in self._load_upstream().items()}
         return self._upstream
 
     @property

@@ -96,7 +96,10 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
         if not verdict["isAuthorized"]:
             return _unknown_caller()
         caller = Caller.from_context(verdict["context"])
-        return wish_of(caller, event["rawQueryString"], event["headers"].get("last-event-id"))
+        last_id = event["headers"].get("last-event-id")
+        return wish_of(
+            caller, event["rawQueryString"], last_id, lambda: bool(invoke("authorizer", event)["isAuthorized"])
+        )
     except Forbidden as error:
         return _error(403, error.code, error.message)
     except InvalidInput as error:

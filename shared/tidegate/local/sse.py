@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import InvalidInput, TidegateError, TooManyRequests
+from tidegate.domain.errors import InvalidInput, TidegateError, TooManyRequests, Unavailable
 from tidegate.domain.events import AnyEvent, RunEvent, body_of
 from tidegate.ports import Announced, EventStream
 
@@ -21,6 +21,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PATH = "/events"
 MAX_STREAMS = 100
 _LOOK_SECONDS = 0.25
+_ASK_SECONDS = 2.0
+"""So often it is asked whether a listener may still listen: its token may have been revoked, or have expired."""
 _ALIVE_SECONDS = 15.0
 """Silence is broken so often, for proxies that cut silent connections."""
 _PAGE = 500
@@ -44,6 +46,8 @@ class Wish:
     queue: str | None = None
     dag: str | None = None
     after: int | None = None
+    may_listen: Callable[[], bool] = lambda: True
+    """Asked from time to time; once it says no, that is the end."""
 
     def wants(self, event: AnyEvent) -> bool:
         """Whether the listener may see the event and asked for it. An event of a run is of no job and no queue."""
@@ -63,7 +67,9 @@ def _places(event: AnyEvent) -> tuple[str, str, str]:
     return event.job_id, event.queue, event.details.get("dag_id") or ""
 
 
-def wish_of(caller: Caller, query: str, last_event_id: str | None) -> Wish:
+def wish_of(
+    caller: Caller, query: str, last_event_id: str | None, may_listen: Callable[[], bool] = lambda: True
+) -> Wish:
     """What a request asks for. Raises Forbidden, InvalidInput."""
     caller.require(Scope.READ)
     given = dict(parse_qsl(query, keep_blank_values=True))
@@ -71,7 +77,7 @@ def wish_of(caller: Caller, query: str, last_event_id: str | None) -> Wish:
         raise InvalidInput.field(unknown[0], "is not a known query parameter")
     after = last_event_id if last_event_id else given.get("after")
     at = None if after is None else _position(after)
-    return Wish(caller, given.get("job"), given.get("queue"), given.get("dag"), at)
+    return Wish(caller, given.get("job"), given.get("queue"), given.get("dag"), at, may_listen)
 
 
 class Streams:
@@ -84,7 +90,10 @@ class Streams:
         self._open = 0
 
     async def serve(self, wish: Wish, receive: Receive, send: Send) -> None:
-        """Send events until the listener goes or the server stops. Raises TooManyRequests before anything is sent."""
+        """Send events until the listener goes, may listen no more, or the server stops.
+
+        Raises TooManyRequests before anything is sent.
+        """
         if self._open >= MAX_STREAMS:
             raise TooManyRequests(f"{MAX_STREAMS} listeners are connected already")
         self._open += 1
@@ -102,8 +111,13 @@ class Streams:
         await _write(send, f"retry: {_RETRY_MS}\nid: {position}\n\n")
         if wish.after is not None and position + 1 < oldest:
             await _write(send, f"event: {GAP}\ndata: {json.dumps({'after': position, 'oldest': oldest})}\n\n")
-        silent = 0.0
+        silent, clock = 0.0, asyncio.get_running_loop().time
+        asked = clock()
         while not (gone.done() or self._stopping()):
+            if clock() - asked >= _ASK_SECONDS:
+                asked = clock()
+                if not await self._in_thread(_may_listen, wish):
+                    break
             found, position = await self._in_thread(lambda at: self._read(wish, at), position)
             if found:
                 await _write(send, "".join(map(_block, found)))
@@ -125,6 +139,14 @@ class Streams:
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _may_listen(wish: Wish) -> bool:
+    """A store that is busy is no reason to send a listener away."""
+    try:
+        return wish.may_listen()
+    except Unavailable:
+        return True
 
 
 def _block(announced: Announced) -> str:

@@ -31,10 +31,7 @@ class Depth:
     @property
     def bands(self) -> Mapping[Band, int]:
         """The same by the four bands that become SQS queues."""
-        found = dict.fromkeys(Band, 0)
-        for priority, jobs in self.priorities.items():
-            found[band_of(priority)] += jobs
-        return found
+        return _banded(self.priorities)
 
 
 def depth(ports: Ports, caller: Caller) -> Depth:
@@ -43,14 +40,29 @@ def depth(ports: Ports, caller: Caller) -> Depth:
     Of each queue and priority that has waiting jobs, one entry of the ready index is read.
     """
     caller.require(Scope.READ)
-    totals = ports.figures.read(caller.tenant, TOTALS)
-    counted = {priority: max(0, totals.get(f"{WAITING_AT}{priority}", 0)) for priority in range(LOWEST, HIGHEST + 1)}
+    counted = _by_priority(ports.figures.read(caller.tenant, TOTALS))
     priorities = {priority: jobs for priority, jobs in counted.items() if jobs}
     oldest = _oldest(ports, caller, priorities)
     if oldest is None:
         return Depth(priorities, None, None)
     visible = oldest if oldest.owner == caller.user or caller.sees_all_users() else None
     return Depth(priorities, visible, max(0, ports.now() - ready_since(oldest)) / 1000)
+
+
+def by_band(totals: Mapping[str, int]) -> Mapping[Band, int]:
+    """Of a tenant's totals, the jobs that wait for a worker, by the four bands."""
+    return _banded(_by_priority(totals))
+
+
+def _by_priority(totals: Mapping[str, int]) -> Mapping[int, int]:
+    return {priority: max(0, totals.get(f"{WAITING_AT}{priority}", 0)) for priority in range(LOWEST, HIGHEST + 1)}
+
+
+def _banded(priorities: Mapping[int, int]) -> Mapping[Band, int]:
+    found = dict.fromkeys(Band, 0)
+    for priority, jobs in priorities.items():
+        found[band_of(priority)] += jobs
+    return found
 
 
 def ready_since(job: Job) -> Ms:

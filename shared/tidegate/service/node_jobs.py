@@ -45,7 +45,7 @@ def checked_jobs(
         try:
             jobs.append(maker.job(node, _asked(ports, caller, node.job)))
         except TidegateError as error:
-            wrong += Fault.all_in(error, f"nodes.{index}")
+            wrong += Fault.all_in(error, node.place or f"nodes.{index}")
     check_dag(spec, faults, [*faults_of_others(ports, caller, spec), *wrong])
     return jobs
 
@@ -81,7 +81,7 @@ class _Maker:
             raise InvalidInput.field("unique_key", "a node takes none: its job is made once for each run")
         if asked.task_token is not None:
             raise InvalidInput.field("task_token", "a node takes none: the run does")
-        check_allowed(self._ports, asked, built_in=node.choice is not None)
+        check_allowed(self._ports, asked, built_in=node.built_in or node.choice is not None)
         check_horizon(asked, self._now)
         check_payloads(self._tenant, asked)
         queue = self._queue(asked.queue)

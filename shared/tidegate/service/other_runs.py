@@ -38,9 +38,9 @@ def faults_of_others(ports: Ports, caller: Caller, spec: DagSpec) -> Iterator[Fa
                 known[dag_id] = _graph_or_rule(ports, caller, dag_id)
             found = known[dag_id]
             if isinstance(found, str):
-                yield Fault(f"nodes.{index}.depends_on", found)
+                yield Fault(f"{node.place or f'nodes.{index}'}.depends_on", found)
             elif other not in found.nodes():
-                yield Fault(f"nodes.{index}.depends_on", f"the run '{dag_id}' has no node '{other}'")
+                yield Fault(f"{node.place or f'nodes.{index}'}.depends_on", f"the run '{dag_id}' has no node '{other}'")
 
 
 def wait_for_others(ports: Ports, run: Run, graph: Graph) -> None:

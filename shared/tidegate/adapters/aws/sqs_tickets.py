@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
@@ -21,11 +22,17 @@ from .tables import chunks, pauses
 SLICE_SECONDS = 2
 """One long poll: well under the client's read time-out, and so that no band is left unseen for long."""
 MAX_VISIBILITY_SECONDS = 43_200
+_FAIR_EVERY = 8
+"""One receipt in so many begins with a lesser band, each of them in turn: no tenant's urgent jobs, however many, keep
+another's from being seen. Of one lane the best job starts in any case, whichever ticket is received."""
 _BATCH = 10
 """Entries that SQS takes in one request."""
 _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"})
 """How SQS says that a receipt is no longer current, or that a message was held for 12 hours already."""
 
+_TRACE = "_X_AMZN_TRACE_ID"
+"""Where Lambda says in which trace of X-Ray it runs; a ticket takes it along, so that its worker is in the same."""
+_HEADER = "AWSTraceHeader"
 Entry = Mapping[str, Any]
 
 
@@ -40,6 +47,7 @@ class SqsTickets:
         self._clients = clients
         self._urls = {(pool, band): urls[band.value] for pool, urls in pools.items() for band in Band}
         self._by_source = {source_of(url): url for url in self._urls.values()}
+        self._receipts = count(1)
 
     def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
         """See `Tickets.send`. Raises NotFound, before anything is sent, for a pool that is not deployed."""
@@ -50,7 +58,10 @@ class SqsTickets:
             self._batches(self._clients.sqs.send_message_batch, url, entries)
 
     def receive(self, pool: str, limit: int, wait: float) -> Sequence[Delivery]:
-        """See `Tickets.receive`: one look at each band, then long polls of the bands in turn."""
+        """See `Tickets.receive`: one look at each band, then long polls of the bands in turn.
+
+        One receipt in eight begins with a lesser band.
+        """
         for url, seconds in self._polls(pool, wait):
             if found := self._poll(url, limit, seconds):
                 return found
@@ -90,7 +101,7 @@ class SqsTickets:
     def _polls(self, pool: str, wait: float) -> Iterator[tuple[str, int]]:
         """Which queue to ask next, and how many seconds to wait there."""
         end = time.monotonic() + wait
-        urls = [self._url(pool, band) for band in Band]
+        urls = [self._url(pool, band) for band in self._order()]
         yield from ((url, 0) for url in urls)
         for url in cycle(urls):
             left = end - time.monotonic()
@@ -100,6 +111,14 @@ class SqsTickets:
         if (left := end - time.monotonic()) > 0:  # SQS waits for whole seconds only
             time.sleep(left)
             yield from ((url, 0) for url in urls)
+
+    def _order(self) -> list[Band]:
+        """The bands, best first; now and then with another one before them."""
+        bands, (turn, rest) = list(Band), divmod(next(self._receipts), _FAIR_EVERY)
+        if rest:
+            return bands
+        first = bands[1 + turn % (len(bands) - 1)]
+        return [first, *(band for band in bands if band is not first)]
 
     def _poll(self, url: str, limit: int, seconds: int) -> list[Delivery]:
         answer = request(
@@ -143,7 +162,13 @@ def source_of(url_or_arn: str) -> str:
 
 def _message(ticket: Ticket, seconds: float) -> Entry:
     delay = max(0, math.ceil(seconds))
-    return {"MessageBody": encode(ticket), "MessageGroupId": ticket.tenant, "DelaySeconds": delay}
+    message = {"MessageBody": encode(ticket), "MessageGroupId": ticket.tenant, "DelaySeconds": delay}
+    trace = os.environ.get(_TRACE, "")
+    return message if "Sampled=1" not in trace else {**message, "MessageSystemAttributes": {_HEADER: _text(trace)}}
+
+
+def _text(value: str) -> Mapping[str, str]:
+    return {"DataType": "String", "StringValue": value}
 
 
 def _failed_in_passing(failures: Iterable[Mapping[str, Any]], done: frozenset[str]) -> Iterator[str]:

@@ -96,12 +96,16 @@ def evidence(condition: Condition, upstream: Mapping[str, Json]) -> str:
 
 def told(path: Steps, found: Any) -> str:
     """What a path led to, in words: at most `MAX_TOLD` characters of the value."""
-    steps = (f"[{step}]" if isinstance(step, int) else _named(step) for step in path)
-    where = f"${''.join(steps)}"
+    where = path_text(path)
     if found is MISSING:
         return f"{where} is not there"
     text = json.dumps(found, ensure_ascii=False)
     return f"{where} is {text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 1] + '…'}"
+
+
+def path_text(path: Steps) -> str:
+    """A path as it is written."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _named(step) for step in path)
 
 
 def _named(step: str) -> str:

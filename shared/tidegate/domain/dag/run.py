@@ -137,6 +137,17 @@ def item_node(node: str, index: int) -> str:
     return f"{node}[{index}]"
 
 
+def local_name(node: str, parent: str) -> str:
+    """What a node calls one before it: without the names of the runs that both are in, or that the node ends."""
+    around = f"{node}/"
+    while around:
+        if parent.startswith(around):
+            return parent.removeprefix(around)
+        around = around[:-1].rpartition("/")[0]
+        around = f"{around}/" if around else ""
+    return parent
+
+
 def node_of_item(name: str) -> str | None:
     """The node that an entry's job belongs to; None for the job of a node itself."""
     node, bracket, _ = name.partition("[")
@@ -147,7 +158,9 @@ GATHER = "tidegate.gather"
 """Puts the results of a fanned-out node's entries together."""
 CHOOSE = "tidegate.choose"
 """Chooses among the nodes behind a branch or a switch."""
-BUILT_IN = frozenset({GATHER, CHOOSE})
+COLLECT = "tidegate.collect"
+"""Puts the results of a run within a run together."""
+BUILT_IN = frozenset({GATHER, CHOOSE, COLLECT})
 """The executors that every worker has."""
 
 

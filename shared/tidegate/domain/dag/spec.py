@@ -18,7 +18,8 @@ MAX_EDGES = 50_000
 MAX_ITEMS = 10_000
 
 NODE_ID_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
-_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,5}")
+"""Nodes of a run in a run have the names of the runs around them before their own."""
 
 
 class Join(StrEnum):
@@ -69,6 +70,10 @@ class NodeSpec:
     job: Mapping[str, Any] | None
     """Fields of the job's submission (`name`, `data`, `queue`, `priority`, …); None for a node that is known to be
     wrong, in a run that is about to be refused."""
+    place: str = ""
+    """Where it stands in the request, for what is wrong with it; by its number if that is not said."""
+    built_in: bool = False
+    """Whether its job is one of Tidegate's own."""
     depends_on: tuple[str, ...] = ()
     join: Join = Join.ALL_ACTIVE
     join_count: int | None = None

@@ -86,7 +86,7 @@ def _faults(spec: DagSpec) -> Iterator[tuple[str, str]]:
         return
     known = Counter(node.id for node in spec.nodes)
     for index, node in enumerate(spec.nodes):
-        yield from _node_faults(f"nodes.{index}", node, known)
+        yield from _node_faults(node.place or f"nodes.{index}", node, known)
     if spec.soft_sla is not None and spec.hard_sla is not None and spec.hard_sla < spec.soft_sla:
         yield "hard_sla", "must not be before soft_sla"
     if spec.task_token is not None and not 0 < len(spec.task_token) <= MAX_TASK_TOKEN:

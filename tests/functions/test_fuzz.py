@@ -1,0 +1,134 @@
+"""Requests made out of the API's own description, fitting and not fitting it, sent to the running embedded server.
+
+None may be answered with a server's error, nor with anything that the description does not say; without a valid token
+none may be answered at all. `make fuzz` sends more, other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from matrix import OWNER, THINGS, bearer, furnish
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.core.transport import Response
+from tidegate_functions.api.openapi import document
+
+from home import Clock, Home
+from tidegate import runtime
+from tidegate.local.http import Gateway
+
+EXAMPLES = int(os.environ.get("TIDEGATE_FUZZ_EXAMPLES", "3"))
+SEED = int(os.environ.get("TIDEGATE_FUZZ_SEED", "1"))
+"""The same requests each time, unless told otherwise."""
+ALLOWED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+AnyCase = Case[Any]
+
+
+def described() -> Iterator[tuple[str, Any]]:
+    """Every operation but the one whose answer never ends."""
+    for found in schemathesis.openapi.from_dict(document()).get_all_operations():
+        assert isinstance(found, Ok), found
+        operation: Any = found.ok()
+        if operation.path != "/events":
+            yield f"{operation.method.upper()} {operation.path}", operation
+
+
+OPERATIONS = dict(described())
+INVALID = ("", "Bearer tg_0123456789ab_" + "A" * 43, "Bearer eyJhbGciOiJub25lIn0.e30.", "Basic YTpi")
+
+
+class Server:
+    """The embedded server's own application behind a socket, and tokens for it."""
+
+    def __init__(self, home: Home, url: str) -> None:
+        self.url = url
+        self.admin = bearer(home, OWNER, "ada", "admin")
+        self._session = requests.Session()
+
+    def ask(self, case: AnyCase, authorization: str) -> requests.Response | None:
+        """The answer; None for a request that HTTP cannot carry."""
+        request = self._request(case)
+        request.headers = {**(request.headers or {}), "authorization": authorization}
+        try:
+            return self._session.send(self._session.prepare_request(request), timeout=20)
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            return None
+
+    def _request(self, case: AnyCase) -> requests.Request:
+        wanted = case.as_transport_kwargs(base_url=self.url)
+        names = ("method", "url", "headers", "params", "json", "data")
+        return requests.Request(**{name: wanted[name] for name in names if name in wanted})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    clock = Clock()
+    app = runtime.embedded(tmp_path_factory.mktemp("fuzz"), now=clock.now, rng=random.Random(1))
+    home = Home(app, clock)
+    furnish(home)
+    with runtime.use(app):
+        config = uvicorn.Config(Gateway(app.stream), port=0, log_config=None, access_log=False, lifespan="off")
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, name="fuzzed")
+        thread.start()
+        while not running.started:
+            thread.join(0.01)
+        (port,) = {socket.getsockname()[1] for each in running.servers for socket in each.sockets}
+        yield Server(home, f"http://127.0.0.1:{port}")
+        running.should_exit = True
+        thread.join()
+    home.close()
+
+
+def cases(operation: Any, mode: GenerationMode) -> Iterator[AnyCase]:
+    """Requests for an operation, every other one for a thing that is there."""
+    made: list[AnyCase] = []
+
+    @seed(SEED)
+    @ALLOWED
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def make(case: AnyCase) -> None:
+        made.append(case)
+
+    make()
+    rng = random.Random(SEED)
+    for number, case in enumerate(made):
+        if number % 2 and case.path_parameters:
+            case.path_parameters = {name: rng.choice(THINGS[name]) for name in case.path_parameters}
+        yield case
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_answer_is_as_described(server: Server, name: str) -> None:
+    operation = OPERATIONS[name]
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        for case in cases(operation, mode):
+            answer = server.ask(case, server.admin)
+            if answer is None:
+                continue
+            told = f"{answer.request.method} {answer.request.url} {answer.request.body!r}: {answer.text[:500]}"
+            assert answer.status_code < 500 or answer.status_code == 501, told
+            operation.validate_response(Response.from_requests(answer, verify=False))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_nothing_is_answered_without_a_valid_token(server: Server, name: str) -> None:
+    for case, authorization in zip(cases(OPERATIONS[name], GenerationMode.POSITIVE), INVALID, strict=False):
+        answer = server.ask(case, authorization)
+        assert answer is None or answer.status_code == 401, authorization
