@@ -42,6 +42,8 @@ _METADATA = {
     "schema": {"type": "string"},
 }
 _STREAMS = {"stream_events": "text/event-stream"}
+"""Operations that go on answering, where a connection can stay open."""
+_TEXTS = {"metrics": "text/plain"}
 """Operations that answer otherwise than in JSON."""
 _EVERYWHERE = (401, 403, 429, 500, 503)
 _OF_QUERY = (422,)
@@ -59,7 +61,8 @@ _MEANING = {
     INTERNAL: "Something went wrong.",
 } | {status: (error.__doc__ or "").strip() for error, status in reversed(tuple(STATUS.items()))}
 _DESCRIPTION = (
-    "A serverless job scheduler. Every answer is JSON; every error has `success` false, a `code` for programs, "
+    "A serverless job scheduler. Every answer but that of `/metrics` is JSON; every error has `success` false, a "
+    "`code` for programs, "
     "a `message` for people and `details`. Times are RFC 3339 with an offset, durations are seconds."
 )
 
@@ -133,7 +136,7 @@ def _operations(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def _responses(path: str, method: str, operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     name = operation["operationId"]
     for status, model in ANSWERS.get(name, {}).items():
-        yield _response(status, model.__name__, _STREAMS.get(name, JSON_TYPE))
+        yield _response(status, model.__name__, {**_STREAMS, **_TEXTS}.get(name, JSON_TYPE))
     if name not in ANSWERS:
         yield "200", {"description": _MEANING[200], "content": {JSON_TYPE: {"schema": {"type": "object"}}}}
     for status in sorted(set(_failures(path, method, operation))):

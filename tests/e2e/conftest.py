@@ -1,4 +1,4 @@
-"""One deployed stage for all cloud tests of a run; embedded servers that do not outlive their test."""
+"""One deployed stage for all cloud tests of a run; embedded servers and browsers that do not outlive their tests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import httpx
 import pytest
 from cloud import EMULATOR, Cloud, token
 from embedded import Server
+from visiting import sign_in, token_of
+from webdriver import Browser, programs
 
-from tidegate import runtime
+from tidegate import Client, runtime
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,44 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in started:
         server.stop_if_running()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An embedded server with two workers."""
+    made = Server(tmp_path_factory.mktemp("console") / "data")
+    try:
+        yield made.start()
+    finally:
+        made.stop_if_running()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Client]:
+    """An admin's client of it."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser."""
+    found = programs()
+    if found is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    made = Browser(tmp_path_factory.mktemp("profile"), *found)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def browser(window: Browser, server: Server) -> Iterator[Browser]:
+    """The browser, signed in as admin; no page may have complained by the end, of its policy neither."""
+    window.size(1360, 900)
+    window.room("light")
+    sign_in(window, server, token_of(server))
+    window.errors()
+    yield window
+    assert window.errors() == []

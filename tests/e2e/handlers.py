@@ -99,3 +99,14 @@ def messy(job: JobContext) -> str:
     while not job.cancelled:
         time.sleep(0.05)
     return "stopped"
+
+
+@executor("shout")
+def shout(job: JobContext) -> dict[str, Any]:
+    """Say `text` wherever a handler can say something; fail with it where `fails` is set."""
+    text = job.data["text"]
+    job.log.warning("%s", text)
+    job.progress(0.5, text)
+    if job.data.get("fails"):
+        raise PermanentError(text)
+    return {text: [text, {text: text}]}

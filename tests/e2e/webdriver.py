@@ -109,6 +109,12 @@ class Browser:
         keys = {"text": text + (KEYS["Enter"] if enter else "")}
         self.until(lambda: self._try("value", selector, None, keys), f"{selector} to be written into")
 
+    def set(self, selector: str, value: str) -> None:
+        """Give an input a value that is hard to write with keys, such as a time."""
+        self.find(selector)
+        script = "const input = document.querySelector(arguments[0]); input.value = arguments[1];"
+        self.run(f"{script} input.dispatchEvent(new Event('input'))", selector, value)
+
     def press(self, *keys: str) -> None:
         """Press keys one after the other, wherever the focus is."""
         codes = [KEYS.get(key, key) for key in keys]

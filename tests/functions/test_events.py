@@ -126,6 +126,17 @@ def answered(operation: str, status: int = 200) -> Check:
     return check
 
 
+def texted(beginning: str) -> Check:
+    """The answer is text that begins so."""
+
+    def check(result: Any, home: Home) -> None:
+        answer = read(result)
+        assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+        assert answer.text.startswith(beginning)
+
+    return check
+
+
 def refused(status: int, code: str) -> Check:
     """The answer is this error."""
 
@@ -244,6 +255,7 @@ SAMPLES: Mapping[str, tuple[str, Prepare, Check]] = {
     "api-get-tokens": ("api", token_stored, answered("list_tokens")),
     "api-delete-token": ("api", token_stored, answered("revoke_token")),
     "api-get-stats": ("api", nothing, answered("get_stats")),
+    "api-get-metrics": ("api", submitted, texted("# HELP tidegate_")),
     "api-post-workers-claim": ("api", submitted, answered("claim_jobs")),
     "api-get-workers": ("api", worker_seen, answered("list_workers")),
     "api-put-worker": ("api", claimed, answered("put_worker")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from tidegate.domain.job import ErrorType, State
 from tidegate.domain.priority import Band
@@ -168,7 +168,12 @@ class QueueFiguresAnswer(Told):
     queues: list[QueueFigures]
 
 
+class MetricsText(RootModel[str]):
+    """Text in Prometheus' format, version 0.0.4."""
+
+
 ANSWERS: Table = {
+    "metrics": {200: MetricsText},
     "get_stats": {200: StatsAnswer},
     "retry_analysis": {200: RetryAnalysis},
     "throughput": {200: Throughput},

@@ -47,6 +47,7 @@ export default function DeadLetters() {
     </${Head}>
     ${letters.length
       ? html`<${Table} label="Dead letters" columns=${COLUMNS} rows=${letters} keyOf=${(each) => each.id}
+        nameOf=${(each) => each.reason}
         chosen=${chosen} choose=${setChosen} busy=${page.loading} />`
       : html`<${Nothing} ...${page}>
         <p>There is none. Tickets that nobody could handle would be here, each with its reason.</p></${Nothing}>`}

@@ -52,6 +52,7 @@ export default function Jobs() {
       done=${() => { setChosen(new Set()); page.refresh(); }} />`}
     ${jobs.length
       ? html`<${Table} label="Jobs" columns=${columnsWith(queues)} rows=${jobs} keyOf=${(job) => job.id}
+        nameOf=${(job) => `${job.name} ${tail(job.id)}`}
         busy=${page.loading}
       chosen=${may("submit") ? chosen : undefined} choose=${may("submit") ? setChosen : undefined}
         open=${(job) => go(to(`/jobs/${encodeURIComponent(job.id)}`))} />`

@@ -85,6 +85,8 @@ const ScheduleFacts = ({ schedule }) => html`<${Facts} rows=${[
   [schedule.job ? "Job" : "DAG", schedule.job_type],
   ["Queue", schedule.job
     && html`<a href=${to(`/queues/${encodeURIComponent(schedule.job.queue)}`)}>${schedule.job.queue}</a>`],
+  ["Its jobs", schedule.job
+    && html`<a href=${to("/jobs", { tag: `schedule:${schedule.name}` })}>all that it made</a>`],
   ["Priority", schedule.priority],
   ["If missed", schedule.misfire.replaceAll("_", " ")],
   ["If it overlaps", schedule.overlap.replaceAll("_", " ")],

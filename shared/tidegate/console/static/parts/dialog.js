@@ -26,9 +26,12 @@ function Question({ asked }) {
     asked.resolve(answer);
   };
   useEffect(() => {
-    const before = document.activeElement;
-    box.current.showModal();
-    return () => before?.isConnected && before.focus();
+    const before = document.activeElement, dialog = box.current;
+    dialog.showModal();
+    return () => {
+      dialog.close(); // as long as it is open nothing else takes the focus
+      if (before?.isConnected) before.focus();
+    };
   }, []);
   const submit = (event) => {
     event.preventDefault();

@@ -3,11 +3,11 @@
 import { html, useEffect, useRef, useState } from "../core/ui.js";
 
 /**
- * `columns`: { key, head, cell(row), align, wide, phone }. `phone: false` leaves a column out on small
- * screens, where the rows have no head; with `told` it says there what it is.
- * `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
+ * `columns`: { key, head, cell(row), align, wide, phone, told }. `phone: false` leaves a column out on small screens,
+ * where the rows have no head; with `told` it says there what it is. `nameOf(row)` is what a row is called to those who
+ * do not see it. `chosen` is a Set of keys and `choose(keys)` sets it, where rows can be chosen. `open(row)` opens one.
  */
-export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy = false }) {
+export function Table({ label, columns, rows, keyOf, nameOf = keyOf, open, chosen, choose, busy = false }) {
   const body = useRef(null);
   const [at, setAt] = useState(-1); // the row that the keyboard is at
   const now = useRef({}); // what keys act upon: keys may come faster than rows are drawn
@@ -67,7 +67,7 @@ export function Table({ label, columns, rows, keyOf, open, chosen, choose, busy 
               onClick=${(event) => open && !event.target.closest("a, button, input, label")
                 && !getSelection().toString() && open(row)}>
               ${choose && html`<td class="pick">
-                <input type="checkbox" aria-label="Choose" checked=${chosen.has(keyOf(row))}
+                <input type="checkbox" aria-label=${`Choose ${nameOf(row)}`} checked=${chosen.has(keyOf(row))}
                   onChange=${() => toggle(row)} /></td>`}
               ${columns.map(({ key, head, cell, ...look }) => html`
                 <td key=${key} data-head=${head} class=${cellClass(look)}>${cell(row)}</td>`)}
