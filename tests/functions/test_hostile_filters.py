@@ -21,7 +21,8 @@ from tidegate.runtime import App, Settings
 HOSTILE = (
     "' OR '1'='1", "') OR 1=1 --", '"; DROP TABLE jobs; --', "%", "_", "*", "\\", "#n0", ":v0",
     "#n0 = :v0 OR :v0 = :v0",
-        "attribute_exists(pk)", "state", "$.name", "a'||'b", "\x00", "\u202e", "é" * 300, "x" * 3_000, "{}", "[]", "null",
+    "attribute_exists(pk)", "state", "$.name", "a'||'b", "\x00", "\u202e", "é" * 300, "x" * 3_000,
+    "{}", "[]", "null",
     "zeta#jobs", "main#0", "../../etc/passwd", "${jndi:ldap://a}",
 )  # fmt: skip
 FILTERS = ("queue", "name", "tag", "owner", "dag_id", "metadata.key", "metadata.' OR '1'='1", "metadata.#n0", "cursor")
