@@ -41,12 +41,19 @@ def test_a_run_with_fan_out_and_branches_completes(cloud: Cloud, http: httpx.Cli
         dag.job("echo", id="taken", after=each, when=first["data"]["kind"].equals("x"))
         dag.job("echo", id="skipped", after=each, when=first["data"]["kind"].equals("y"))
         dag.job("echo", id="last", after=[each])
+        with Dag("inner") as inner:
+            inner.job("echo", {"way": "chosen"}, id="echoed")
+        dag.switch("route", first["data"]["kind"], {"x": "chosen", "y": "passed"})
+        dag.run("chosen", inner)
+        dag.run("passed", inner)
     dag_id = submitted(http, dag)
     eventually(lambda: run_of(http, dag_id)["state"] not in {"CREATED", "ACTIVE"}, 60)
     run = run_of(http, dag_id)
     states = {node["id"]: node["state"] for node in run["nodes"]}
     assert run["state"] == "COMPLETED"
     assert (states["taken"], states["skipped"], states["last"]) == ("COMPLETED", "SKIPPED", "COMPLETED")
+    assert (states["chosen"], states["chosen/echoed"]) == ("COMPLETED", "COMPLETED")
+    assert (states["passed"], states["passed/echoed"]) == ("SKIPPED", "SKIPPED")
     gathered = http.get(f"/jobs/{next(node['job_id'] for node in run['nodes'] if node['id'] == 'each')}").json()["job"]
     assert [each["data"]["item"] for each in gathered["result"]] == ["a", "b", "c"]
     eventually(lambda: execution_of(cloud, dag_id)["status"] == "SUCCEEDED")

@@ -91,6 +91,30 @@ def test_a_run_that_is_not_taken_is_skipped_whole(api: Api, home: Home) -> None:
     assert seen["last"] == "COMPLETED"
 
 
+@pytest.mark.parametrize("kind", ["x", "y"])
+def test_a_switch_leads_to_a_run_or_past_it(api: Api, home: Home, kind: str) -> None:
+    """Whoever chooses the run chooses what begins it; a choice within is one of its own."""
+    inner = {"id": "read", "name": "work"}
+    outer = {"nodes": [{"id": "in", "dag": {"nodes": [inner]}}, *REVIEW["nodes"]]}
+    switch = {"on": "$.split.result.kind", "cases": {kind: "review"}, "default": "past"}
+    nodes: list[dict[str, Any]] = [
+        {"id": "split", "name": "work"},
+        {"id": "route", "depends_on": ["split"], "switch": switch},
+        {"id": "review", "dag": outer},
+        {"id": "past", "name": "work"},
+    ]
+    dag_id = submit(api, nodes)
+    finish(home)
+    seen = states(api, dag_id)
+    if kind == "x":
+        assert seen.pop("past") == seen.pop("review/other") == "SKIPPED"
+        assert set(seen.values()) == {"COMPLETED"}
+    else:
+        assert {node for node, state in seen.items() if state == "COMPLETED"} == {"split", "route", "past"}
+        reason = home.job(node_job_id(dag_id, "review/in/read")).reason
+        assert reason == 'not taken by route: $.split.result.kind is "x"'
+
+
 def test_runs_nest_and_come_from_definitions(api: Api, home: Home) -> None:
     operator = api.by(scopes="submit read operate")
     put = operator.call("PUT", "/definitions/inner", json.dumps({"dag": {"nodes": [{"id": "a", "name": "work"}]}}))

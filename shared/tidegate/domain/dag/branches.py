@@ -133,17 +133,38 @@ def choice_in(data: Json) -> Branch | Switch:
 
 
 def routed(nodes: Sequence[NodeSpec]) -> tuple[NodeSpec, ...]:
-    """The nodes, each with those that choose it among what it depends on."""
+    """The nodes, each with those that choose it among what it depends on.
+
+    Whoever chooses a run within the run chooses the nodes that begin it.
+    """
     choosers: dict[str, list[str]] = {}
     for node in nodes:
         for target in node.choice.targets if node.choice is not None else ():
             choosers.setdefault(target, []).append(node.id)
-    return tuple(_chosen_by(node, choosers.get(node.id, [])) for node in nodes)
+    return tuple(_chosen_by(node, list(_choosers_of(node, choosers))) for node in nodes)
+
+
+def _choosers_of(node: NodeSpec, choosers: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Those that choose the node, or a run that it begins."""
+    own = choosers.get(node.id, ())
+    yield from own
+    for around in _runs_around(node.id):
+        if any(name.startswith(f"{around}/") for name in (*node.depends_on, *own)):
+            return
+        yield from choosers.get(around, ())
+
+
+def _runs_around(node: str) -> Iterator[str]:
+    """The names of the runs that a node is in, from the innermost."""
+    while "/" in node:
+        node = node.rpartition("/")[0]
+        yield node
 
 
 def why_not_taken(node: str, results: Mapping[str, Json]) -> str | None:
     """Why none of those that choose took a node, in words; None if one did. `results` are theirs, None for none."""
-    taken = [isinstance(each, Mapping) and node in each.get("taken", ()) for each in results.values()]
+    names = {node, *_runs_around(node)}
+    taken = [isinstance(each, Mapping) and not names.isdisjoint(each.get("taken", ())) for each in results.values()]
     if any(taken):
         return None
     reasons = (f"{name}: {each['because'] if each else 'it chose nothing'}" for name, each in results.items())
