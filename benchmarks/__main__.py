@@ -9,12 +9,17 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .report import Table
+
+if TYPE_CHECKING:
+    from .cloud.flows import Flow
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -135,16 +140,23 @@ def _cold(options: argparse.Namespace) -> Iterator[Table]:
     yield sizes()
 
 
-def _cloud(_: argparse.Namespace) -> Iterator[Table]:
+@cache
+def _flows() -> Mapping[str, Flow]:
+    """What each flow asks of AWS, counted once."""
     sys.path.append(str(ROOT / "tests"))
     from support.aws import cloud
 
-    from .cloud import bill, idle
     from .cloud.flows import count_all
     from .cloud.stage import Stage
 
     with cloud() as made:
-        flows = count_all(Stage(made))
+        return count_all(Stage(made))
+
+
+def _cloud(_: argparse.Namespace) -> Iterator[Table]:
+    flows = _flows()
+    from .cloud import bill, idle
+
     prices = bill.load()
     used = bill.lives(flows, prices)
     yield bill.counts_table(flows)
@@ -161,6 +173,18 @@ def _cloud(_: argparse.Namespace) -> Iterator[Table]:
     yield bill.targets_table(flows, used, prices, months)
 
 
+def _scale(_: argparse.Namespace) -> Iterator[Table]:
+    flows = _flows()
+    from .cloud import bill
+    from .scale.model import Load
+    from .scale.tables import hour, needed
+
+    prices = bill.load()
+    batched = bill.lives(flows, prices)["batch submit 100, worker batch 10"]
+    yield hour(Load(), batched.dollars(prices) * 1e6)
+    yield needed()
+
+
 _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "peers": _peers,
     "http": _http,
@@ -169,6 +193,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "workflows": _workflows,
     "cold": _cold,
     "cloud": _cloud,
+    "scale": _scale,
 }
 
 if __name__ == "__main__":

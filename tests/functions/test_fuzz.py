@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from matrix import OWNER, THINGS, bearer, furnish
 from schemathesis import Case, GenerationMode
@@ -24,8 +22,8 @@ from schemathesis.core.transport import Response
 from tidegate_functions.api.openapi import document
 
 from home import Clock, Home
+from support.served import served
 from tidegate import runtime
-from tidegate.local.http import Gateway
 
 EXAMPLES = int(os.environ.get("TIDEGATE_FUZZ_EXAMPLES", "3"))
 SEED = int(os.environ.get("TIDEGATE_FUZZ_SEED", "1"))
@@ -82,17 +80,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     app = runtime.embedded(tmp_path_factory.mktemp("fuzz"), now=clock.now, rng=random.Random(1))
     home = Home(app, clock)
     furnish(home)
-    with runtime.use(app):
-        config = uvicorn.Config(Gateway(app.stream), port=0, log_config=None, access_log=False, lifespan="off")
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, name="fuzzed")
-        thread.start()
-        while not running.started:
-            thread.join(0.01)
-        (port,) = {socket.getsockname()[1] for each in running.servers for socket in each.sockets}
+    with served(app) as port:
         yield Server(home, f"http://127.0.0.1:{port}")
-        running.should_exit = True
-        thread.join()
     home.close()
 
 

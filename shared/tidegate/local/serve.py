@@ -23,6 +23,7 @@ from tidegate.service.tokens import DEFAULT_TENANT, new_token
 from .background import changes_pump, ticker
 from .functions import preload
 from .http import Gateway
+from .patience import PatientProtocol
 from .workers import Workers
 
 _log = logging.getLogger("tidegate.local")
@@ -111,10 +112,11 @@ def _drain_instead_of_dying(_signal: int, _frame: object) -> None:
     _log.info("stopping", extra={"action": "stopping"})
 
 
-async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None, token_file: Path) -> None:
-    gateway = Gateway(stream, lambda: server.should_exit)
-    config = uvicorn.Config(
+def config_of(gateway: Gateway) -> uvicorn.Config:
+    """How HTTP is served: one connection, slow or flooding, keeps no other from being answered."""
+    return uvicorn.Config(
         gateway,
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -126,7 +128,11 @@ async def _serve_http(listener: socket.socket, host: str, stream: EventStream | 
         h11_max_incomplete_event_size=65_536,
         limit_concurrency=1_000,
     )
-    server = uvicorn.Server(config)
+
+
+async def _serve_http(listener: socket.socket, host: str, stream: EventStream | None, token_file: Path) -> None:
+    gateway = Gateway(stream, lambda: server.should_exit)
+    server = uvicorn.Server(config_of(gateway))
     loop = asyncio.get_running_loop()
     serving = loop.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
