@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tidegate import runtime
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.branches import parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition
-from tidegate.domain.dag.run import CHOOSE, Run, RunState
+from tidegate.domain.dag.run import CHOOSE, COLLECT, Run, RunState
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.errors import InvalidInput, NotFound, Unavailable
 from tidegate.domain.job import Job, State
@@ -217,7 +217,10 @@ def test_everything_that_a_node_may_say_is_kept(either: Home) -> None:
         ),
         NodeSpec(id="d", job={"name": "work", "soft_sla_seconds": 5.0}, depends_on=("a",), for_each=("a", "result")),
         NodeSpec(id="e", job={"name": "work"}, depends_on=("a", "b"), join=Join.N_OF, join_count=1, cleanup=True),
+        NodeSpec(id="f", job={"name": COLLECT}, place="nodes.5", built_in=True, depends_on=("a",)),
     ])  # fmt: skip
+    said = {each.name for node in nodes for each in fields(NodeSpec) if getattr(node, each.name) != each.default}
+    assert said == {each.name for each in fields(NodeSpec)}
     dag = template(nodes, {"b": when}, failure_policy=FailurePolicy.CONTINUE, soft_sla_seconds=1.5)
     create(either, dag=dag, enabled=False)
     again = stored(either).dag

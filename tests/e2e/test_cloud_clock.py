@@ -25,6 +25,16 @@ def minute(cloud: Cloud) -> Callable[[], Any]:
     return lambda: cloud.invoke("clock", {**event, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
 
 
+def sooner(app: runtime.App, name: str) -> int:
+    """Let a schedule's next time come in four seconds; answers that time."""
+    due = round((time.time() + 4) * 1000)
+    (seen,) = app.ports.schedules.get([ScheduleKey("main", name)])
+    assert seen is not None
+    moved = replace(seen, next_run=due, look_at=due, version=seen.version + 1)
+    assert list(app.ports.schedules.replace_if_unchanged([(moved, seen)])) == [True]
+    return due
+
+
 def job_of(http: httpx.Client, name: str) -> Any:
     jobs = http.get("/jobs", params={"tag": f"schedule:{name}"}).json()["jobs"]
     assert len(jobs) <= 1
@@ -37,11 +47,7 @@ def test_the_clock_makes_the_job_of_a_time_once_and_it_starts_at_its_second(
     body = {"name": "hourly", "expression": "every 3600s", "job": {"name": "echo", "data": {"text": "tick"}}}
     made = http.post("/schedules", json=body)
     assert made.status_code == 201, made.text
-    due = round((time.time() + 4) * 1000)
-    (seen,) = app.ports.schedules.get([ScheduleKey("main", "hourly")])
-    assert seen is not None
-    sooner = replace(seen, next_run=due, look_at=due, version=seen.version + 1)
-    assert list(app.ports.schedules.replace_if_unchanged([(sooner, seen)])) == [True]
+    due = sooner(app, "hourly")
     minute()
     minute()
     job = eventually(lambda: job_of(http, "hourly"), 60)
@@ -50,6 +56,28 @@ def test_the_clock_makes_the_job_of_a_time_once_and_it_starts_at_its_second(
     (run,) = http.get("/schedules/hourly/history").json()["runs"]
     assert (run["fate"], run["job"]["id"]) == ("fired", job["id"])
     assert http.delete("/schedules/hourly").status_code == 200
+
+
+def test_the_clock_makes_the_run_of_a_time_once_and_it_completes(
+    http: httpx.Client, app: runtime.App, minute: Callable[[], Any]
+) -> None:
+    nodes = [{"id": "a", "name": "echo"}, {"id": "b", "name": "echo", "depends_on": ["a"]}]
+    made = http.post("/schedules", json={"name": "etl", "every": "3600s", "dag": {"name": "etl", "nodes": nodes}})
+    assert made.status_code == 201, made.text
+    due = sooner(app, "etl")
+    minute()
+    minute()
+
+    def ended() -> Any:
+        (run,) = http.get("/schedules/etl/history").json()["runs"]
+        return run["dag"] if run["dag"]["state"] == "COMPLETED" else None
+
+    dag = http.get(f"/dags/{eventually(ended, 90)['id']}").json()["dag"]
+    first = http.get(f"/jobs/{dag['nodes'][0]['job_id']}").json()["job"]
+    assert datetime.fromisoformat(first["started_at"]).timestamp() * 1000 >= due
+    assert [node["state"] for node in dag["nodes"]] == ["COMPLETED"] * 2
+    assert [each["id"] for each in http.get("/dags").json()["dags"] if each["name"] == "etl"] == [dag["id"]]
+    assert http.delete("/schedules/etl").status_code == 200
 
 
 def test_the_clock_ends_a_job_that_missed_its_hard_deadline(http: httpx.Client, minute: Callable[[], Any]) -> None:

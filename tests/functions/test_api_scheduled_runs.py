@@ -158,6 +158,19 @@ def test_runs_are_made_of_the_definition_as_it_was_and_nodes_of_the_latest(api: 
     assert create(api, name="other", dag={"definition": "loading"}).status == 422
 
 
+def test_a_run_within_the_run_is_scheduled_with_it(api: Api, home: Home) -> None:
+    nodes = [{"id": "inner", "dag": {"nodes": [{"id": "x", "name": "work"}, {"id": "y", "name": "work"}]}}]
+    after = {"id": "after", "name": "work", "depends_on": ["inner"]}
+    told(create(api, expression="every 30s", dag={"name": "outer", "nodes": [*nodes, after]}), "create_schedule", 201)
+    home.clock.advance(30)
+    home.tick(1)
+    finish(home)
+    (run,) = api.get("/schedules/nightly/history").body["runs"]
+    dag = api.get(f"/dags/{run['dag']['id']}").body["dag"]
+    assert dag["state"] == "COMPLETED"
+    assert {node["id"] for node in dag["nodes"]} >= {"inner/x", "inner/y", "inner", "after"}
+
+
 def test_the_python_client_takes_a_dag_and_answers_runs(api: Api, home: Home) -> None:
     with Dag("etl") as dag:
         load = dag.job("work", {"day": 1}, id="load")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from seedhome import OPERATOR, USER, fail, fail_until, run
@@ -10,6 +12,7 @@ from seedhome import OPERATOR, USER, fail, fail_until, run
 from home import Home
 from tidegate.domain.caller import Caller
 from tidegate.domain.job import State
+from tidegate.execution.presence import describe
 from tidegate.ports import Addition
 from tidegate.service.pipeline import pipeline_status
 
@@ -69,6 +72,16 @@ def test_3_16_the_metrics_of_the_seed(home: Home) -> None:
         "metrics": {"completed_jobs": 150, "failed_jobs": 5, "success_rate": 96.8, "jobs_per_minute": 2.6},
         "pipeline_info": {"is_running": True, "worker_count": 3, "max_concurrent_jobs": 5},
     }
+
+
+def test_3_15_workers_that_wait_for_jobs_count_too(home: Home) -> None:
+    told: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {"stopped": True}, "d": {"tenant": "other"}}
+    for worker_id, fields in told.items():
+        about = describe(worker_id, kind="pull", pool="default", version="1", names=())
+        home.ports.workers.put(replace(about, seen_at=home.clock.now(), **fields))
+    assert USER.get("/pipeline/status").body["status"]["worker_count"] == 2
+    home.clock.advance(61)
+    assert USER.get("/pipeline/metrics").body["pipeline_info"]["worker_count"] == 0
 
 
 def test_3_15_a_register_of_workers_can_be_asked_instead(home: Home) -> None:

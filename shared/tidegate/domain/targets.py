@@ -106,6 +106,8 @@ def _node_json(node: NodeSpec, when: Json) -> dict[str, Any]:
     told = {
         "id": node.id,
         "job": _job_json(node.job or {}),
+        "place": node.place,
+        "built_in": node.built_in,
         "depends_on": list(node.depends_on),
         "join": node.join.value,
         "join_count": node.join_count,
@@ -114,7 +116,7 @@ def _node_json(node: NodeSpec, when: Json) -> dict[str, Any]:
         "taken_by": list(node.taken_by),
         "cleanup": node.cleanup,
     }
-    return {name: value for name, value in told.items() if value not in (None, [], False, Join.ALL_ACTIVE.value)}
+    return {name: value for name, value in told.items() if value not in (None, "", [], False, Join.ALL_ACTIVE.value)}
 
 
 def _job_json(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +138,8 @@ def _node_of(told: Mapping[str, Any], start_after: Ms | None) -> NodeSpec:
     return NodeSpec(
         id=told["id"],
         job=job,
+        place=told.get("place", ""),
+        built_in=told.get("built_in", False),
         depends_on=parents,
         join=Join(told.get("join", Join.ALL_ACTIVE)),
         join_count=told.get("join_count"),

@@ -85,12 +85,13 @@ class PipelineStatus:
         }
 
 
-def busy_workers(ports: Ports, tenant: str, since: Ms) -> int:  # noqa: ARG001
-    """Without a register of workers: as many as jobs run, for a worker runs one job at a time."""
-    return max(0, ports.figures.read(tenant, STATES).get(State.ACTIVE, 0))
+def live_workers(ports: Ports, tenant: str, since: Ms) -> int:
+    """The workers seen since then, and no fewer than jobs run: one that just began may not have told of itself."""
+    seen = [each for each in ports.workers.list(since) if not each.stopped and each.tenant in ("", tenant)]
+    return max(len(seen), ports.figures.read(tenant, STATES).get(State.ACTIVE, 0))
 
 
-def pipeline_status(ports: Ports, caller: Caller, *, slots: int, workers: Workers = busy_workers) -> PipelineStatus:
+def pipeline_status(ports: Ports, caller: Caller, *, slots: int, workers: Workers = live_workers) -> PipelineStatus:
     """The state of the caller's pipeline, from counters that are seconds late at most.
 
     `slots` is how many jobs may run at once, `workers` tells how many workers were alive within the last minute.
