@@ -14,7 +14,7 @@ from .flows import Flow
 from .runs import TRANSITIONS, WIDE
 from .stage import BATCH
 
-PRICES = Path(__file__).parents[1] / "prices.toml"
+PRICES = Path(__file__).parents[2] / "shared" / "tidegate" / "prices.toml"
 MILLION = 1_000_000
 _WRITES_A_KEY = 1_000.0
 """Write units that one partition key takes in a second, in a table or an index."""
@@ -170,7 +170,7 @@ def bill_table(used: Mapping[str, Usage], prices: Prices) -> Table:
     table.notes.append(
         "The counters' share (change feed) is included. Not included: the job's own computing, storage, data leaving "
         "AWS, and the authorizer, which API Gateway asks once a minute for each token. Durations are assumed, see "
-        "`benchmarks/prices.toml`."
+        "`shared/tidegate/prices.toml`."
     )
     return table
 

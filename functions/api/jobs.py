@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -19,13 +20,14 @@ from tidegate.domain.spec import JobSpec
 from tidegate.ports import Ports
 from tidegate.service import control
 from tidegate.service.definitions import spec_from
+from tidegate.service.estimate import estimate_job
 from tidegate.service.submit import Submitted, submit, submit_one
 
 from .errors import body_of, invalid_input
 from .job_models import BatchRequest, JobRequest, PriorityRequest, ReasonRequest, RetryRequest
 from .listing import listed, query_of
 from .models import ListQuery
-from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, query_pairs
+from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, only, query_pairs
 from .views import brief_view, fitting_view, job_view, with_result_as
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -36,10 +38,15 @@ def submit_job(
     request: Request,
     body: JobRequest,
     key: Annotated[str | None, Header(alias="Idempotency-Key", description="Ignored beside a job_id.")] = None,
+    dry_run: Annotated[bool, Query(description="Say what it would cost, and store nothing: 200.")] = False,
 ) -> Response[Any]:
     """The same request with the same `job_id` or `Idempotency-Key` is accepted once: 201, then 200."""
+    only(request, "dry_run")
     caller = caller_of(request)
     spec = spec_of(runtime.current().ports, caller, body, None if key is None else idempotent_id(caller, key))
+    if dry_run:
+        _, estimate = estimate_job(runtime.current().ports, caller, spec)
+        return answer({"success": True, "message": "Job would be accepted", "estimate": asdict(estimate)})
     found = submit_one(runtime.current().ports, caller, spec)
     message = "Job created and queued for processing" if found.created else "Job was accepted before"
     view = {"success": True, "message": message, "job_id": found.job.id, "job": job_view(found.job)}

@@ -14,7 +14,7 @@ from tidegate.domain.dag.conditions import parse_path, path_text
 from tidegate.domain.dag.faults import Fault, refuse_all
 from tidegate.domain.dag.run import COLLECT
 from tidegate.domain.dag.spec import MAX_NODES, outside
-from tidegate.domain.errors import InvalidInput, TidegateError
+from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Json
 from tidegate.ports import Ports
 from tidegate.service.definitions import dag_definition
@@ -60,7 +60,7 @@ def _defined(ports: Ports, tenant: str, node: Any, place: str, depth: int, fault
     if isinstance(inner.get("definition"), str) and not inner.get("nodes"):
         try:
             definition, data = dag_definition(ports, tenant, inner["definition"], inner.get("data") or {})
-        except TidegateError as error:
+        except InvalidInput as error:
             faults += Fault.all_in(error, f"{place}.dag")
             return node
         rest = {name: value for name, value in inner.items() if name not in ("definition", "data")}

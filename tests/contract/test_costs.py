@@ -10,11 +10,13 @@ from benchmarks.cloud import bill
 from benchmarks.cloud.counts import committed, raised
 from benchmarks.cloud.flows import ONE, Flow, count_all
 from benchmarks.cloud.runs import WIDE
-from benchmarks.cloud.stage import Stage
+from benchmarks.cloud.stage import BATCH, Stage
 
 from support.aws import Cloud
+from tidegate.domain.cost import estimated
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
+from tidegate.service.estimate import prices
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +99,25 @@ def test_every_price_is_positive_and_every_allowance_has_a_price() -> None:
 def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
     assert Path(bill.PRICES).name == "prices.toml"
     assert bill.load().as_of
+
+
+def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
+    """The table of counts, with what Lambda itself asks of SQS for a batch of ten, and its share of an invocation."""
+    counted, steps = committed(), prices().steps
+    lambdas_own = {"submit": 0.0, "attempt": 2 / BATCH, "feed": 0.0}
+    flows = {"submit": "submit one", "attempt": "run, worker batch of ten", "feed": "change feed, batch of 99"}
+    for step, flow in flows.items():
+        asked = {name: steps[step][name] for name in ("calls", "sqs", "writes", "reads")}
+        assert asked == pytest.approx(dict(counted[flow]) | {"sqs": counted[flow]["sqs"] + lambdas_own[step]}), step
+
+
+def test_an_estimate_is_the_bill_of_a_life_without_its_log_lines(flows: Mapping[str, Flow]) -> None:
+    listed = bill.load()
+    life = bill.lives(flows, listed)["single submit, worker batch 10"]
+    without_lines = life.dollars(listed) - life.amount("log_gb") * listed.price["log_gb"]
+    assert estimated(prices(), 0).dollars == pytest.approx(without_lines, rel=0.02)
+    second = estimated(prices(), 1_000).dollars - estimated(prices(), 0).dollars
+    assert second == pytest.approx(0.5 * listed.price["lambda_gb_second"])
 
 
 def test_dollars_are_amounts_times_prices_after_what_is_free() -> None:

@@ -16,6 +16,7 @@ from tidegate.domain.job import Ms, State
 from tidegate.service.record_changes import MISSED
 
 from .cast import Cast, Home, on_virtual_time
+from .dag_runs import faults_at_the_end, runs_are_watched
 from .machinery import quiet_until
 from .store import Store, open_store
 from .watch import Broken, Watch
@@ -73,7 +74,7 @@ def supervise(cast: Cast, end: Ms) -> None:
     while not world.over:
         watch.check_stalls()
         waits = max(5_000, min(quiet_until(cast) - world.now, HOUR))
-        if cast.clients or any(watch.open()):
+        if cast.clients or any(watch.open()) or runs_are_watched(cast):
             litter_at = None
         else:
             litter_at = litter_at or _last_of_all(cast) + _DRAIN
@@ -129,6 +130,8 @@ def check_end(cast: Cast) -> None:
     if announced != entered:
         watch.breaks(Broken.MISCOUNTED, f"events: {announced}, in truth {entered}")
     _check_deadlines(watch, store)
+    for wrong in faults_at_the_end(cast):
+        watch.breaks(Broken.MISCOUNTED, wrong)
 
 
 def _check_deadlines(watch: Watch, store: Store) -> None:
@@ -149,5 +152,6 @@ _DEADLINES_ANNOUNCED = """
 """
 _ANNOUNCED = """
     SELECT json_extract(event, '$.state') AS state, COUNT(*) FROM events
-    WHERE state IS NOT NULL AND state IS NOT json_extract(event, '$.old_state') GROUP BY state
+    WHERE state IS NOT NULL AND state IS NOT json_extract(event, '$.old_state')
+        AND json_extract(event, '$.type') NOT LIKE 'dag.%' GROUP BY state
 """

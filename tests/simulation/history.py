@@ -16,7 +16,7 @@ from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane
 from tidegate.service import control
 
-from . import clients, machinery
+from . import clients, dag_runs, machinery
 from .cast import CALLER, EMBEDDED, LAMBDA, OTHER, PULL, Cast
 from .clients import Api
 from .ending import HOUR, check_end, database, on_stage, recovery_bound, supervise
@@ -25,8 +25,8 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority", "limits", "deadlines", "clocks")
-"""The last two are played where they are asked for."""
+STYLES = ("storm", "calm", "priority", "limits", "deadlines", "clocks", "runs")
+"""The last three are played where they are asked for."""
 CALM = ("calm", "priority", "clocks")
 _KEYS = (None, "a", "a", "b")
 
@@ -107,8 +107,15 @@ def _begin(cast: Cast, style: str) -> None:
         _set_deadlines(cast, queues)
     workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
     machinery.everybody(cast, workers, world.between(0, round(cast.home.tick * 1000)))
-    end = _script(cast, style)
+    end = _runs(cast) if style == "runs" else _script(cast, style)
     world.spawn(lambda: supervise(cast, end))
+
+
+def _runs(cast: Cast) -> Ms:
+    """Runs of DAGs; answers until when things go wrong."""
+    span = cast.world.between(20_000, 240_000)
+    dag_runs.come_in(cast, lambda: _step(cast, "runs"), span // 2)
+    return cast.world.now + span
 
 
 def _limit(cast: Cast, queues: SqliteQueues) -> None:

@@ -67,7 +67,10 @@ def quiet_until(cast: Cast) -> Ms:
     return cast.store.one(_NEXT) or cast.world.now
 
 
-_PRESSING = "SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place IN ('ready', 'parked'))"
+_PRESSING = """
+    SELECT EXISTS (SELECT 1 FROM changes) OR EXISTS (SELECT 1 FROM jobs WHERE place IN ('ready', 'parked'))
+        OR EXISTS (SELECT 1 FROM dags WHERE watched = 1)
+"""
 _NEXT = """
     SELECT MIN(at) FROM (
         SELECT MIN(visible_at) AS at FROM tickets

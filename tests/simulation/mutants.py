@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,12 +13,15 @@ from tidegate.adapters.sqlite import jobs as sqlite_jobs
 from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
 from tidegate.domain import guarded
+from tidegate.domain.dag import joins
+from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait
+from tidegate.domain.dag.spec import Join
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
 from tidegate.domain.ticket import decode
 from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey
-from tidegate.service import bury, claim, deadlines, limits, record_changes, settle, sweep_slots, tick
+from tidegate.service import bury, claim, deadlines, limits, record_changes, release, settle, sweep_slots, tick
 
 from . import crash_points, history
 from .watch import Broken
@@ -338,6 +341,42 @@ def _restart_forgets(patch: Patch) -> None:
     patch.setattr(guarded, "restart_if_ended", forgetful)
 
 
+def _nothing_released(patch: Patch) -> None:
+    patch.setattr(release.Engine, "go_on", lambda *_: None)
+
+
+def _runs_never_looked_at(patch: Patch) -> None:
+    patch.setattr(tick, "check_runs", lambda *_, **__: 0)
+
+
+def _one_parent_is_enough(patch: Patch) -> None:
+    real = joins.decide
+
+    def hasty(join: Join, count: int | None, ends: Mapping[str, End | None]) -> Decision:
+        return Release() if End.DONE in ends.values() else real(join, count, ends)
+
+    patch.setattr(release, "decide", hasty)
+
+
+def _failures_strand(patch: Patch) -> None:
+    real = joins.decide
+
+    def patient(*args: Any) -> Decision:
+        decision = real(*args)
+        return Wait() if isinstance(decision, Pass) and decision.broken else decision
+
+    patch.setattr(release, "decide", patient)
+
+
+def _released_again(patch: Patch) -> None:
+    _guard(patch, "unblock", lambda write: Guard(frozenset(State)))
+    patch.setattr(release, "_is_blocked", lambda job: True)
+
+
+def _closed_early(patch: Patch) -> None:
+    patch.setattr(release, "_all_ended", lambda run, states: sum(states.values()) > 1)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -391,5 +430,11 @@ MUTANTS: tuple[Mutant, ...] = (
            use_case="tick: deadlines of waiting jobs"),
     Mutant("a miss is told before it is one", _deadline_told_early, _caught(B.HASTY), "deadlines"),
     Mutant("a restart forgets what was told", _restart_forgets, _caught(B.OVERWRITTEN, B.HASTY), "deadlines"),
+    Mutant("the end of a node releases nothing", _nothing_released, _caught(B.LOST), "runs"),
+    Mutant("the clock looks at no run", _runs_never_looked_at, _caught(B.LOST, B.LITTER), "runs"),
+    Mutant("one parent is enough for any join", _one_parent_is_enough, _caught(B.UNREADY), "runs"),
+    Mutant("a failed parent strands its children", _failures_strand, _caught(B.LOST), "runs"),
+    Mutant("a node that ended is released again", _released_again, _caught(B.OVERWRITTEN, B.DOUBLED), "runs"),
+    Mutant("a run is closed before its jobs have ended", _closed_early, _caught(B.LOST, B.MISCOUNTED), "runs"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

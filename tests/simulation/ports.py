@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from tidegate.adapters.caching import CachedQueues, CachedTenants
@@ -89,7 +90,7 @@ class Jobs:
         existing = self._store.jobs.create(jobs)
         for job, found in zip(jobs, existing, strict=True):
             if found is None:
-                self._store.watch.created(job)
+                self._wire.tell(partial(self._store.watch.created, job))
         self._store.stir("change", self._wire.world.now + 500)
         return existing
 
@@ -99,7 +100,7 @@ class Jobs:
             if outcome.applied and outcome.job is not None:
                 job = outcome.job
                 self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
-                self._store.watch.applied(self._wire.process, write, job)
+                self._wire.tell(partial(self._store.watch.applied, self._wire.process, write, job))
         self._store.stir("change", self._wire.world.now + 500)
         return outcomes
 

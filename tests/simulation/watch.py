@@ -16,6 +16,7 @@ from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
 from tidegate.service.claim import CLEAN_UP_TRIES
 
+from .run_book import RunsBook
 from .world import Process, World
 
 
@@ -52,6 +53,8 @@ class Broken(StrEnum):
     """A job was started past its hard deadline, or nobody ended it within the bound on recovery."""
     HASTY = "hasty"
     """A deadline was told, or acted upon, that was not past, or that had been dealt with."""
+    UNREADY = "unready"
+    """A node of a run was let go, or skipped, before what it waits for allowed that."""
     RAISED = "raised"
     """The project raised what nobody expects."""
     MISCOUNTED = "miscounted"
@@ -112,6 +115,8 @@ class Watch:
     troubles_then: dict[Process, tuple[int, int]] = field(default_factory=dict)
     """How many of its calls had failed then, and how many been slow."""
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
+    book: RunsBook = field(default_factory=RunsBook)
+    """The runs of DAGs that were asked for."""
     limits: dict[Lane, Queue] = field(default_factory=dict)
     """The lanes with limits, which do not change meanwhile."""
     _idle: int = 0
@@ -150,6 +155,9 @@ class Watch:
         before = seen.job
         self._check_move(process, seen, before, job)
         self._check_deadlines(process, before, job)
+        wrong = self.book.wrongly_moved(before, job, self.jobs()) if before.blocked else None
+        if wrong is not None:
+            self.breaks(Broken.UNREADY, wrong)
         if before.state is State.ACTIVE:
             self._check_holder(process, seen, before, job)
         if job.state is State.ACTIVE and job.attempt != before.attempt:
@@ -207,6 +215,10 @@ class Watch:
 
     # What is checked from time to time, and at the end.
 
+    def jobs(self) -> dict[JobKey, Job]:
+        """All jobs as they stand."""
+        return {key: seen.job for key, seen in self.seen.items()}
+
     def open(self) -> Iterator[Seen]:
         """All jobs that have not ended."""
         return (seen for seen in self.seen.values() if seen.job.state not in TERMINAL)
@@ -221,6 +233,8 @@ class Watch:
             if stall > self.recovery_bound:
                 text = f"{seen.job.id} is {seen.job.state} at {seen.spot.place} and nobody's for {stall / 1000:.0f} s"
                 self.breaks(Broken.LOST, text)
+        for text in self.book.stalled(self.jobs(), self.calm_from, self.world.now) if self.book.specs else ():
+            self.breaks(Broken.LOST, text)
 
     def calm(self) -> None:
         """From now on nothing goes wrong, so recovery is bounded."""
@@ -291,6 +305,8 @@ class Watch:
         same = (job.state, job.attempt, job.lease_until) == (before.state, before.attempt, before.lease_until)
         if same and (process.role == "api" or job.sla > before.sla):
             return
+        if same and job.dag_id is not None and job.cancel_requested:
+            return  # its run is stopped, by whoever saw the reason
         if job.reason == MISSED_HARD and job.state in TERMINAL:
             return  # `_check_deadlines` judges it
         name = f"{job.id} attempt {before.attempt} of {seen.holder.name if seen.holder else 'nobody'} by {process.name}"

@@ -26,6 +26,14 @@ class Wire:
         self.faults = store.faults
         self.atomic = False
         """Within a transaction of the file: nobody comes between, and a crash undoes it all."""
+        self._untold: list[Callable[[], None]] = []
+
+    def tell(self, word: Callable[[], None]) -> None:
+        """Let the watch know of a write: at once, or when the transaction is done, if it ever is."""
+        if self.atomic:
+            self._untold.append(word)
+        else:
+            word()
 
     def call(self, name: str, effect: Callable[[], A]) -> A:
         """Do `effect` as one call to a port."""
@@ -92,7 +100,10 @@ class Wire:
         self.process.sleep(0)
         with self.store.database.transaction():
             self.atomic = True
+            self._untold.clear()
             try:
                 yield
             finally:
                 self.atomic = False
+        for word in self._untold:
+            word()

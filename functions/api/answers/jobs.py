@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from tidegate.domain.job import ErrorType, State, UniquePolicy
 
@@ -151,8 +151,31 @@ class JobDeleted(Told):
     action: Literal["cancelled", "cancel_requested", "erased"]
 
 
+class Estimate(Answer):
+    """What one job will use in the cloud if its first attempt succeeds, at list prices, free tier aside."""
+
+    dollars: float = Field(description="Without storage, transfer and log lines.")
+    requests: float = Field(description="To AWS, of Tidegate's own code.")
+    write_units: float
+    read_units: float
+    handler_ms: int = Field(description="What 95 of 100 jobs of the name did not pass lately; 0 where none completed.")
+    memory_mb: int = Field(description="What a worker is taken to have.")
+    prices_as_of: str
+    region: str
+
+
+class JobEstimated(Told):
+    """What a job would cost that was not submitted."""
+
+    estimate: Estimate
+
+
+class AcceptedBeforeOrEstimated(RootModel[JobSubmitted | JobEstimated]):
+    """The job as it was accepted before; with `dry_run` what it would cost."""
+
+
 ANSWERS: Table = {
-    "submit_job": {201: JobSubmitted, 200: JobSubmitted},
+    "submit_job": {201: JobSubmitted, 200: AcceptedBeforeOrEstimated},
     "submit_jobs": {200: BatchAnswer},
     "bulk": {200: BulkAnswer},
     "list_jobs": {200: JobPage},

@@ -72,6 +72,7 @@ def submit(
         str | None,
         typer.Option(help="Submit each line of a JSON-lines file (- for stdin); options are defaults.", metavar="FILE"),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and submit nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "--wait", help="Stay until the job has ended.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the id alone.")] = False,
 ) -> None:
@@ -100,12 +101,27 @@ def submit(
         "task_token": task_token,
     }
     given = {key: value for key, value in fields.items() if value is not None} | inputs.json_pairs("--set", set_ or ())
-    if batch is None:
+    if dry_run:
+        if batch is not None or watch or quiet:
+            raise InvalidInput.field("--dry-run", "does not go with --batch, --watch or --quiet")
+        _estimate(session, {**given, **({"job_id": job_id} if job_id else {})})
+    elif batch is None:
         _submit_one(session, {**given, "job_id": job_id}, watch=watch, quiet=quiet)
     elif watch or quiet or job_id is not None:
         raise InvalidInput.field("--batch", "does not go with --watch, --quiet or --job-id")
     else:
         _submit_file(session, batch, given)
+
+
+def _estimate(session: Session, fields: dict[str, Any]) -> None:
+    with session.client() as client:
+        found = client.estimate(**fields)
+    if session.as_json:
+        emit(dict(found))
+        return
+    say(f"About ${found['dollars']:.9f} in the cloud, at list prices of {clean(found['prices_as_of'])}:")
+    say(f"{found['requests']:g} requests, {found['write_units']:g} write and {found['read_units']:g} read units, ")
+    say(f"a handler of {found['handler_ms']} ms with {found['memory_mb']} MB")
 
 
 def _submit_one(session: Session, fields: Mapping[str, Any], *, watch: bool, quiet: bool) -> None:

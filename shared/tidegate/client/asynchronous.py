@@ -91,6 +91,12 @@ class AsyncClient(AsyncOperations, AsyncScheduleMethods, AsyncTokenMethods, Asyn
         """
         return await self._run(calls.submit(name, data, idempotency_key, fields))
 
+    async def estimate(
+        self, name: str | None = None, data: Json = None, **fields: Unpack[JobFields]
+    ) -> Mapping[str, Any]:
+        """See `Client.estimate`."""
+        return await self._run(calls.estimate(name, data, fields))
+
     async def submit_many(self, jobs: Iterable[NewJob | Mapping[str, Any]]) -> Batch:
         """Submit any number of jobs, 100 per request; says which were accepted and why others were not."""
         total = Batch()

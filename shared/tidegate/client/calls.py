@@ -56,6 +56,12 @@ def submit(name: str | None, data: Json, idempotency_key: str | None, fields: Ma
     return Call("POST", "/jobs", _job, body=to_json(body), headers=_under(idempotency_key))
 
 
+def estimate(name: str | None, data: Json, fields: Mapping[str, Any]) -> Call[Mapping[str, Any]]:
+    """What a job would cost."""
+    body = to_json(job_body({"name": name, "data": data, **fields}))
+    return Call("POST", "/jobs", lambda wire: dict(wire["estimate"]), body=body, params=[("dry_run", "true")])
+
+
 def batch_entry(fields: Mapping[str, Any]) -> dict[str, Any]:
     """One job of a batch, under an id made here unless the caller has one."""
     return {"job_id": new_id(), **job_body(fields)}

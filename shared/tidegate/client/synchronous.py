@@ -90,6 +90,13 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMeth
         """
         return self._run(calls.submit(name, data, idempotency_key, fields))
 
+    def estimate(self, name: str | None = None, data: Json = None, **fields: Unpack[JobFields]) -> Mapping[str, Any]:
+        """What a job would cost in the cloud, without submitting it: `dollars`, and what they are made of.
+
+        Raises what `submit` would raise of the job itself.
+        """
+        return self._run(calls.estimate(name, data, fields))
+
     def submit_many(self, jobs: Iterable[NewJob | Mapping[str, Any]]) -> Batch:
         """Submit any number of jobs, 100 per request; says which were accepted and why others were not."""
         return sum(self.submit_chunks(jobs), Batch())

@@ -11,7 +11,7 @@ from tidegate.domain.dag.faults import Fault
 from tidegate.domain.dag.run import GATHER, node_job_id
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.dag.validate import check_dag
-from tidegate.domain.errors import InvalidInput, NotFound, TidegateError
+from tidegate.domain.errors import InvalidInput, NotFound, TidegateError, Unavailable
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec, check_horizon, new_job
@@ -44,6 +44,8 @@ def checked_jobs(
             continue
         try:
             jobs.append(maker.job(node, _asked(ports, caller, node.job)))
+        except Unavailable:
+            raise  # nothing is wrong with the node: nobody knows
         except TidegateError as error:
             wrong += Fault.all_in(error, node.place or f"nodes.{index}")
     check_dag(spec, faults, [*faults_of_others(ports, caller, spec), *wrong])

@@ -131,7 +131,7 @@ class Engine:
         graph = self.graph(run)
         for start in range(0, len(nodes), _CHUNK):
             jobs = self._jobs(run, nodes[start : start + _CHUNK])
-            blocked = [job for job in jobs if job.blocked and job.state is State.CREATED]
+            blocked = [job for job in jobs if _is_blocked(job)]
             blocked = [self._fanned_out(run, graph, job) for job in blocked]
             writes = [write for job in blocked if (write := self._write_for(run, graph, job)) is not None]
             remember_lanes(self._ports, blocked if writes else [])
@@ -292,6 +292,10 @@ class Engine:
             states[job.state] += 1
             states[BROKEN] += job.broken
         return states
+
+
+def _is_blocked(job: Job) -> bool:
+    return job.blocked and job.state is State.CREATED
 
 
 def _all_ended(run: Run, states: Mapping[str, int]) -> bool:

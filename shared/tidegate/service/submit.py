@@ -12,7 +12,7 @@ from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import Queue
-from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, new_job
+from tidegate.domain.spec import MAX_BATCH, JobSpec, check_horizon, dump_json, new_job
 from tidegate.domain.tenant import Tenant
 from tidegate.ports import Ports
 
@@ -75,6 +75,17 @@ def submit_one(ports: Ports, caller: Caller, spec: JobSpec) -> Submitted:
     return result
 
 
+def check_job(ports: Ports, caller: Caller, spec: JobSpec) -> Job:
+    """The job that `submit_one` would make; raises what is wrong with it. Stores and counts nothing."""
+    caller.require(Scope.SUBMIT)
+    maker = _Maker(ports, caller, tenant_named(ports, caller.tenant), ports.now(), internal=False)
+    queue = _queue_or_error(ports, caller.tenant, spec.queue)
+    if isinstance(queue, TidegateError):
+        raise queue
+    dump_json("data", spec.data)
+    return maker.checked(spec, queue)
+
+
 class _Maker:
     """Makes the jobs of one request; queues and usual durations are read once."""
 
@@ -100,13 +111,19 @@ class _Maker:
             return error
 
     def _job(self, spec: JobSpec, queue: Queue) -> Job:
+        job, ports = self.checked(spec, queue), self._ports
+        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
+        return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
+
+    def checked(self, spec: JobSpec, queue: Queue) -> Job:
+        """The job as asked for. Raises what is wrong with it."""
         ports = self._ports
         check_horizon(spec, self._now)
         if not self._internal:
             check_allowed(ports, spec)
         check_payloads(self._tenant, spec)
         check_waiting(ports, spec.task_token)
-        job = new_job(
+        return new_job(
             spec,
             queue,
             job_id=spec.job_id or ports.new_id(),
@@ -115,8 +132,6 @@ class _Maker:
             expected_ms=self._expectations.steering(queue, spec.name),
             correlation=self._caller.correlation,
         )
-        data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, f"data-{ports.new_id()}"), spec.data)
-        return job if data_ref is None else replace(job, data=data, data_ref=data_ref)
 
 
 def _forget_refused(ports: Ports, made: Sequence[Job | TidegateError], let_in: Sequence[Job | TidegateError]) -> None:
