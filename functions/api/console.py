@@ -11,7 +11,8 @@ from tidegate.domain.errors import NotFound
 
 from . import errors
 
-HOME = "/console/"
+HOME = "/console"
+"""Without a slash at its end: gateways do not take one for the other."""
 POLICY = "; ".join(
     (
         "default-src 'none'",

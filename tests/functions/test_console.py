@@ -47,7 +47,7 @@ def test_every_path_of_the_console_is_the_page(api: Api, path: str) -> None:
 
 def test_the_root_leads_to_the_console(api: Api) -> None:
     answer = stranger(api, "/")
-    assert (answer.status, answer.headers["location"]) == (302, "/console/")
+    assert (answer.status, answer.headers["location"]) == (302, "/console")
 
 
 def test_every_file_that_the_page_names_is_there(api: Api) -> None:

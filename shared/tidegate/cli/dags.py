@@ -13,6 +13,7 @@ from .dag_file import read_dag
 from .dag_graph import MARKS, drawing, now
 from .output import clean, emit, say, table
 from .session import Session, with_session
+from .watch import follow_run
 
 if TYPE_CHECKING:
     from tidegate.client import DagRun
@@ -60,7 +61,7 @@ def submit(
     with session.client() as client:
         run = client.submit_dag(body, idempotency_key=idempotency_key)
         if wait:
-            run = client.wait_dag(run.id)
+            run = follow_run(client, run.id, quiet=session.as_json)
     _told(session, run, f"✅ Run {run.id}: {run.state}")
     if wait and run.state != "COMPLETED":
         raise typer.Exit(1)

@@ -24,6 +24,8 @@ from .session import AsJson, Server, Token, Url
 from .submit import submit
 from .tenants import tenant_app
 from .tokens import token_app, whoami
+from .top import top
+from .watch import watch
 from .webhooks import webhook_app
 from .why import why
 from .workers import list_workers
@@ -103,6 +105,8 @@ app.command("retry")(jobs.retry)
 app.command("logs")(records.logs)
 app.command("history")(records.history)
 app.command("why")(why)
+app.command("watch")(watch)
+app.command("top")(top)
 app.command("stats")(jobs.stats)
 app.add_typer(dag_app, name="dag")
 app.command("purge")(operations.purge)

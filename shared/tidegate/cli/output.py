@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -80,13 +80,23 @@ def status_text(status: str) -> Text:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print columns under headings; long values fold on a narrow terminal and are never cut."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for line in lines_of(grid(headings, rows)):
+        sys.stdout.write(line + "\n")
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Columns under headings, to be shown among other things."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(heading, overflow="fold")
+        made.add_column(heading, overflow="fold")
     for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else clean(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else clean(cell) for cell in row))
+    return made
+
+
+def lines_of(shown: RenderableType) -> list[str]:
+    """The lines that something takes on stdout, without blanks at their ends."""
     out = console()
     with out.capture() as captured:
-        out.print(grid)
-    for line in captured.get().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+        out.print(shown)
+    return [line.rstrip() for line in captured.get().splitlines()]

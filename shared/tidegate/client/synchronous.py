@@ -208,14 +208,23 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMeth
         """Run again what failed in an ended run, and what hung on it. Raises NotFound, WrongState."""
         return self._run(calls.resume_dag(dag_id))
 
-    def wait_dag(self, dag_id: str, *, timeout: float | None = None) -> DagRun:
-        """The run once it has ended. Raises NotFound, WaitTimeout."""
-        started, looks = self._clock(), 0
-        while not (run := self.dag(dag_id)).ended:
-            looks += 1
+    def watch_dag(self, dag_id: str, *, timeout: float | None = None) -> Iterator[DagRun]:
+        """The run now, and again whenever it changed, until it has ended. Raises NotFound, WaitTimeout."""
+        started, looks, last = self._clock(), 0, None
+        while True:
+            run = self.dag(dag_id)
+            if run != last:
+                yield run
+            if run.ended:
+                return
+            looks, last = looks + 1, run
             if timeout is not None and self._clock() - started >= timeout:
                 raise WaitTimeout(f"run '{dag_id}' is still {run.state} after {timeout:g} seconds")
             self._sleep(min(0.05 * looks, 1.0))
+
+    def wait_dag(self, dag_id: str, *, timeout: float | None = None) -> DagRun:
+        """The run once it has ended. Raises NotFound, WaitTimeout."""
+        *_, run = self.watch_dag(dag_id, timeout=timeout)
         return run
 
     def logs(self, job_id: str, *, level: str | None = None, follow: bool = False) -> Iterator[LogLine]:

@@ -1,4 +1,4 @@
-// What a run's graph means: entries gathered under their nodes, depth, and the path that decided when it ended.
+// What a run's graph means: entries gathered under their nodes, and depth.
 
 const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED", "SKIPPED"]);
 
@@ -53,23 +53,6 @@ export function inOrder(plan) {
     }
   }
   return order;
-}
-
-/**
- * The path that decided when the run ended, or decides it now: from the node that ended last (or still runs) back over
- * the parent that each waited for longest. Skipped nodes are on no path. Ids, first to last.
- */
-export function criticalPath(plan, now = Date.now()) {
-  const ends = (node) => (node.start === null || node.state === "SKIPPED" ? null : node.end ?? now);
-  let at = null;
-  for (const node of plan.values()) if (ends(node) !== null && (at === null || ends(node) > ends(at))) at = node;
-  const path = [];
-  while (at) {
-    path.unshift(at.id);
-    const before = at.parents.map((id) => plan.get(id)).filter((node) => ends(node) !== null);
-    at = before.length ? before.reduce((last, node) => (ends(node) > ends(last) ? node : last)) : null;
-  }
-  return path;
 }
 
 /** How many of a node's jobs stand in each state: of its entries, or of itself. */

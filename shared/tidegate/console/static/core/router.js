@@ -16,7 +16,7 @@ function read() {
 export const to = (path, query) => {
   const given = Object.entries(query ?? {})
     .filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return BASE + path + (given.length ? `?${new URLSearchParams(given)}` : "");
+  return BASE + (path === "/" ? "" : path) + (given.length ? `?${new URLSearchParams(given)}` : "");
 };
 
 /** Go to an address that `to` made. */

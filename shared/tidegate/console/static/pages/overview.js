@@ -21,7 +21,7 @@ export default function Overview() {
     const paths = ["/pipeline/status", "/stats", "/stats/depth", "/stats/queues", "/stats/sla"];
     const answers = await Promise.all(paths.map((path) => get(path, null, signal)));
     return Object.assign({}, ...answers);
-  }, [], { every: 5_000, on: ANY });
+  }, [], { every: 10_000, on: ANY });
   const past = useData(async (signal) => {
     const [timeline, hourly] = await Promise.all([
       get("/stats/timeline", { hours }, signal), get("/stats/throughput", { hours: Math.max(hours, 12) }, signal),
@@ -97,7 +97,7 @@ const Figure = ({ name, value, note, tone = "", href }) => html`
 /** Who waits, by the four bands that become queues of tickets; and what stands in the way. */
 function Waiting({ figures }) {
   const { data } = figures;
-  const queues = useQueues();
+  const queues = useQueues(20_000);
   const most = data ? Math.max(1, ...BANDS.map((band) => data.depth.bands[band])) : 1;
   return html`<${Panel} title="Waiting" side=${data && html`<span class="num faint">${count(data.depth.total)}</span>`}>
     ${!data ? html`<${Nothing} ...${figures} />` : html`

@@ -9,7 +9,7 @@ import { STATES, isOpen, label, tone } from "../core/states.js";
 import { html, useMemo } from "../core/ui.js";
 import { Gantt } from "../charts/gantt.js";
 import { Graph } from "../charts/graph.js";
-import { criticalPath, planOf } from "../charts/plan.js";
+import { planOf } from "../charts/plan.js";
 import { ask } from "../parts/dialog.js";
 import { Ago, Clock, Copy, Facts, Head, Nothing, Panel, Parts, State } from "../parts/small.js";
 import { told } from "../parts/toast.js";
@@ -25,7 +25,7 @@ export default function RunPage({ id }) {
     { every: (data) => (!open ? 60_000 : data?.graph.nodes.length > LARGE ? 10_000 : 3_000), on: mine,
       gap: (data) => (data?.graph.nodes.length > LARGE ? 5_000 : 800) });
   const plan = useMemo(() => graph.data && planOf(graph.data.graph), [graph.data]);
-  const path = useMemo(() => (plan ? criticalPath(plan) : []), [plan]);
+  const path = graph.data?.graph.critical_path ?? [];
   if (!run) return html`<${Nothing} ...${found} />`;
   const refresh = () => { found.refresh(); graph.refresh(); };
   return html`

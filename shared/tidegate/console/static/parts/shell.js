@@ -50,7 +50,7 @@ const More = ({ places: hidden, here }) => html`
 
 /** How many of the slots are taken, as the level of the water at the foot of the rail. */
 function Level() {
-  const { data } = useData((signal) => get("/pipeline/status", null, signal), [], { every: 5_000, on: () => true });
+  const { data } = useData((signal) => get("/pipeline/status", null, signal), [], { every: 10_000, on: () => true });
   if (!data) return html`<div class="level"></div>`;
   const { active_jobs: active, max_concurrent_jobs: slots, is_running: running } = data.status;
   const share = slots ? Math.min(1, active / slots) : active ? 0.5 : 0;
