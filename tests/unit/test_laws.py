@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,29 @@ def test_the_laws_hold(tmp_path: Path) -> None:
     done = run_lint(tmp_path)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
+
+
+def test_every_package_and_the_files_it_reads_are_installed() -> None:
+    """An installation that is no checkout has what is listed, and nothing else."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    places = {ROOT / place: name for name, place in told["package-dir"].items()}
+    found = {
+        ".".join((name, *folder.relative_to(place).parts))
+        for place, name in places.items()
+        for folder in (each.parent for each in place.rglob("__init__.py"))
+    }
+    assert set(told["packages"]) == found
+    kept = {
+        path
+        for package, patterns in told["package-data"].items()
+        for pattern in patterns
+        for path in _folder(places, package).glob(pattern)
+    }
+    files = {path for place in places for path in place.rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in {".py", ".pyc"}} <= kept
+
+
+def _folder(places: dict[Path, str], package: str) -> Path:
+    top, *rest = package.split(".")
+    (place,) = (place for place, name in places.items() if name == top)
+    return place.joinpath(*rest)

@@ -1,0 +1,136 @@
+"""What the services need from the outside world. Each method states its guard.
+
+Every method may raise `Unavailable` (throttled, locked, out of reach); a write that raised may or may
+not have taken effect, so callers repeat only what is guarded or idempotent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Set
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .access import AuditLog, Issuer, Token, Tokens
+from .clock import DEADLINES, Cron, Hold, ScheduleKey, Schedules, Timer, Timers, Upkeep
+from .dags import Addition, Dags, RunPage, Supervisors, Watched
+from .events import Announced, EventBus, EventStream, Feed, Figures
+from .jobs import JobKey, JobPage, JobQuery, JobStore, Ready
+from .limits import BACKLOG, Backlogs, Grant, Holding, Lanes, Rates, Slots, UniqueKeys, backlog_series
+from .policies import Admitted, Definitions, Queues, Tenants, WebhookSecrets
+from .storage import Blobs, Logs
+from .tickets import AlwaysPolled, Delivery, Depth, Polling, Tickets
+from .workers import Held, Worker, Workers
+
+if TYPE_CHECKING:
+    from tidegate.domain.job import Ms
+
+__all__ = [
+    "BACKLOG",
+    "DEADLINES",
+    "Addition",
+    "Admitted",
+    "AlwaysPolled",
+    "Announced",
+    "AuditLog",
+    "Backlogs",
+    "Blobs",
+    "Cron",
+    "Dags",
+    "Definitions",
+    "Delivery",
+    "Depth",
+    "EventBus",
+    "EventStream",
+    "Feed",
+    "Figures",
+    "Grant",
+    "Held",
+    "Hold",
+    "Holding",
+    "Issuer",
+    "JobKey",
+    "JobPage",
+    "JobQuery",
+    "JobStore",
+    "Lanes",
+    "Logs",
+    "Polling",
+    "Ports",
+    "Queues",
+    "Rates",
+    "Ready",
+    "RunPage",
+    "ScheduleKey",
+    "Schedules",
+    "Slots",
+    "Supervisors",
+    "Tenants",
+    "Tickets",
+    "Timer",
+    "Timers",
+    "Token",
+    "Tokens",
+    "UniqueKeys",
+    "Upkeep",
+    "Watched",
+    "WebhookSecrets",
+    "Worker",
+    "Workers",
+    "backlog_series",
+]
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that a service may touch."""
+
+    jobs: JobStore
+    tickets: Tickets
+    blobs: Blobs
+    logs: Logs
+    queues: Queues
+    tenants: Tenants
+    definitions: Definitions
+    webhook_secrets: WebhookSecrets
+    lanes: Lanes
+    slots: Slots
+    rates: Rates
+    backlogs: Backlogs
+    unique_keys: UniqueKeys
+    timers: Timers
+    schedules: Schedules
+    cron: Cron
+    figures: Figures
+    dags: Dags
+    tokens: Tokens
+    audit: AuditLog
+    events: EventBus
+    upkeep: Upkeep
+    supervisors: Supervisors
+    workers: Workers
+    now: Callable[[], Ms]
+    new_id: Callable[[], str]
+    rng: random.Random
+    pools: Set[str] = frozenset({"default"})
+    """Those that jobs may be sent to."""
+    lambda_pools: frozenset[str] = frozenset()
+    """Those whose workers are Lambdas: they are started when tickets come."""
+    polling: Polling = field(default_factory=AlwaysPolled)
+    clock_seconds: float = 1.0
+    """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
+    lease_grace_ms: Ms = 0
+    """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
+    policy_seconds: float = 0.0
+    """How old the queue policies may be that a process of this home goes by."""
+    together: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
+    development: bool = False
+    """Whether webhooks may go to this machine and over http: a switch of the embedded home alone."""
+    close: Callable[[], object] = _nothing
+    """Gives back what the calling thread holds open."""
