@@ -426,6 +426,23 @@ def test_a_list_that_is_empty_or_none(works: Works, result: Any, states: dict[st
     assert works.states(run) == states
 
 
+def test_entries_whose_common_data_is_large_are_gathered_too(works: Works) -> None:
+    works.results["split"] = {"pages": [1, 2]}
+    common = {"text": "x" * 150_000}
+    extract = NodeSpec(
+        id="extract",
+        job={"name": "page", "data": common},
+        depends_on=("split",),
+        for_each=("split", "result", "pages"),
+    )
+    run = works.run(node("split"), extract)
+    runner = works.home.runner(work=works.work, page=lambda job: [len(job.data["text"]), job.data["item"]])
+    while works.home.drain(runner) + works.home.changes():
+        continue
+    gathered = next(job for job in get_run(works.home.ports, ADMIN, run.id).jobs if job.node == "extract")
+    assert (gathered.state, gathered.result) == (State.COMPLETED, [[150_000, 1], [150_000, 2]])
+
+
 def test_a_failing_entry_fails_the_run_and_is_run_again_alone(works: Works) -> None:
     works.results["split"] = {"pages": [1, 2]}
     failing = {1}

@@ -40,7 +40,8 @@ def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:
         remember_lanes(ports, made)
         existing = ports.jobs.create(made)
         announce(ports, [new for new, old in zip(made, existing, strict=True) if old is None])
-    noted = {**full.data, "entries": count}
+    template = full.data["job"] if job.data_ref is None else {**full.data["job"], "data": None}  # the entries have it
+    noted = {**full.data, "job": template, "entries": count}
     (outcome,) = ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, ports.now())])
     return outcome.job or job
 

@@ -29,10 +29,10 @@ def offloaded(blobs: Blobs, field: str, name: Callable[[], str], value: Json) ->
 
 
 def with_payloads(blobs: Blobs, job: Job) -> Job:
-    """The job with its offloaded values filled in."""
+    """The job with its offloaded values filled in; data that stands in the job itself came after what was offloaded."""
     if job.data_ref is None and job.result_ref is None:
         return job
-    data = job.data if job.data_ref is None else json.loads(blobs.get(job.data_ref))
+    data = job.data if job.data_ref is None or job.data is not None else json.loads(blobs.get(job.data_ref))
     result = job.result if job.result_ref is None else json.loads(blobs.get(job.result_ref))
     return replace(job, data=data, result=result)
 
