@@ -4,6 +4,7 @@
   one step; it is given up while SQS waits for messages.
 - moto cannot parse `INSERT INTO "t" VALUE {'a': ?}`. It is answered here as DynamoDB documents it: put if the
   key is free, else the error `DuplicateItem` for that statement alone.
+- moto spends most of its time on names that a value does not have.
 - SQS measures delays and visibility by the clock of the test.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import moto.sqs.models
 from moto.core.responses import BaseResponse
+from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.sqs.models import Queue
 
@@ -38,6 +40,7 @@ def guarded_moto(now: Callable[[], int]) -> Iterator[None]:
     patch(BaseResponse, "_dispatch", _locked(BaseResponse._dispatch))
     patch(Queue, "wait_for_messages", _unlocked_wait(Queue.wait_for_messages))
     patch(DynamoDBBackend, "batch_execute_statement", _with_inserts(DynamoDBBackend.batch_execute_statement))
+    patch(ResponseSerializer, "_serialize_structure_member", _present(ResponseSerializer._serialize_structure_member))
     patch(moto.sqs.models, "unix_time_millis", lambda _dt=None: float(now()))
     try:
         yield
@@ -65,6 +68,16 @@ def _locked(dispatch: Callable[..., Any]) -> Callable[..., Any]:
             return dispatch(self, *arguments, **named)
 
     return _dispatch
+
+
+def _present(serialize: Callable[..., None]) -> Callable[..., None]:
+    """Of the ten types that a value may have, moto looks for each, by several names: a third of its time."""
+
+    def _serialize_structure_member(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if type(value) is not dict or key in value or shape.parent.name != "AttributeValue":
+            serialize(self, serialized, value, shape, key)
+
+    return _serialize_structure_member
 
 
 def _unlocked_wait(wait: Callable[..., None]) -> Callable[..., None]:
