@@ -20,6 +20,7 @@ def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Se
     browser.find(".json", "finished")
     outcomes = ".attempts + table tbody tr td:nth-child(2)"
     browser.until(lambda: browser.texts(outcomes) == ["Completed"], "its one attempt, completed")
+    assert client.get(job_id).state == "COMPLETED"
 
 
 def test_a_job_is_submitted_by_hand(browser: Browser, server: Server, client: Client) -> None:

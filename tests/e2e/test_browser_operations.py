@@ -82,6 +82,7 @@ def test_past_times_of_a_schedule_are_run(browser: Browser, server: Server, clie
     browser.click(".facts a", "all that it made")
     browser.find("h1", "Jobs")
     browser.until(lambda: browser.texts(".rows .state") == ["Completed"] * 3, "three jobs of past times")
+    assert len(list(client.list(tag="schedule:daily", state="COMPLETED"))) == 3
 
 
 def test_one_dead_letter_is_dropped_and_the_other_stays(browser: Browser, server: Server, ports: Ports) -> None:

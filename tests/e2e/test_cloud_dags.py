@@ -56,7 +56,7 @@ def test_a_run_with_fan_out_and_branches_completes(cloud: Cloud, http: httpx.Cli
     assert (states["passed"], states["passed/echoed"]) == ("SKIPPED", "SKIPPED")
     gathered = http.get(f"/jobs/{next(node['job_id'] for node in run['nodes'] if node['id'] == 'each')}").json()["job"]
     assert [each["data"]["item"] for each in gathered["result"]] == ["a", "b", "c"]
-    eventually(lambda: execution_of(cloud, dag_id)["status"] == "SUCCEEDED")
+    assert eventually(lambda: execution_of(cloud, dag_id)["status"] == "SUCCEEDED")
     assert execution_of(cloud, dag_id)["entered"] == ["Release", "Await", "Close"]
 
 
@@ -85,4 +85,4 @@ def test_the_clock_keeps_a_deadline_that_the_supervisor_missed(cloud: Cloud, htt
         return bool(run_of(http, dag_id)["state"] == "EXPIRED")
 
     eventually(expired, pause=0.5)
-    eventually(lambda: execution_of(cloud, dag_id)["status"] == "SUCCEEDED")
+    assert eventually(lambda: execution_of(cloud, dag_id)["status"] == "SUCCEEDED")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bridge import client_of
+from commands import Run
 from gateway import Answer, Api
 
 from home import Home
 from tidegate import Dag
-from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.ports import JobQuery
 
 SCHEMA = {"type": "object", "properties": {"document": {"type": "string"}}, "required": ["document"]}
@@ -27,11 +25,6 @@ FLOW: dict[str, Any] = {
         {"id": "merge", "name": "work", "depends_on": ["split"]},
     ],
 }
-
-
-@pytest.fixture
-def operator(api: Api) -> Api:
-    return api.by(scopes="submit read operate")
 
 
 def put(api: Api, name: str = "invoices", **body: Any) -> Answer:
@@ -126,22 +119,6 @@ def test_a_node_is_made_from_a_definition_of_jobs(operator: Api, home: Home) -> 
 
 def test_storing_needs_the_scope_operate(api: Api) -> None:
     assert put(api, dag=FLOW).status == 403
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(operator: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(session.Session, "client", lambda *_: client_of(operator))
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
 
 
 def test_on_the_command_line(run: Run, tmp_path: Path) -> None:

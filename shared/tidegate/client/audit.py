@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 from tidegate.domain.audit import NONE, AuditEntry, Head, Verdict, verify
 
 from .calls import Call
+from .sender import AsyncSender, Sender
 
-T = TypeVar("T")
 _PAGE = 1_000
 
 
@@ -41,11 +40,8 @@ def oldest(after: int) -> Call[AuditPage]:
     return Call("GET", "/audit", AuditPage.from_wire, params=[("after", str(after)), ("limit", str(_PAGE))])
 
 
-class AuditMethods(ABC):
+class AuditMethods(Sender):
     """The methods of `Client` for the audit log; each needs the scope `operate`."""
-
-    @abstractmethod
-    def _run(self, call: Call[T]) -> T: ...
 
     def audit(self, *, max_entries: int | None = None) -> Iterator[AuditEntry]:
         """Who did what, newest first, fetched page by page."""
@@ -74,11 +70,8 @@ class AuditMethods(ABC):
         return verify(entries(), _tenant(first), since, first.head)
 
 
-class AsyncAuditMethods(ABC):
+class AsyncAuditMethods(AsyncSender):
     """The methods of `AuditMethods`, awaited."""
-
-    @abstractmethod
-    async def _run(self, call: Call[T]) -> T: ...
 
     async def audit(self, *, max_entries: int | None = None) -> AsyncIterator[AuditEntry]:
         """See `AuditMethods.audit`."""

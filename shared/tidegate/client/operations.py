@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, Unpack
 
 from .calls import Call
 from .fields import to_json
 from .models import Job
+from .sender import AsyncSender, Sender
 
-T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
@@ -60,11 +60,8 @@ class Maintained:
         )
 
 
-class Operations:
+class Operations(Sender):
     """The methods of `Client` that look after many jobs."""
-
-    def _run(self, call: Call[T]) -> T:
-        raise NotImplementedError
 
     def pipeline_status(self) -> Row:
         """`is_running`, `queue_size`, `scheduled_jobs`, `active_jobs`, …, `metrics`."""
@@ -147,11 +144,8 @@ class Operations:
         return self._run(redrive(ids, drop=drop, confirm=confirm))
 
 
-class AsyncOperations:
+class AsyncOperations(AsyncSender):
     """The methods of `Operations`, awaited."""
-
-    async def _run(self, call: Call[T]) -> T:
-        raise NotImplementedError
 
     async def pipeline_status(self) -> Row:
         """See `Operations.pipeline_status`."""

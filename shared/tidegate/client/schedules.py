@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from tidegate.domain.errors import InvalidInput
@@ -17,8 +16,8 @@ from .fields import time_text, to_json
 from .ids import new_id
 from .models import DagRun, Job
 from .schedule_models import NextRun, Schedule, SchedulePage, ScheduleRun, next_runs_in
+from .sender import AsyncSender, Sender
 
-T = TypeVar("T")
 _PAGE = 200
 
 
@@ -101,11 +100,8 @@ def resume_all() -> Call[None]:
     return Call("POST", "/schedules/resume", lambda _: None, body=b"{}")
 
 
-class ScheduleMethods(ABC):
+class ScheduleMethods(Sender):
     """The methods of `Client` about schedules. A schedule is named by its name or its id."""
-
-    @abstractmethod
-    def _run(self, call: Call[T]) -> T: ...
 
     def create_schedule(
         self, name: str, expression: str | None = None, job_type: str | None = None, config: Json = None, **fields: Any
@@ -176,11 +172,8 @@ class ScheduleMethods(ABC):
         self._run(resume_all())
 
 
-class AsyncScheduleMethods(ABC):
+class AsyncScheduleMethods(AsyncSender):
     """The methods of `ScheduleMethods`, awaited."""
-
-    @abstractmethod
-    async def _run(self, call: Call[T]) -> T: ...
 
     async def create_schedule(
         self, name: str, expression: str | None = None, job_type: str | None = None, config: Json = None, **fields: Any

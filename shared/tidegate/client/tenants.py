@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from .calls import Call
 from .fields import to_json
+from .sender import AsyncSender, Sender
 
-T = TypeVar("T")
 Limits = Mapping[str, Any]
 
 
@@ -27,11 +26,8 @@ def _read(wire: Mapping[str, Any]) -> Limits:
     return dict(wire["tenant"])
 
 
-class TenantMethods(ABC):
+class TenantMethods(Sender):
     """The methods of `Client` for its tenant."""
-
-    @abstractmethod
-    def _run(self, call: Call[T]) -> T: ...
 
     def tenant(self) -> Limits:
         """The tenant's limits (None: no limit of its own), and in `use` how much of them is used."""
@@ -45,11 +41,8 @@ class TenantMethods(ABC):
         return self._run(changed(limits))
 
 
-class AsyncTenantMethods(ABC):
+class AsyncTenantMethods(AsyncSender):
     """The methods of `TenantMethods`, awaited."""
-
-    @abstractmethod
-    async def _run(self, call: Call[T]) -> T: ...
 
     async def tenant(self) -> Limits:
         """See `TenantMethods.tenant`."""

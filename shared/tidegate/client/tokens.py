@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from tidegate.domain.errors import InvalidInput
 
 from .calls import Call
 from .fields import to_json
+from .sender import AsyncSender, Sender
 
-T = TypeVar("T")
 _DEFAULT = ("submit", "read")
 
 
@@ -87,11 +86,8 @@ def revoke(token_id: str) -> Call[Token]:
     return Call("DELETE", f"/tokens/{quote(token_id, safe='')}", lambda wire: Token.from_wire(wire["token"]))
 
 
-class TokenMethods(ABC):
+class TokenMethods(Sender):
     """The methods of `Client` for tokens; each needs the scope `admin`."""
-
-    @abstractmethod
-    def _run(self, call: Call[T]) -> T: ...
 
     def create_token(
         self,
@@ -113,11 +109,8 @@ class TokenMethods(ABC):
         return self._run(revoke(token_id))
 
 
-class AsyncTokenMethods(ABC):
+class AsyncTokenMethods(AsyncSender):
     """The methods of `TokenMethods`, awaited."""
-
-    @abstractmethod
-    async def _run(self, call: Call[T]) -> T: ...
 
     async def create_token(
         self,
