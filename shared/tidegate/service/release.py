@@ -239,16 +239,20 @@ class Engine:
         return Release() if isinstance(decision, Pass) and vertex.cleanup and run.stopping else decision
 
     def parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
-        """The parents as stored. For joins that wait for all, reading ends at the first chunk with an open one."""
+        """The parents as stored. For joins that wait for all, reading ends at the first chunk with an open one.
+
+        The last chunk is read first: its jobs were released last, so while any is open it most likely has one, and
+        what a wide join costs does not grow with the square of its width.
+        """
         found: dict[str, Job | None] = {}
         early = vertex.join in {Join.ANY, Join.N_OF}
-        for start in range(0, len(vertex.depends_on), _CHUNK):
+        for start in reversed(range(0, len(vertex.depends_on), _CHUNK)):
             nodes = vertex.depends_on[start : start + _CHUNK]
             keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
             found |= dict(zip(nodes, self._ports.jobs.get(keys), strict=True))
             if not early and any(job is None or end_of(job) is None for job in found.values()):
                 break
-        return found
+        return {node: found[node] for node in vertex.depends_on if node in found}
 
     def _results(self, parents: Mapping[str, Job | None], wanted: Iterable[str]) -> dict[str, Any]:
         jobs = {node: parents[node] for node in wanted}
