@@ -86,7 +86,7 @@ def sizes() -> Table:
     table = Table("Cold start: what is deployed, zipped", ("", "MB", "with bytecode", "target"))
     try:
         from infra.packaging import Packaging
-        from infra.wheels import PackagingError, wheels
+        from infra.wheels import PYTHON, PackagingError, wheels
 
         from infra import bytecode
     except ImportError as error:
@@ -111,7 +111,7 @@ def sizes() -> Table:
     verdict = f"≤ 8: {_verdict(whole <= 8)}; ≤ 5: {_verdict(whole <= 5)}"
     table.add("a function but the API's", f"{plain:.2f}", f"{whole:.2f}", verdict)
     table.notes.append(
-        f"Bytecode is shipped where the Python that builds is Lambda's, {bytecode.PYTHON}; it was made by "
+        f"Bytecode is shipped where the Python that builds is Lambda's, {PYTHON}; it was made by "
         f"{sys.version_info.major}.{sys.version_info.minor} here."
     )
     return table
