@@ -87,8 +87,6 @@ def sizes() -> Table:
     try:
         from infra.packaging import Packaging
         from infra.wheels import PYTHON, PackagingError, wheels
-
-        from infra import bytecode
     except ImportError as error:
         table.notes.append(f"Left out: the infrastructure's packages are not installed ({error}).")
         return table
