@@ -27,7 +27,6 @@ from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud
 from tidegate import runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
-from tidegate.adapters.caching import remembering
 from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.local.http import event_of
@@ -189,9 +188,10 @@ class Stage:
             rng=_NoJitter(),
             clients=self._clients,
             state_machine=self._machine,
+            policy_seconds=_POLICY_SECONDS,
         )
         settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
-        return App(remembering(ports, self.cloud.clock.now, _POLICY_SECONDS), settings)
+        return App(ports, settings)
 
     def _url(self, name: str) -> str:
         return str(self.cloud.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])

@@ -172,8 +172,9 @@ def build(settings: Settings) -> App:
         calls_back=settings.calls_back,
         lambda_pools=settings.lambda_pools,
         mappings=settings.mappings,
+        policy_seconds=_CLOUD_POLICY_SECONDS,
     )
-    return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
+    return App(ports, settings, issuer=_issuer(settings))
 
 
 def embedded(

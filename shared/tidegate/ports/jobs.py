@@ -76,8 +76,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, keys: range | None = None) -> Sequence[Ready]:
         """The best ready jobs of a lane with this rank or a later one, best first.
+
+        `keys`: only those that stand on these keys of the index (`domain.spread`), or all of them. A home that can
+        do with one puts every job on the first.
 
         May lag behind `apply` by seconds: re-check by claiming.
         """

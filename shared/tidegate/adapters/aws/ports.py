@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+from tidegate.adapters.caching import CachedQueues, CachedTenants
+from tidegate.adapters.caching_definitions import CachedDefinitions
 from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import AlwaysPolled, Ports
@@ -38,6 +40,9 @@ With leases of a minute, renewed each twenty seconds, two clocks may differ by a
 worker that lives. Even then it is fenced, and costs an attempt.
 """
 
+SHARDS_SECONDS = 5.0
+"""How long the number of a queue's keys is believed beyond what its policy is; `domain.spread` allows for far more."""
+
 
 def open_ports(
     *,
@@ -54,6 +59,7 @@ def open_ports(
     calls_back: bool = False,
     lambda_pools: frozenset[str] = frozenset(),
     mappings: Sequence[str] = (),
+    policy_seconds: float = 0.0,
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
@@ -61,20 +67,22 @@ def open_ports(
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
     runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas,
-    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
+    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done. What people set is
+    remembered for `policy_seconds`.
 
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
     registry = Table(clients, registry_table)
+    queues = CachedQueues(DynamoQueues(registry), now, policy_seconds)
     return Ports(
-        jobs=DynamoJobs(Table(clients, jobs_table), now),
+        jobs=DynamoJobs(Table(clients, jobs_table), now, CachedQueues(queues, now, SHARDS_SECONDS).get),
         tickets=SqsTickets(clients, pools),
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
-        queues=DynamoQueues(registry),
-        tenants=DynamoTenants(registry),
-        definitions=DynamoDefinitions(registry),
+        queues=queues,
+        tenants=CachedTenants(DynamoTenants(registry), now, policy_seconds),
+        definitions=CachedDefinitions(DynamoDefinitions(registry), now, policy_seconds),
         webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
@@ -100,4 +108,5 @@ def open_ports(
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,
+        policy_seconds=policy_seconds,
     )

@@ -75,8 +75,10 @@ class SqliteJobs:
         rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
         return Outcome(False, job_of(rows[0]) if rows else None)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, keys: range | None = None) -> Sequence[Ready]:
         """See `JobStore.head`."""
+        if keys is not None and 0 not in keys:
+            return []
         sql = (
             "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? AND place_order >= ? "
             "ORDER BY place_order, seq LIMIT ?"
