@@ -77,6 +77,7 @@ class Job(Answer):
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
     correlation_id: str | None = Field(description="The X-Request-Id of the request that made it; null if none did.")
+    trace_id: str | None = Field(description="The W3C trace that it is part of; null if nobody traced the request.")
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
