@@ -69,7 +69,7 @@ def test_a_failed_job_is_retried_after_two_seconds(user: User) -> None:
 
 
 def test_the_load_test_completes_and_the_figures_are_those_of_its_jobs(newcomer: Newcomer, place: Place) -> None:
-    """A hundred jobs, one by one as the document submits them; then what `/pipeline/…` says of them and of a failure."""
+    """A hundred jobs, one by one as the document submits them; then what is said of them and of a failure."""
     user, _ = newcomer("pipeline-load")
     asyncio.run(_load(place.url, user.token))
     status = eventually(lambda: _status(user, queue_size=0, active_jobs=0, done=100), 60)
