@@ -51,10 +51,10 @@ def test_a_job_is_submitted_under_an_id_of_ones_own_once(user: User) -> None:
 def test_a_scheduled_job_waits_for_its_hour(newcomer: Newcomer) -> None:
     user, _ = newcomer("pipeline-later")
     future = datetime.now(UTC) + timedelta(hours=1)
-    body = {**CREATE, "job_id": "scheduled-job", "scheduled_at": future.isoformat()}
-    user.post("/jobs", body, 201)
-    assert user.get("/jobs/scheduled-job")["job"]["status"] == "pending"
-    status = eventually(lambda: _status(user, scheduled_jobs=1))
+    user.post("/jobs", {**CREATE, "scheduled_at": future.isoformat()}, 201)
+    job = user.client.submit("text_processing", job_id="scheduled-job", scheduled_at=future)
+    assert (job.status, job.start_after) == ("pending", future.replace(microsecond=future.microsecond // 1000 * 1000))
+    status = eventually(lambda: _status(user, scheduled_jobs=2))
     assert (status["queue_size"], status["active_jobs"]) == (0, 0)
 
 
