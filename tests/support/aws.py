@@ -94,6 +94,7 @@ class Cloud:
             clients=clients or self.clients,
             state_machine=state_machine,
             calls_back=calls_back,
+            own_memory=512,
         )
 
 
