@@ -11,6 +11,7 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
+from infra import bytecode
 from infra.sbom import FILE, bill_of_materials
 from infra.stage import PoolConfig
 from infra.wheels import PackagingError, wheels
@@ -34,7 +35,7 @@ class Packaging:
     Attributes:
         root: the checkout, with `shared/tidegate`, `functions` and `infra/*-requirements.txt`.
         cache: where built dependencies are kept between runs.
-        install: False leaves the dependencies out, for tests that look at the template alone.
+        install: False leaves dependencies and bytecode out, for tests that look at the template alone.
     """
 
     root: Path
@@ -55,7 +56,7 @@ class Packaging:
                 _copy(folder, target / "python")
                 (target / FILE).write_text(bill_of_materials(name, folder))
 
-        return self._asset(name, assemble)
+        return self._asset(name, assemble, runs_in="/opt")
 
     def shared_code(self) -> lambda_.Code:
         """The program itself, for every function but the workers."""
@@ -94,7 +95,12 @@ class Packaging:
         _copy(package, target / "tidegate", leave_out=leave_out)
         _copy(functions, target / "tidegate_functions")
 
-    def _asset(self, name: str, assemble: Callable[[Path], None]) -> lambda_.Code:
+    def _asset(self, name: str, assemble: Callable[[Path], None], runs_in: str = "/var/task") -> lambda_.Code:
+        def complete(target: Path) -> None:
+            assemble(target)
+            if self.install and bytecode.can_be_made():
+                bytecode.compile_all(target, runs_in)
+
         return lambda_.Code.from_asset(
             str(self.root / "infra"),
             # Hashed by what it holds, so that a change that ships nothing deploys nothing.
@@ -104,7 +110,7 @@ class Packaging:
                 # The CDK takes two assets with the same source and options for one; the name keeps them apart.
                 environment={"ASSET": name},
                 # jsii hands the options over as one argument, which is not what its type stub says.
-                local=_Assembly(assemble),  # type: ignore[arg-type]
+                local=_Assembly(complete),  # type: ignore[arg-type]
             ),
         )
 

@@ -16,7 +16,7 @@ from infra.packaging import LEFT_OUT, OF_THE_API, Packaging, copy_handlers, refu
 from infra.wheels import PackagingError
 from synthesised import ROOT
 
-from infra import deploy, node, synthesis, wheels
+from infra import bytecode, deploy, node, synthesis, wheels
 
 
 def write(root: Path, *names: str) -> None:
@@ -52,6 +52,31 @@ def test_workers_go_without_the_console(tmp_path: Path) -> None:
     write(tmp_path / "functions", "worker/handler.py")
     Packaging(root=tmp_path, cache=tmp_path).copy_shared(tmp_path / "asset", leave_out=(*LEFT_OUT, *OF_THE_API))
     assert tree(tmp_path / "asset") == {"tidegate/domain/job.py", "tidegate_functions/worker/handler.py"}
+
+
+def test_bytecode_is_found_where_it_runs_whatever_time_the_sources_have(tmp_path: Path) -> None:
+    """The same bytes each time; what is no Python is passed over, and the source is not looked at again."""
+    made = []
+    for name in ("a", "b"):
+        asset = tmp_path / name
+        asset.mkdir()
+        (asset / "broken.py").write_text("no python")
+        (asset / "module.py").write_text("PLACES = {'x', 'y', 'z'} if __file__ else frozenset({'p', 'q'})\n")
+        bytecode.compile_all(asset, "/var/task")
+        (compiled,) = asset.rglob("*.pyc")
+        made.append(compiled.read_bytes())
+    assert made[0] == made[1]
+    assert b"/var/task/module.py" in made[0]
+    (tmp_path / "a" / "module.py").write_text("PLACES = 'changed'\n")
+    program = "import module; print(sorted(module.PLACES))"
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "a", capture_output=True, text=True)
+    assert run.stdout == "['x', 'y', 'z']\n"
+
+
+def test_bytecode_is_made_by_the_python_that_runs_there_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bytecode.can_be_made() == (f"{sys.version_info.major}.{sys.version_info.minor}" == wheels.PYTHON)
+    monkeypatch.setattr(bytecode, "PYTHON", "3.99")
+    assert not bytecode.can_be_made()
 
 
 def test_an_incomplete_checkout_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import RESTARTABLE, TERMINAL
+from tidegate.domain.words import counted
 
 from .output import clean, emit, moment, say, table
 from .session import Session, with_session
@@ -237,9 +238,12 @@ def run(session: Session, action: str, selection: Mapping[str, Any], *, yes: boo
     if session.as_json:
         emit({"dry_run": total.dry_run, "matched": total.matched, "done": total.done, "archives": total.archives})
     elif total.dry_run:
-        say(f"Dry run: {total.matched} jobs would be {verb}; --yes does it")
+        say(f"Dry run: {counted(total.matched, 'job')} would be {verb}; --yes does it")
     else:
-        say(f"✅ {total.done} jobs {verb}" + (f"; {total.matched - total.done} had changed" if _left(total) else ""))
+        say(
+            f"✅ {counted(total.done, 'job')} {verb}"
+            + (f"; {total.matched - total.done} had changed" if _left(total) else "")
+        )
         for key in total.archives:
             say(clean(key))
 
@@ -272,9 +276,9 @@ def _told_reset(session: Session, found: Mapping[str, Any]) -> None:
     if session.as_json:
         emit({name: found[name] for name in ("dry_run", "matched", "done", "job_ids")})
     elif found["dry_run"]:
-        say(f"Dry run: {found['matched']} jobs would be reset; --yes does it", *map(clean, found["job_ids"]))
+        say(f"Dry run: {counted(found['matched'], 'job')} would be reset; --yes does it", *map(clean, found["job_ids"]))
     else:
-        say(f"✅ {found['done']} jobs reset to pending")
+        say(f"✅ {counted(found['done'], 'job')} reset to pending")
 
 
 def _shown(

@@ -22,8 +22,10 @@ from tidegate.domain.ticket import Lane
 
 from .attributes import Item
 
-SHARDS = 16
-"""Partitions a tenant's jobs are spread over: one takes 1,000 write units a second, a job needs 3 to 5."""
+SHARDS = 32
+"""Partitions a tenant's jobs are spread over: one takes 1,000 write units a second, a job needs 3, so 10,000 jobs a
+second need 30. A page of a listing asks each of them; a job is found by its key alone. With another number, jobs that
+are there would be looked for elsewhere: it may only be changed for a stage that is made anew."""
 DUE_SHARDS = 4
 
 Key = tuple[str, str]

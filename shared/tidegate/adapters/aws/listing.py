@@ -21,7 +21,7 @@ from tidegate.ports import JobPage, JobQuery
 
 from .attributes import Item
 from .expressions import Placeholders, filter_for, is_unfiltered, matches
-from .keys import is_key, job_partitions, shelf_board, time_prefix
+from .keys import SHARDS, is_key, job_partitions, shelf_board, time_prefix
 from .parallel import Parallel
 from .records import job_of, live_job
 from .tables import Table
@@ -115,7 +115,7 @@ class _Shard(Source):
         self._pk = pk
         self._now = now
         self._first = "0" if query.created_from is None else time_prefix(query.created_from - _CLOCKS_APART_MS)
-        self._size = max(8, query.limit // 8) if is_unfiltered(query) else _FILTERED_READ
+        self._size = max(8, 2 * query.limit // SHARDS) if is_unfiltered(query) else _FILTERED_READ
 
     def read(self, before: str) -> Part:
         if before <= self._first:
