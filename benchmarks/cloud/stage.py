@@ -191,6 +191,7 @@ class Stage:
             rng=_NoJitter(),
             clients=self._clients,
             state_machine=self._machine,
+            own_memory=512,
         )
         settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
         return App(remembering(ports, self.cloud.clock.now, _POLICY_SECONDS), settings)

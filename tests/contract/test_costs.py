@@ -17,7 +17,7 @@ from support.aws import Cloud
 from tidegate.domain.cost import estimated
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
-from tidegate.service.estimate import prices
+from tidegate.service.fares import prices
 
 
 @pytest.fixture(autouse=True)
@@ -116,8 +116,8 @@ def test_an_estimate_is_the_bill_of_a_life_without_its_log_lines(flows: Mapping[
     listed = bill.load()
     life = bill.lives(flows, listed)["single submit, worker batch 10"]
     without_lines = life.dollars(listed) - life.amount("log_gb") * listed.price["log_gb"]
-    assert estimated(prices(), 0).dollars == pytest.approx(without_lines, rel=0.02)
-    second = estimated(prices(), 1_000).dollars - estimated(prices(), 0).dollars
+    assert estimated(prices(), 0, 512).dollars == pytest.approx(without_lines, rel=0.02)
+    second = estimated(prices(), 1_000, 512).dollars - estimated(prices(), 0, 512).dollars
     assert second == pytest.approx(0.5 * listed.price["lambda_gb_second"])
 
 

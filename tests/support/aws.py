@@ -91,6 +91,7 @@ class Cloud:
             clients=clients or self.clients,
             state_machine=state_machine,
             calls_back=calls_back,
+            own_memory=512,
         )
 
 
