@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from tidegate.domain.correlation import trace_in
+from tidegate.domain.cost import dollars
 from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines
@@ -62,6 +63,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "timeout_retry_limit": job.timeout_retry_limit,
         "correlation_id": job.correlation_id,
         "trace_id": None if job.traceparent is None else trace_in(job.traceparent),
+        "cost": dollars(job.cost),
     }
     omitted = _omitted(job)
     return {**view, "omitted": omitted} if omitted else view
