@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.request import Request
 
 from tidegate import runtime
 from tidegate.domain.errors import InvalidInput
+from tidegate.domain.words import counted
 from tidegate.service import letters, maintenance
 from tidegate.service.maintenance import Action, Selection
 
@@ -46,7 +47,8 @@ def reset_stuck(request: Request, body: ResetRequest) -> Response[Any]:
     """Running jobs wait again, and whoever ran them is locked out; no retry is used up."""
     caller, ports = caller_of(request), runtime.current().ports
     jobs, done = maintenance.reset_stuck(ports, caller, body.older_than, confirm=body.confirm)
-    message = f"{done} jobs reset" if body.confirm else f"Dry run: {len(jobs)} jobs would be reset"
+    reset, would = counted(done, "job"), counted(len(jobs), "job")
+    message = f"{reset} reset" if body.confirm else f"Dry run: {would} would be reset"
     ids = [job.id for job in jobs]
     return _told(message, dry_run=not body.confirm, matched=len(jobs), done=done, job_ids=ids)
 
@@ -100,7 +102,8 @@ def _maintain(request: Request, action: Action, body: MaintenanceRequest) -> Res
         continuation=body.continuation,
     )
     verb = _DONE[action]
-    message = f"Dry run: {found.matched} jobs would be {verb}" if found.dry_run else f"{found.done} jobs {verb}"
+    matched, done = counted(found.matched, "job"), counted(found.done, "job")
+    message = f"Dry run: {matched} would be {verb}" if found.dry_run else f"{done} {verb}"
     return _told(message, action=action.value, **{**asdict(found), "archives": list(found.archives)})
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from tidegate.service.tokens import new_token
 
 ROOT = Path(__file__).parents[2]
 EMULATOR = Path(os.environ.get("TIDEGATE_EMULATOR", ROOT / ".venv-emulator")) / "bin" / "ministack"
-HANDLERS = "tests/e2e/handlers.py"
+HANDLERS = ["tests/e2e/handlers.py", "tests/e2e/seed_handlers.py"]
+SLOTS = 6
+"""Of all pools of the stage together."""
 REGION, ACCOUNT = "us-east-1", "000000000000"
 _START_SECONDS = 60.0
 
@@ -49,6 +52,12 @@ def token(app: App, **fields: Any) -> str:
     clear, record = new_token(app.ports.now(), **asked)
     app.ports.tokens.put(record)
     return clear
+
+
+def clock_event() -> dict[str, Any]:
+    """What EventBridge's rule sends the clock each minute, now."""
+    event: dict[str, Any] = json.loads((ROOT / "events" / "clock.json").read_text())
+    return {**event, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 _NOT_EMULATED = frozenset({"AWS::Logs::QueryDefinition"})
@@ -139,7 +148,7 @@ class Cloud:
             return False
 
     def _synthesised(self) -> dict[str, Any]:
-        pool = {"slots": 4, "memory": 512, "timeout": 30, "handlers": HANDLERS}
+        pool = {"slots": SLOTS - 2, "memory": 512, "timeout": 30, "handlers": HANDLERS}
         pulled = {"slots": 2, "handlers": []}
         stage = {"pools": {"default": pool, "gpu": pulled}, "keep_data": False, "log_retention_days": 7}
         context = {"stage": "e2e", "stages": {"e2e": stage}, "bundle": False}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cloud import EMULATOR, Cloud, token
+from cloud import EMULATOR, SLOTS, Cloud, clock_event, token
 from embedded import Server
+from seed_places import HANDLERS as SEED_HANDLERS
+from seed_places import Newcomer, Place, Shell, User, shell
 from visiting import sign_in, token_of
 from webdriver import Browser, programs
 
@@ -74,6 +76,58 @@ def client(server: Server) -> Iterator[Client]:
     """An admin's client of it."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def seed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An embedded server for the examples of the documents."""
+    made = Server(tmp_path_factory.mktemp("seeds") / "data", handlers=SEED_HANDLERS)
+    try:
+        yield made.start()
+    finally:
+        made.stop_if_running()
+
+
+@pytest.fixture(scope="module", params=["embedded", "cloud"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Either home, its workers started by itself."""
+    if request.param == "cloud":
+        stage: Cloud = request.getfixturevalue("cloud")
+        deployed: runtime.App = request.getfixturevalue("app")
+        yield Place("cloud", stage.url, deployed, SLOTS, lambda: stage.invoke("clock", clock_event()))
+        return
+    server: Server = request.getfixturevalue("seed_server")
+    opened = runtime.embedded(server.data)
+    yield Place("embedded", server.url, opened, server.workers, lambda: None)
+    opened.ports.close()
+
+
+@pytest.fixture(scope="module")
+def user(place: Place, request: pytest.FixtureRequest) -> Iterator[User]:
+    """An admin of a tenant that the file's tests have for themselves."""
+    made = place.user(request.module.__name__.rpartition(".")[2].replace("_", "-"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tidegate(user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The user's command line."""
+    return shell(user, monkeypatch, capsys)
+
+
+@pytest.fixture
+def newcomer(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Newcomer]:
+    """Makes admins of tenants that nobody else uses."""
+    made: list[User] = []
+
+    def make(tenant: str) -> tuple[User, Shell]:
+        made.append(place.user(tenant))
+        return made[-1], shell(made[-1], monkeypatch, capsys)
+
+    yield make
+    for user in made:
+        user.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cloud import Cloud, eventually
+from cloud import Cloud, clock_event, eventually
 
 from tidegate import runtime
 from tidegate.ports import ScheduleKey
@@ -21,8 +19,7 @@ from tidegate.ports import ScheduleKey
 @pytest.fixture
 def minute(cloud: Cloud) -> Callable[[], Any]:
     """The event that the rule sends each minute."""
-    event = json.loads((Path(__file__).parents[2] / "events" / "clock.json").read_text())
-    return lambda: cloud.invoke("clock", {**event, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+    return lambda: cloud.invoke("clock", clock_event())
 
 
 def sooner(app: runtime.App, name: str) -> int:

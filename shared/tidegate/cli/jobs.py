@@ -34,7 +34,11 @@ def list_jobs(
     queue: Annotated[str | None, typer.Option(help="Jobs of this queue.")] = None,
     name: Annotated[str | None, typer.Option("--name", "--type", help="Jobs of this name.")] = None,
     tag: Annotated[str | None, typer.Option(help="Jobs with this tag.")] = None,
-    meta: Annotated[list[str] | None, typer.Option(help="Jobs with this metadata.", metavar="KEY=VALUE")] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option("--meta", "--metadata", help="Jobs with this metadata; repeatable.", metavar="KEY=VALUE"),
+    ] = None,
+    dag: Annotated[str | None, typer.Option(help="Jobs of this run of a DAG.", metavar="DAG_ID")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 50,
 ) -> None:
     """List jobs, newest first."""
@@ -44,6 +48,7 @@ def list_jobs(
         "name": name,
         "tag": tag,
         "metadata": inputs.pairs("--meta", meta) if meta else None,
+        "dag_id": dag,
     }
     with session.client() as client:
         page = _collected(client, limit, filters)

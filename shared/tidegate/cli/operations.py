@@ -10,6 +10,7 @@ import typer
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import RESTARTABLE, TERMINAL
+from tidegate.domain.words import counted
 
 from .output import clean, emit, moment, say, table
 from .session import Session, with_session
@@ -110,7 +111,7 @@ def throughput(
             str(each["completed_jobs"]),
             str(each["failed_jobs"]),
             *("-" if each[name] is None else f"{each[name]:g} s" for name in ("p50_run_seconds", "p99_run_seconds")),
-            _bar(each["completed_jobs"], most),
+            bar_of(each["completed_jobs"], most),
         )
         for each in found
     )
@@ -126,7 +127,7 @@ def depth(session: Session) -> None:
         emit(found)
         return
     most = max(found["bands"].values()) or 1
-    table(("Priority", "Waiting", ""), ((band, str(n), _bar(n, most)) for band, n in found["bands"].items()))
+    table(("Priority", "Waiting", ""), ((band, str(n), bar_of(n, most)) for band, n in found["bands"].items()))
     if found["oldest_seconds"] is not None:
         job = found["oldest_job"]
         whose = f": {clean(job['name'])} {clean(job['id'])} in {clean(job['queue'])}" if job else ""
@@ -237,9 +238,12 @@ def run(session: Session, action: str, selection: Mapping[str, Any], *, yes: boo
     if session.as_json:
         emit({"dry_run": total.dry_run, "matched": total.matched, "done": total.done, "archives": total.archives})
     elif total.dry_run:
-        say(f"Dry run: {total.matched} jobs would be {verb}; --yes does it")
+        say(f"Dry run: {counted(total.matched, 'job')} would be {verb}; --yes does it")
     else:
-        say(f"✅ {total.done} jobs {verb}" + (f"; {total.matched - total.done} had changed" if _left(total) else ""))
+        say(
+            f"✅ {counted(total.done, 'job')} {verb}"
+            + (f"; {total.matched - total.done} had changed" if _left(total) else "")
+        )
         for key in total.archives:
             say(clean(key))
 
@@ -263,7 +267,8 @@ def _expected(states: Mapping[str, int], action: str, selection: Mapping[str, An
     return sum(states.get(state, 0) for state in (RESTARTABLE if action == "retry" else TERMINAL))
 
 
-def _bar(count: int, most: int) -> str:
+def bar_of(count: float, most: float) -> str:
+    """A bar as long as the count is of the most."""
     return "█" * round(_BAR * count / most)
 
 
@@ -271,9 +276,9 @@ def _told_reset(session: Session, found: Mapping[str, Any]) -> None:
     if session.as_json:
         emit({name: found[name] for name in ("dry_run", "matched", "done", "job_ids")})
     elif found["dry_run"]:
-        say(f"Dry run: {found['matched']} jobs would be reset; --yes does it", *map(clean, found["job_ids"]))
+        say(f"Dry run: {counted(found['matched'], 'job')} would be reset; --yes does it", *map(clean, found["job_ids"]))
     else:
-        say(f"✅ {found['done']} jobs reset to pending")
+        say(f"✅ {counted(found['done'], 'job')} reset to pending")
 
 
 def _shown(

@@ -33,7 +33,10 @@ def submit(
     queue: Annotated[str | None, typer.Option(help="Queue; 'default' if not given.")] = None,
     priority: Annotated[str | None, typer.Option(help="0 to 10, or low, normal, high, critical.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
-    meta: Annotated[list[str] | None, typer.Option(help="Metadata; may be repeated.", metavar="KEY=VALUE")] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option("--meta", "--metadata", help="Metadata; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
     start_after: Annotated[
         str | None, typer.Option(help="Not before: 2030-01-31T08:00:00Z, or from now: 90s, 10m, 2h, 1d.")
     ] = None,

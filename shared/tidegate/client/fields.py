@@ -27,6 +27,8 @@ class JobFields(TypedDict, total=False):
     tags: Sequence[str] | None
     metadata: Mapping[str, str] | None
     start_after: datetime | str | None
+    scheduled_at: datetime | str | None
+    """Another word for `start_after`."""
     expire_in_seconds: float | None
     keep_until: datetime | str | None
     soft_sla: datetime | str | float | None
@@ -34,6 +36,8 @@ class JobFields(TypedDict, total=False):
     """Deadlines may also be seconds, counted from when the job may start."""
     timeout: float | None
     retry_limit: int | None
+    max_retries: int | None
+    """Another word for `retry_limit`."""
     retry_delay: float | None
     retry_backoff: bool | None
     retry_delay_max: float | None

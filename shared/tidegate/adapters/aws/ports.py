@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from tidegate.adapters.caching import CachedQueues, CachedTenants
 from tidegate.adapters.caching_definitions import CachedDefinitions
@@ -44,6 +45,9 @@ SHARDS_SECONDS = 5.0
 """How long the number of a queue's keys is believed beyond what its policy is; `domain.spread` allows for far more."""
 
 
+NO_LAMBDAS: Mapping[str, int] = MappingProxyType({})
+
+
 def open_ports(
     *,
     jobs_table: str,
@@ -57,7 +61,8 @@ def open_ports(
     event_bus: str = "",
     state_machine: str = "",
     calls_back: bool = False,
-    lambda_pools: frozenset[str] = frozenset(),
+    lambda_pools: Mapping[str, int] = NO_LAMBDAS,
+    own_memory: int = 0,
     mappings: Sequence[str] = (),
     policy_seconds: float = 0.0,
 ) -> Ports:
@@ -66,7 +71,8 @@ def open_ports(
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
-    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas,
+    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas
+    and their memory in MB, `own_memory` is this process's own if it is one of those;
     `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done. What people set is
     remembered for `policy_seconds`.
 
@@ -105,6 +111,7 @@ def open_ports(
         rng=rng,
         pools=frozenset(pools),
         lambda_pools=lambda_pools,
+        own_memory=own_memory,
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,
