@@ -98,6 +98,7 @@ def _loops(
         worker_id=worker_id,
         pool=options.pool,
         queues=frozenset(options.queues),
+        names=frozenset(runners[0].takes),
         lease_seconds=runtime.lease_seconds(app),
     )
     return [ClaimLoop(LaneSource(app.ports, wanted, first, longest), runners, budget, app.ports.close)]
@@ -122,7 +123,8 @@ def _run_over_http(options: WorkerOptions) -> int:
                 runner.lease_lasts(seconds)
 
         presence = Presence(_about(options, worker_id, "http", executors), partial(tell, client), crew.running)
-        crew.loops = [ClaimLoop(HttpSource(client, options, worker_id, lease_lasts), runners, budget, _nothing)]
+        source = HttpSource(client, options, worker_id, lease_lasts, runners[0].takes)
+        crew.loops = [ClaimLoop(source, runners, budget, _nothing)]
         return crew.work(presence, budget, _nothing)
 
 
