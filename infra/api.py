@@ -134,7 +134,9 @@ def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion
             "TIDEGATE_SLOTS": str(sum(pool.config.slots for pool in stores.pools)),
             **stores.supervision(),
             **({"TIDEGATE_CALLS_BACK": "1"} if stores.waiting_machines else {}),
-            "TIDEGATE_LAMBDA_POOLS": ",".join(pool.config.name for pool in stores.pools if pool.config.handlers),
+            "TIDEGATE_LAMBDA_POOLS": ",".join(
+                f"{pool.config.name}={pool.config.memory}" for pool in stores.pools if pool.config.handlers
+            ),
             **({"TIDEGATE_IAM": json.dumps(stage.iam_callers, separators=(",", ":"))} if stage.iam_callers else {}),
         },
         access=[

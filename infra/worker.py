@@ -65,6 +65,10 @@ def _spec(pool: Pool, stores: Stores, code: lambda_.Code) -> FunctionSpec:
         memory=config.memory,
         timeout=config.timeout,
         code=code,
-        environment={"TIDEGATE_POOL": config.name, "TIDEGATE_HANDLERS": handler_modules(config)},
+        environment={
+            "TIDEGATE_POOL": config.name,
+            "TIDEGATE_HANDLERS": handler_modules(config),
+            "TIDEGATE_MEMORY": str(config.memory),
+        },
         access=work_access(pool, stores),
     )

@@ -65,6 +65,7 @@ NEEDED: Mapping[str, Scope | None] = {
             "next_runs",
             "schedule_history",
             "get_stats",
+            "get_costs",
             "metrics",
             "retry_analysis",
             "throughput",

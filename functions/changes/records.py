@@ -82,12 +82,18 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         sla=Sla((None if new is None else _number(new, "sla")) or 0),
         awaited="task_token" in image,
         unique_key=_text_or_none(image, "unique_key"),
+        old_cost=_cost(old),
+        cost=_cost(new),
         counted=bool(image.get("counted", {}).get("BOOL")),
     )
 
 
 def _text_or_none(image: Image, name: str) -> str | None:
     return image[name]["S"] if name in image else None
+
+
+def _cost(image: Image | None) -> int:
+    return 0 if image is None else _number(image, "cost") or 0
 
 
 def _blobs(image: Image) -> tuple[str, ...]:

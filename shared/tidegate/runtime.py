@@ -8,7 +8,7 @@ import random
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +21,11 @@ from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
+from tidegate.execution import tracing
 from tidegate.execution.correlating import mark_log_lines
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
+from tidegate.execution.tally import Tally
 from tidegate.execution.webhook import webhook_executor
 from tidegate.ports import EventStream, Feed, Issuer, Ports
 
@@ -58,8 +60,10 @@ class Settings:
     """The issuer whose tokens are accepted beside Tidegate's own; none if it is None."""
     iam_callers: tuple[IamCaller, ...] = ()
     """Roles and users of the AWS account whose signed requests are taken."""
-    lambda_pools: frozenset[str] = frozenset()
-    """Pools whose workers are Lambdas, as far as the process needs to know."""
+    lambda_pools: Mapping[str, int] = field(default_factory=dict)
+    """Pools whose workers are Lambdas, with their memory in MB, as far as the process needs to know."""
+    own_memory: int = 0
+    """The memory of the Lambda that this process is, in MB, if it runs jobs."""
     mappings: tuple[str, ...] = ()
     """UUIDs of the event source mappings that this process lets sleep and wakes; none where they never sleep."""
     slots: int = 0
@@ -101,7 +105,11 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
             raise InvalidInput.field("TIDEGATE_SYNCHRONOUS", "must be NORMAL or FULL")
         pools: Mapping[str, Mapping[str, str]] = {DEFAULT_POOL: {}}
         return Settings(
-            data=Path(data), synchronous=synchronous, pools=pools, oidc=_oidc(environ), slots=_slots(environ)
+            data=Path(data),
+            synchronous=synchronous,
+            pools=pools,
+            oidc=_oidc(environ),
+            slots=_whole(environ, "TIDEGATE_SLOTS"),
         )
     return Settings(
         stage=_needed(environ, "TIDEGATE_STAGE"),
@@ -114,8 +122,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         pools=_pools(_needed(environ, "TIDEGATE_POOLS")),
         oidc=_oidc(environ),
         iam_callers=_json(environ, "TIDEGATE_IAM", iam_callers_from) or (),
-        slots=_slots(environ),
-        lambda_pools=frozenset(_listed(environ, "TIDEGATE_LAMBDA_POOLS")),
+        slots=_whole(environ, "TIDEGATE_SLOTS"),
+        lambda_pools=_lambda_pools(environ),
+        own_memory=_whole(environ, "TIDEGATE_MEMORY"),
         mappings=_listed(environ, "TIDEGATE_MAPPINGS"),
     )
 
@@ -171,6 +180,7 @@ def build(settings: Settings) -> App:
         state_machine=settings.state_machine,
         calls_back=settings.calls_back,
         lambda_pools=settings.lambda_pools,
+        own_memory=settings.own_memory,
         mappings=settings.mappings,
     )
     return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
@@ -229,6 +239,20 @@ def back_up(settings: Settings, target: str) -> list[str]:
     return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
+def start_tracing() -> None:
+    """Let this process tell its spans, if `OTEL_*` variables say where to; nothing is imported otherwise.
+
+    Raises InvalidInput when they ask for what is not installed.
+    """
+    if not tracing.asked_for(os.environ):
+        return
+    try:
+        from tidegate.adapters.otel import tracer_from
+    except ImportError as error:
+        raise InvalidInput(f"OTEL_* variables ask for traces: pip install 'tidegate[otel]' ({error})") from error
+    tracing.trace_with(tracer_from(os.environ))
+
+
 def request_signer(url: str) -> Callable[[str, str, bytes], Mapping[str, str]]:
     """What signs requests (method, URL, body) to a deployed API with the AWS credentials at hand: their headers.
 
@@ -268,6 +292,7 @@ def runner(
     pulling: bool = False,
     on_start: Callable[[Job], object] = lambda _: None,
     end_process: Callable[[int], None] = os._exit,
+    tally: Tally | None = None,
 ) -> Runner:
     """A runner of the executors found in `handlers`.
 
@@ -284,6 +309,7 @@ def runner(
         leaves_others=pulling and app.settings.data is not None,
         on_start=on_start,
         end_process=end_process,
+        tally=tally,
     )
 
 
@@ -345,10 +371,16 @@ def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(part for part in environ.get(name, "").split(",") if part)
 
 
-def _slots(environ: Mapping[str, str]) -> int:
-    text = environ.get("TIDEGATE_SLOTS", "0")
+def _lambda_pools(environ: Mapping[str, str]) -> Mapping[str, int]:
+    """Each `pool=MB` of a list."""
+    listed = [part.partition("=") for part in _listed(environ, "TIDEGATE_LAMBDA_POOLS")]
+    return {pool: _whole({"TIDEGATE_LAMBDA_POOLS": memory}, "TIDEGATE_LAMBDA_POOLS") for pool, _, memory in listed}
+
+
+def _whole(environ: Mapping[str, str], name: str) -> int:
+    text = environ.get(name, "0")
     if not (text.isascii() and text.isdigit()):
-        raise InvalidInput.field("TIDEGATE_SLOTS", "must be a whole number")
+        raise InvalidInput.field(name, "must be a whole number")
     return int(text)
 
 

@@ -245,5 +245,5 @@ def test_workers_that_serve_the_job(services: Services) -> None:
     assert workers().holds
     services.clock.advance(61)
     assert workers().facts["other_workers"] == 0
-    lambdas = services.with_ports(lambda_pools=frozenset({"default"}))
+    lambdas = services.with_ports(lambda_pools={"default": 512})
     assert not gate(asked(lambdas, job.id), GateName.WORKERS).holds

@@ -43,7 +43,7 @@ def test_each_function_runs_its_own_handler_on_arm_with_its_layers(template: Syn
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_gets_its_variables_and_no_other(template: Synthesised, name: str) -> None:
-    own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS"} if name.startswith("worker-") else set()
+    own = {"TIDEGATE_POOL", "TIDEGATE_HANDLERS", "TIDEGATE_MEMORY"} if name.startswith("worker-") else set()
     own |= {"TIDEGATE_STATE_MACHINE"} if name in SUPERVISING else set()
     own |= {"TIDEGATE_SLOTS", "TIDEGATE_LAMBDA_POOLS", "TIDEGATE_CALLS_BACK"} if name == "api" else set()
     own |= {"TIDEGATE_MAPPINGS"} if name in {"api", "clock"} else set()
@@ -84,13 +84,14 @@ def test_variables_name_the_resources_of_the_stack(template: Synthesised) -> Non
     assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "Tidegate"
     assert set(json.loads(environment["TIDEGATE_POOLS"])) == {"default", "slow"}
     assert environment["TIDEGATE_SLOTS"] == "12"
-    assert settings_from(environment).lambda_pools == {"default", "slow"}
+    assert settings_from(environment).lambda_pools == {"default": 512, "slow": 2048}
 
 
 def test_a_worker_knows_its_own_pool_and_handlers(template: Synthesised) -> None:
     environment = template.environment("worker-slow")
     assert environment["TIDEGATE_POOL"] == "slow"
     assert environment["TIDEGATE_HANDLERS"] == "sample_handlers"
+    assert settings_from(environment).own_memory == template.functions()["worker-slow"]["MemorySize"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

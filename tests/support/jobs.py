@@ -87,6 +87,8 @@ FULL: Mapping[str, Any] = {
     "claim_token": "1f",
     "counted": True,
     "task_token": "AAAAKgAAAAIAAAAA",
+    "cost": 4_000,
+    "second_cost": 6_667,
     "correlation_id": "order-4711",
     "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }

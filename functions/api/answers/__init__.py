@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     base,
+    costs,
     dags,
     definitions,
     events,
@@ -22,6 +23,7 @@ from .base import Table
 
 _MODULES = (
     base,
+    costs,
     dags,
     definitions,
     events,

@@ -77,6 +77,10 @@ class Job(Answer):
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
     correlation_id: str | None = Field(description="The X-Request-Id of the request that made it; null if none did.")
+    trace_id: str | None = Field(description="The W3C trace that it is part of; null if nobody traced the request.")
+    cost: float = Field(
+        description="Dollars that it has cost so far, estimated: to take it in, its attempts, their handlers' time."
+    )
     omitted: list[Literal["data", "result"]] = Field(
         default=[], description="Values left out here, as asked or because they are large; GET /jobs/{job_id} has them."
     )
@@ -159,7 +163,7 @@ class Estimate(Answer):
     write_units: float
     read_units: float
     handler_ms: int = Field(description="What 95 of 100 jobs of the name did not pass lately; 0 where none completed.")
-    memory_mb: int = Field(description="What a worker is taken to have.")
+    memory_mb: int = Field(description="Of a worker of its pool; 0 where the pool has no Lambda.")
     prices_as_of: str
     region: str
 

@@ -14,6 +14,7 @@ from tidegate.execution.correlating import request_id
 
 from . import care, home, jobs, operations, records
 from .audit import audit_app
+from .costs import costs
 from .dags import dag_app
 from .definitions import definition_app
 from .exits import HELP, REFUSED, exit_code, line_for
@@ -115,6 +116,7 @@ app.command("errors")(operations.errors)
 app.command("retries")(operations.retries)
 app.command("throughput")(operations.throughput)
 app.command("depth")(operations.depth)
+app.command("costs")(costs)
 app.command("stuck")(operations.stuck)
 app.command("queues")(operations.queues)
 app.command("pipeline")(operations.pipeline)

@@ -111,7 +111,7 @@ def throughput(
             str(each["completed_jobs"]),
             str(each["failed_jobs"]),
             *("-" if each[name] is None else f"{each[name]:g} s" for name in ("p50_run_seconds", "p99_run_seconds")),
-            _bar(each["completed_jobs"], most),
+            bar_of(each["completed_jobs"], most),
         )
         for each in found
     )
@@ -127,7 +127,7 @@ def depth(session: Session) -> None:
         emit(found)
         return
     most = max(found["bands"].values()) or 1
-    table(("Priority", "Waiting", ""), ((band, str(n), _bar(n, most)) for band, n in found["bands"].items()))
+    table(("Priority", "Waiting", ""), ((band, str(n), bar_of(n, most)) for band, n in found["bands"].items()))
     if found["oldest_seconds"] is not None:
         job = found["oldest_job"]
         whose = f": {clean(job['name'])} {clean(job['id'])} in {clean(job['queue'])}" if job else ""
@@ -267,7 +267,8 @@ def _expected(states: Mapping[str, int], action: str, selection: Mapping[str, An
     return sum(states.get(state, 0) for state in (RESTARTABLE if action == "retry" else TERMINAL))
 
 
-def _bar(count: int, most: int) -> str:
+def bar_of(count: float, most: float) -> str:
+    """A bar as long as the count is of the most."""
     return "█" * round(_BAR * count / most)
 
 

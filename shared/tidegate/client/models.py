@@ -45,6 +45,7 @@ class Job:
     worker_id: str | None = None
     dag_id: str | None = None
     correlation_id: str | None = None
+    trace_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
     definition: str | None = None
@@ -63,6 +64,8 @@ class Job:
     unique_key: str | None = None
     policy: str | None = None
     timeout_retry_limit: int | None = None
+    cost: float = 0.0
+    """Dollars that it has cost so far, estimated."""
     omitted: tuple[str, ...] = ()
     """Values left out for their size: `data`, `result`. A single job has them where one answer can carry them."""
     failures: tuple[Attempt, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, TypedDict, Unpack
 
 from .calls import Call
@@ -97,6 +98,10 @@ class Operations(Sender):
         """`met`, `missed_soft`, `missed_hard`, `at_risk`: of all jobs with deadlines, and in `queues` of each queue."""
         return self._run(sla_figures())
 
+    def costs(self, first: date | str | None = None, last: date | str | None = None) -> Row:
+        """`dollars` of jobs, by `queues` and by `days`: of the month so far, or of the days from first to last."""
+        return self._run(costs(first, last))
+
     def common_errors(self, top: int = 5, sample: int = 500) -> list[Row]:
         """`message`, `count`, `error_type`, `names`, `last_at`, `job_id`: of the newest `sample` FAILED jobs."""
         return self._run(rows("/stats/errors", "errors", top=top, sample=sample))
@@ -181,6 +186,10 @@ class AsyncOperations(AsyncSender):
         """See `Operations.sla_figures`."""
         return await self._run(sla_figures())
 
+    async def costs(self, first: date | str | None = None, last: date | str | None = None) -> Row:
+        """See `Operations.costs`."""
+        return await self._run(costs(first, last))
+
     async def common_errors(self, top: int = 5, sample: int = 500) -> list[Row]:
         """See `Operations.common_errors`."""
         return await self._run(rows("/stats/errors", "errors", top=top, sample=sample))
@@ -243,6 +252,11 @@ def pipeline_metrics() -> Call[Row]:
 def sla_figures() -> Call[Row]:
     """Deadlines met, missed and at risk."""
     return Call("GET", "/stats/sla", lambda wire: dict(wire["sla"]))
+
+
+def costs(first: date | str | None, last: date | str | None) -> Call[Row]:
+    """What jobs have cost."""
+    return row("/costs", "costs", **{"from": first or "", "to": last or ""})
 
 
 def rows(path: str, name: str, **params: object) -> Call[list[Row]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from .cost import FREE, Fare
 from .job import OPEN, RESTARTABLE, WAITING, ErrorType, Failure, HardMiss, Job, Json, Ms, Progress, Sla, State
 from .sla import deadlines, is_stopped
 from .ticket import Lane
@@ -132,6 +133,8 @@ class GuardedWrite:
     spot: Spot | None = None
     next_attempt: bool = False
     """Also raise `attempt` by one: the write is a claim."""
+    charge: int = 0
+    """Also add so much to `cost`."""
     takes_key: bool = False
     """Also become the job of its unique key. Guard: no other job stands in the way (`stands_in_way`)."""
 
@@ -150,6 +153,8 @@ class Lease:
     """Under which name the claim holds slots of the queue."""
     token: str | None = None
     """What the claim can be known by afterwards: a text that nobody else uses. None: it need not be."""
+    fare: Fare = FREE
+    """What the attempt costs where it runs."""
 
     def is_of(self, job: Job) -> bool:
         """Whether this lease is the one that the job runs under."""
@@ -176,7 +181,8 @@ def spot_of(job: Job) -> Spot:
 def claim_if_ready(lane: Lane, job_id: str, lease: Lease, now: Ms) -> GuardedWrite:
     """Start the next attempt of a waiting job whose time has come and has not run out."""
     guard = Guard(WAITING, woken_by=now, unexpired_at=now, blocked=False, unstopped_at=now)
-    return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True)
+    start = lease.fare.start
+    return GuardedWrite(lane.tenant, job_id, guard, _started(lease, now), OFF, next_attempt=True, charge=start)
 
 
 def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
@@ -184,7 +190,12 @@ def reclaim_if_lapsed(job: Job, lease: Lease, now: Ms) -> GuardedWrite:
 
     The slots of the lost attempt go over to the next one.
     """
-    values = {**_started(lease, now), "slot": lease.slot or job.slot, "failures": _with_failure(job, _lost(job, now))}
+    values = {
+        **_started(lease, now),
+        "slot": lease.slot or job.slot,
+        "failures": _with_failure(job, _lost(job, now)),
+        "cost": _cost_of_lost(job, now) + lease.fare.start,
+    }
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, OFF, next_attempt=True)
 
 
@@ -199,6 +210,7 @@ def release_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
         "failures": _with_failure(job, lost),
         "error_type": lost.error_type,
         "error_message": lost.error_message,
+        "cost": _cost_of_lost(job, now),
     }
     guard = replace(_lapsed(job, now), cancel_requested=job.cancel_requested)
     return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
@@ -206,13 +218,14 @@ def release_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
 
 def fail_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
     """End a job whose last allowed attempt vanished."""
-    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), *_failed(job, _lost(job, now), now))
+    values, spot = _failed(job, _lost(job, now), now)
+    return GuardedWrite(job.tenant, job.id, _lapsed(job, now), {**values, "cost": _cost_of_lost(job, now)}, spot)
 
 
 def cancel_if_lapsed(job: Job, now: Ms) -> GuardedWrite:
     """End a job that was to stop and whose holder vanished; the lost attempt is put on record."""
     values, spot = _ended(job, State.CANCELLED, now)
-    values["failures"] = _with_failure(job, _lost(job, now))
+    values |= {"failures": _with_failure(job, _lost(job, now)), "cost": _cost_of_lost(job, now)}
     return GuardedWrite(job.tenant, job.id, _lapsed(job, now), values, spot)
 
 
@@ -228,6 +241,7 @@ def reset_if_held(job: Job, why: str, now: Ms) -> GuardedWrite:
         "error_type": failure.error_type,
         "error_message": failure.error_message,
         "attempts_allowed": job.attempts_allowed + 1,
+        "cost": _cost_at(job, now),
     }
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
     return GuardedWrite(job.tenant, job.id, guard, values, _ready(job))
@@ -244,15 +258,15 @@ def extend_if_held(job: Job, until: Ms, now: Ms, progress: Progress | None) -> G
 def complete_if_held(job: Job, result: Json, result_ref: str | None, now: Ms) -> GuardedWrite:
     """Record the result, once."""
     values, spot = _ended(job, State.COMPLETED, now)
-    return GuardedWrite(
-        job.tenant, job.id, _held(job), {**values, **_NO_ERROR, "result": result, "result_ref": result_ref}, spot
-    )
+    values |= {**_NO_ERROR, "result": result, "result_ref": result_ref, "cost": _cost_at(job, now)}
+    return GuardedWrite(job.tenant, job.id, _held(job), values, spot)
 
 
 def skip_if_held(job: Job, reason: str, now: Ms) -> GuardedWrite:
     """End an attempt that found nothing to do."""
     values, spot = _ended(job, State.SKIPPED, now)
-    return GuardedWrite(job.tenant, job.id, _held(job), {**values, "reason": reason}, spot)
+    values |= {"reason": reason, "cost": _cost_at(job, now)}
+    return GuardedWrite(job.tenant, job.id, _held(job), values, spot)
 
 
 def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
@@ -262,6 +276,7 @@ def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed:
         "failures": _with_failure(job, failure),
         "error_type": failure.error_type,
         "error_message": failure.error_message,
+        "cost": _cost_at(job, now),
         **_timed_out(job, failure),
     }
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
@@ -270,19 +285,26 @@ def retry_if_held(job: Job, failure: Failure, wake_at: Ms, now: Ms, *, ticketed:
 
 def snooze_if_held(job: Job, wake_at: Ms, now: Ms, *, ticketed: bool) -> GuardedWrite:
     """Wait again, at the handler's wish; the attempt does not count against the retries."""
-    values = {**_waiting(State.RETRY, wake_at, now), **_NO_ERROR, "attempts_allowed": job.attempts_allowed + 1}
+    values = {
+        **_waiting(State.RETRY, wake_at, now),
+        **_NO_ERROR,
+        "attempts_allowed": job.attempts_allowed + 1,
+        "cost": _cost_at(job, now),
+    }
     guard = Guard(frozenset({State.ACTIVE}), attempt=job.attempt, cancel_requested=False)
     return GuardedWrite(job.tenant, job.id, guard, values, due_spot(wake_at, ticketed=ticketed))
 
 
 def fail_if_held(job: Job, failure: Failure, now: Ms) -> GuardedWrite:
     """End a job whose last attempt failed, or whose failure is permanent."""
-    return GuardedWrite(job.tenant, job.id, _held(job), *_failed(job, failure, now))
+    values, spot = _failed(job, failure, now)
+    return GuardedWrite(job.tenant, job.id, _held(job), {**values, "cost": _cost_at(job, now)}, spot)
 
 
 def cancel_if_held(job: Job, now: Ms, failure: Failure | None = None) -> GuardedWrite:
     """End an attempt that stopped because it was asked to; what went wrong while it stopped is put on record."""
     values, spot = _ended(job, State.CANCELLED, now)
+    values["cost"] = _cost_at(job, now)
     if failure is not None:
         values["failures"] = _with_failure(job, failure)
         values["error_type"] = failure.error_type
@@ -327,6 +349,7 @@ def end_if_hard_missed(job: Job, now: Ms) -> GuardedWrite:
         values |= {"error_type": ErrorType.TIMEOUT, "error_message": MISSED_HARD}
     if job.state is State.ACTIVE:
         values["failures"] = _with_failure(job, failure_of(job, ErrorType.TIMEOUT, MISSED_HARD, now))
+        values["cost"] = _cost_at(job, now)
     guard = Guard(frozenset({job.state}) & OPEN, attempt=job.attempt, sla_below=Sla.HARD_MISSED)
     return GuardedWrite(job.tenant, job.id, guard, values, spot)
 
@@ -444,7 +467,19 @@ def _started(lease: Lease, now: Ms) -> dict[str, Any]:
         "progress": None,
         "slot": lease.slot,
         "claim_token": lease.token,
+        "second_cost": lease.fare.second,
     }
+
+
+def _cost_at(job: Job, end: Ms) -> int:
+    """What a running job has cost if its attempt ends then. The guard must be fenced by the attempt."""
+    ran = max(0, end - (job.started_at or end))
+    return job.cost + ran * job.second_cost // 1000
+
+
+def _cost_of_lost(job: Job, now: Ms) -> int:
+    """The same of an attempt whose holder vanished: it is taken to have run until its lease ended."""
+    return _cost_at(job, min(now, job.lease_until or now))
 
 
 def _waiting(state: State, wake_at: Ms | None, now: Ms) -> dict[str, Any]:

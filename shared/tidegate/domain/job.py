@@ -245,6 +245,10 @@ class Job:
     task_token: str | None = None
     """With what a task of Step Functions waits for its end; a secret of who submitted it."""
 
+    cost: int = 0
+    """What it has cost so far, estimated, in nano-dollars: taking it in, starting attempts, the time of ended ones."""
+    second_cost: int = 0
+    """What a second of the newest attempt costs, in nano-dollars."""
     correlation_id: str | None = None
     """What the request was called that made it."""
     traceparent: str | None = None

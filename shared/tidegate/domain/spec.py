@@ -184,10 +184,12 @@ def new_job(
     now: Ms,
     expected_ms: int = 0,
     correlation: Correlation | None = None,
+    cost: int = 0,
 ) -> Job:
     """The job that `spec` asks for, with the queue's policy where the spec is silent.
 
     `expected_ms` is how long jobs of its name usually take; it matters where the queue orders by deadline.
+    `cost` is what taking it in costs, in nano-dollars.
     Raises InvalidInput when what the job says contradicts what it gets from the queue.
     """
     retry_limit = _or(spec.retry_limit, queue.retry_limit)
@@ -242,6 +244,7 @@ def new_job(
         policy=None if spec.unique_key is None else spec.policy or DEFAULT_POLICY,
         timeout_retry_limit=_or(spec.timeout_retry_limit, queue.timeout_retry_limit),
         counted=queue.max_queue_size is not None,
+        cost=cost,
         correlation_id=None if correlation is None else correlation.id,
         traceparent=None if correlation is None else correlation.traceparent,
     )

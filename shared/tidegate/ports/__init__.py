@@ -7,7 +7,7 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -120,8 +120,10 @@ class Ports:
     rng: random.Random
     pools: Set[str] = frozenset({"default"})
     """Those that jobs may be sent to."""
-    lambda_pools: frozenset[str] = frozenset()
-    """Those whose workers are Lambdas: they are started when tickets come."""
+    lambda_pools: Mapping[str, int] = field(default_factory=dict)
+    """Those whose workers are Lambdas, with their memory in MB: they are started when tickets come."""
+    own_memory: int = 0
+    """The MB that attempts claimed by this process are paid for; 0 where they run on machines of people's own."""
     polling: Polling = field(default_factory=AlwaysPolled)
     clock_seconds: float = 1.0
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""

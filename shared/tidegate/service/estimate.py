@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from importlib import resources
-
 from tidegate.domain.caller import Caller
-from tidegate.domain.cost import Estimate, Prices, estimated
+from tidegate.domain.cost import Estimate, estimated
 from tidegate.domain.job import Job
 from tidegate.domain.spec import JobSpec
 from tidegate.ports import Ports
 
 from .expectations import Expectations
+from .fares import memory_of, prices
 from .submit import check_job
 
 
@@ -23,11 +20,5 @@ def estimate_job(ports: Ports, caller: Caller, spec: JobSpec) -> tuple[Job, Esti
     its computing is left out (`handler_ms` 0). Nothing is stored or counted.
     """
     job = check_job(ports, caller, spec)
-    return job, estimated(prices(), Expectations(ports).of(job.tenant, job.name))
-
-
-@cache
-def prices() -> Prices:
-    """The dated price file."""
-    content = tomllib.loads(resources.files("tidegate").joinpath("prices.toml").read_text())
-    return Prices(content["price"], content["assumed"], content["job"], content["as_of"], content["region"])
+    handler_ms = Expectations(ports).of(job.tenant, job.name)
+    return job, estimated(prices(), handler_ms, memory_of(ports, job.pool))

@@ -22,7 +22,7 @@ from tidegate.ports import BACKLOG, DEADLINES, Addition, JobKey, Ports, Timer, b
 from .announce import send_tickets
 from .examine_limits import free_slots_of, leaked_slots, that_could_start
 from .expectations import NAME
-from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, TOTALS, WAITING_AT
+from .record_changes import AT_RISK, QUEUE, RETRIES, SLA, STATES, STORED_COST, TOTALS, WAITING_AT
 
 GRACE_MS = 180_000
 """Three minutes: the clock finds a lost ticket within two, and looks again at a lapsed lease within one."""
@@ -159,6 +159,7 @@ def _recount(counts: defaultdict[tuple[str, str], Counter[str]], job: Job) -> No
         counts[job.tenant, series][job.state] += 1
     if job.retry_count:
         counts[job.tenant, NAME + job.name][f"r{job.retry_count}"] += 1
+    counts[job.tenant, TOTALS][STORED_COST] += job.cost
     if job.state is State.CREATED and job.wake_at is not None:
         counts[job.tenant, TOTALS]["scheduled"] += 1
     elif job.state in WAITING and not job.blocked:
@@ -260,7 +261,7 @@ def _gauges(ports: Ports, tenant: str) -> Iterator[tuple[str, Mapping[str, int]]
     for series, totals in ports.figures.between(tenant, BACKLOG, BACKLOG + "~").items():
         yield series, {field: totals.get(field, 0) for field in ("size", "pending")}
     yield STATES, ports.figures.read(tenant, STATES)
-    now = {"scheduled", *(f"{WAITING_AT}{priority}" for priority in range(LOWEST, HIGHEST + 1))}
+    now = {"scheduled", STORED_COST, *(f"{WAITING_AT}{priority}" for priority in range(LOWEST, HIGHEST + 1))}
     yield TOTALS, {field: n for field, n in ports.figures.read(tenant, TOTALS).items() if field in now}
 
 

@@ -20,6 +20,7 @@ from tidegate.ports import Ports
 from .allowed import check_allowed
 from .definitions import spec_from
 from .expectations import Expectations
+from .fares import cost_of_accepting
 from .other_runs import faults_of_others
 from .payloads import blob_key, offloaded
 from .policies import queue_named
@@ -95,6 +96,7 @@ class _Maker:
             now=self._now,
             expected_ms=self._expectations.steering(queue, asked.name),
             correlation=self._caller.correlation,
+            cost=cost_of_accepting(),
         )
         if node.for_each is not None:
             job = replace(job, name=GATHER, data={"job": {"name": asked.name, "data": asked.data}})

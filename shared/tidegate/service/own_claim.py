@@ -10,12 +10,15 @@ from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
+from .fares import fare_of
+
 _TOKEN_BITS = 64
 
 
 def lease_for(ports: Ports, worker_id: str, seconds: float, now: Ms) -> Lease:
     """A lease to claim with, for so long from `now`."""
-    return Lease(worker_id, now + round(seconds * 1000), token=f"{ports.rng.getrandbits(_TOKEN_BITS):x}")
+    token = f"{ports.rng.getrandbits(_TOKEN_BITS):x}"
+    return Lease(worker_id, now + round(seconds * 1000), token=token, fare=fare_of(ports))
 
 
 def claimed(ports: Ports, claim: GuardedWrite, lease: Lease) -> Outcome:

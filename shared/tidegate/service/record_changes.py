@@ -43,6 +43,10 @@ MET, AT_RISK = "met", "at_risk"
 MISSED: Mapping[Sla, str] = {Sla.SOFT_MISSED: "missed_soft", Sla.HARD_MISSED: "missed_hard"}
 STARTS_SLOT_MS = 600_000
 """Starts of each queue are counted by sixths of an hour."""
+STORED_COST = "cost"
+"""The field of `TOTALS` that says what the jobs that are stored now have cost, in nano-dollars."""
+SPENT = "c#"
+"""Before a queue's name: the field of an hourly series that says what its jobs cost in it, in nano-dollars."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
 
 
@@ -115,6 +119,9 @@ class Change:
     counted: bool = False
     """Whether it counts against its queue's `max_queue_size` until it starts."""
     unique_key: str | None = None
+    old_cost: int = 0
+    cost: int = 0
+    """What the job had cost, and has, in nano-dollars; 0 where there was, or is, no such job."""
 
 
 Totals = defaultdict[tuple[str, str], Counter[str]]
@@ -222,6 +229,7 @@ def _sweep(ports: Ports, erased: Sequence[Change]) -> None:
 def _count(totals: Totals, change: Change) -> None:
     everything = totals[change.tenant, TOTALS]
     _count_waiting(everything, change)
+    _count_cost(totals, change)
     if change.retries != change.old_retries:
         _count_retries(totals, change)
     if change.deadlines.first is not None:
@@ -247,6 +255,14 @@ def _count_waiting(everything: Counter[str], change: Change) -> None:
     for priority, step in ((change.was_waiting, -1), (change.is_waiting, 1)):
         if priority is not None:
             everything[f"{WAITING_AT}{priority}"] += step
+
+
+def _count_cost(totals: Totals, change: Change) -> None:
+    """What was spent with this change; erasing a job takes nothing of that back."""
+    spent = change.cost - change.old_cost
+    totals[change.tenant, TOTALS][STORED_COST] += spent
+    if change.state is not None:
+        totals[change.tenant, hour_series(change.at)][SPENT + change.queue] += spent
 
 
 def _count_sla(series: Counter[str], change: Change) -> None:

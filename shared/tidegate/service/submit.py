@@ -21,6 +21,7 @@ from .allowed import check_allowed
 from .announce import announce, remember_lanes
 from .call_back import check_waiting, wait_instead
 from .expectations import Expectations
+from .fares import cost_of_accepting
 from .payloads import blob_key, offloaded
 from .policies import queue_named
 from .tenants import admit, check_payloads, tenant_named
@@ -131,6 +132,7 @@ class _Maker:
             now=self._now,
             expected_ms=self._expectations.steering(queue, spec.name),
             correlation=self._caller.correlation,
+            cost=cost_of_accepting(),
         )
 
 

@@ -58,7 +58,7 @@ def update_for(write: GuardedWrite, key: str) -> dict[str, Any]:
     if write.spot is not None:
         changes |= {"board": None, "board_at": None, **spot_attributes(write.spot, key)}
     return {
-        "UpdateExpression": _update(changes, write.next_attempt, marks),
+        "UpdateExpression": _update(changes, _increments(write), marks),
         "ConditionExpression": " AND ".join(("attribute_exists(pk)", *_guard(write.guard, marks))),
         **marks.arguments(),
     }
@@ -144,13 +144,17 @@ def was_made_by(write: GuardedWrite, job: Job) -> bool:
     )
 
 
-def _update(changes: Mapping[str, AttributeValue | None], next_attempt: bool, marks: Placeholders) -> str:
+def _increments(write: GuardedWrite) -> Mapping[str, int]:
+    """The numbers that the write adds to."""
+    steps = {"attempt": int(write.next_attempt), "cost": write.charge}
+    return {name: step for name, step in steps.items() if step}
+
+
+def _update(changes: Mapping[str, AttributeValue | None], steps: Mapping[str, int], marks: Placeholders) -> str:
     sets = [f"{marks.name(name)} = {marks.value(value)}" for name, value in changes.items() if value is not None]
     removals = [marks.name(name) for name, value in changes.items() if value is None]
-    if next_attempt:
-        attempt = marks.name("attempt")
-        sets.append(f"{attempt} = {attempt} + {marks.number(1)}")
-    clauses = (("SET", sets), ("REMOVE", removals))
+    adds = [f"{marks.name(name)} {marks.number(step)}" for name, step in steps.items()]
+    clauses = (("SET", sets), ("REMOVE", removals), ("ADD", adds))
     return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
 
 

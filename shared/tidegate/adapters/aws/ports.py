@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
@@ -39,6 +40,9 @@ worker that lives. Even then it is fenced, and costs an attempt.
 """
 
 
+NO_LAMBDAS: Mapping[str, int] = MappingProxyType({})
+
+
 def open_ports(
     *,
     jobs_table: str,
@@ -52,7 +56,8 @@ def open_ports(
     event_bus: str = "",
     state_machine: str = "",
     calls_back: bool = False,
-    lambda_pools: frozenset[str] = frozenset(),
+    lambda_pools: Mapping[str, int] = NO_LAMBDAS,
+    own_memory: int = 0,
     mappings: Sequence[str] = (),
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
@@ -60,7 +65,8 @@ def open_ports(
     `pools` has the queue URLs of each pool by band (`critical`, `high`, `normal`, `low`); an empty mapping
     suits a function that has no tickets. A table or bucket that a function does not use may be any text.
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
-    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas,
+    runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas
+    and their memory in MB, `own_memory` is this process's own if it is one of those;
     `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
 
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
@@ -97,6 +103,7 @@ def open_ports(
         rng=rng,
         pools=frozenset(pools),
         lambda_pools=lambda_pools,
+        own_memory=own_memory,
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,

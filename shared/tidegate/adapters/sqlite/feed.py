@@ -11,7 +11,7 @@ from .database import Database
 _COLUMNS = (
     "seq", "tenant", "id", "name", "queue", "old_state", "state", "attempt", "at", "started_at", "lease_until",
     "wake_at", "attempts_allowed", "retry_limit", "data_ref", "result_ref", "old_wake_at", "old_attempt",
-    "old_attempts_allowed", "old_priority", "blocked", "old_blocked", "details", "sla",
+    "old_attempts_allowed", "old_priority", "blocked", "old_blocked", "details", "sla", "cost", "old_cost",
 )  # fmt: skip
 
 
@@ -40,12 +40,12 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     same |= {name: sla.get(name) for name in ("soft_sla", "hard_sla", "created_at")}
     images: dict[str, Any] = {}
     if row["old_state"] is not None:
-        kept = ("state", "wake_at", "attempt", "attempts_allowed", "priority")
+        kept = ("state", "wake_at", "attempt", "attempts_allowed", "priority", "cost")
         before = {name: row[f"old_{name}"] for name in kept} | _blocked(row["old_blocked"])
         left = {name: row[name] for name in ("data_ref", "result_ref")}
         images["OldImage"] = _image({**same, **before, **left, "sla": sla.get("old_sla"), "updated_at": row["at"]})
     if row["state"] is not None:
-        names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed")
+        names = ("state", "attempt", "started_at", "lease_until", "wake_at", "attempts_allowed", "cost")
         after = {name: row[name] for name in names} | _blocked(row["blocked"])
         images["NewImage"] = _image({**same, **after, "sla": sla.get("sla"), "updated_at": row["at"]})
     kind = "INSERT" if row["old_state"] is None else "MODIFY" if row["state"] is not None else "REMOVE"

@@ -146,6 +146,9 @@ def _changes(write: GuardedWrite) -> tuple[str, list[Any]]:
     values = [encoded(name, value) for name, value in write.values.items()]
     if write.next_attempt:
         parts.append("attempt = attempt + 1")
+    if write.charge:
+        parts.append("cost = cost + ?")
+        values.append(write.charge)
     if write.spot is not None:
         parts += ["place = ?", "place_order = ?"]
         values += _placed(write.spot)

@@ -33,6 +33,8 @@ from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
 EVERY_POOL = EveryPool()
+OWN_MEMORY = 512
+"""The MB of the Lambda that an attempt here would need in the cloud: what jobs cost is told as if they ran there."""
 
 
 def open_database(folder: Path, synchronous: str = "NORMAL") -> Database:
@@ -85,6 +87,7 @@ def open_ports(
         new_id=new_id,
         rng=rng,
         pools=pools,
+        own_memory=OWN_MEMORY,
         together=database.transaction,
         close=database.close,
     )

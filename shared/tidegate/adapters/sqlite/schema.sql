@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     definition TEXT, webhook TEXT,
     concurrency_key TEXT, unique_key TEXT, policy TEXT, timeout_retry_limit INTEGER,
     timeouts INTEGER NOT NULL DEFAULT 0, slot TEXT, claim_token TEXT, counted INTEGER NOT NULL DEFAULT 0, task_token TEXT,
+    cost INTEGER NOT NULL DEFAULT 0, second_cost INTEGER NOT NULL DEFAULT 0,
     correlation_id TEXT, traceparent TEXT,
     place TEXT NOT NULL, place_order INTEGER NOT NULL,
     UNIQUE (tenant, id)
@@ -38,18 +39,18 @@ CREATE TABLE IF NOT EXISTS changes (
     name TEXT, queue TEXT, at INTEGER, started_at INTEGER, lease_until INTEGER,
     wake_at INTEGER, attempts_allowed INTEGER, retry_limit INTEGER, data_ref TEXT, result_ref TEXT,
     old_wake_at INTEGER, old_attempt INTEGER, old_attempts_allowed INTEGER, old_priority INTEGER,
-    blocked INTEGER, old_blocked INTEGER, details TEXT, sla TEXT
+    blocked INTEGER, old_blocked INTEGER, details TEXT, sla TEXT, cost INTEGER, old_cost INTEGER
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS jobs_created AFTER INSERT ON jobs BEGIN
     INSERT INTO changes (tenant, id, state, attempt, name, queue, at, wake_at, attempts_allowed, retry_limit,
-                         blocked, details, sla)
+                         blocked, details, cost, sla)
     VALUES (new.tenant, new.id, new.state, new.attempt, new.name, new.queue, new.updated_at, new.wake_at,
             new.attempts_allowed, new.retry_limit, new.blocked,
             json_object('owner', new.owner, 'priority', new.priority, 'worker_id', new.worker_id,
             'error_type', new.error_type, 'error_message', substr(new.error_message, 1, 500), 'reason', new.reason,
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'correlation_id', new.correlation_id,
-            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)),
+            'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL)), new.cost,
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'created_at', new.created_at) END);
 END;
@@ -58,7 +59,7 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
      OR old.sla <> new.sla OR old.priority <> new.priority OR old.blocked <> new.blocked BEGIN
     INSERT INTO changes (tenant, id, old_state, state, attempt, name, queue, at, started_at, lease_until, wake_at,
                          attempts_allowed, retry_limit, old_wake_at, old_attempt, old_attempts_allowed, old_priority,
-                         blocked, old_blocked, details, sla)
+                         blocked, old_blocked, details, cost, old_cost, sla)
     VALUES (new.tenant, new.id, old.state, new.state, new.attempt, new.name, new.queue,
             new.updated_at, new.started_at, new.lease_until, new.wake_at,
             new.attempts_allowed, new.retry_limit, old.wake_at, old.attempt, old.attempts_allowed, old.priority,
@@ -68,15 +69,15 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR (old.wake_at IS NUL
             'dag_id', new.dag_id, 'node', new.node, 'tags', json(new.tags), 'webhook', new.webhook,
             'correlation_id', new.correlation_id,
             'unique_key', new.unique_key, 'counted', iif(new.counted, json('true'), NULL),
-            'task_token', new.task_token),
+            'task_token', new.task_token), new.cost, old.cost,
             CASE WHEN new.soft_sla IS NOT NULL OR new.hard_sla IS NOT NULL THEN json_object('soft_sla', new.soft_sla,
             'hard_sla', new.hard_sla, 'sla', new.sla, 'old_sla', old.sla, 'created_at', new.created_at) END);
 END;
 CREATE TRIGGER IF NOT EXISTS jobs_erased AFTER DELETE ON jobs BEGIN
     INSERT INTO changes (tenant, id, old_state, name, queue, at, retry_limit, data_ref, result_ref, old_wake_at,
-                         old_attempt, old_attempts_allowed, old_priority, old_blocked, details)
+                         old_attempt, old_attempts_allowed, old_priority, old_blocked, old_cost, details)
     VALUES (old.tenant, old.id, old.state, old.name, old.queue, old.updated_at, old.retry_limit, old.data_ref,
-            old.result_ref, old.wake_at, old.attempt, old.attempts_allowed, old.priority, old.blocked,
+            old.result_ref, old.wake_at, old.attempt, old.attempts_allowed, old.priority, old.blocked, old.cost,
             json_object('owner', old.owner, 'priority', old.priority, 'worker_id', old.worker_id,
             'error_type', old.error_type, 'error_message', substr(old.error_message, 1, 500), 'reason', old.reason,
             'dag_id', old.dag_id, 'node', old.node, 'tags', json(old.tags),
