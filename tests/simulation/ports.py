@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -79,9 +79,12 @@ class Jobs:
         self._shards.choose([(each.spot.lane, each.spot, each.job_id) for each in writes if each.spot is not None])
         return self._wire.many("jobs.apply", writes, self._apply)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, keys: range | None = None) -> Sequence[Ready]:
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
         asked = self._shards.asked(lane, keys)
-        return self._wire.call("jobs.head", lambda: self._shards.on(asked, lane, limit, from_rank, self._head))
+        look = partial(self._head, names=names)
+        return self._wire.call("jobs.head", lambda: self._shards.on(asked, lane, limit, from_rank, look))
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         return self._wire.call("jobs.parked", lambda: self._parked(lane, key, limit))
@@ -122,9 +125,9 @@ class Jobs:
             self._store.stir("change", self._wire.world.now + 500)
         return erased
 
-    def _head(self, lane: Lane, limit: int, from_rank: int) -> Sequence[Ready]:
-        if not self._wire.faults.strikes(Kind.INDEX_LAG):
-            return self._store.jobs.head(lane, limit, from_rank)
+    def _head(self, lane: Lane, limit: int, from_rank: int, names: Collection[str]) -> Sequence[Ready]:
+        if names or not self._wire.faults.strikes(Kind.INDEX_LAG):
+            return self._store.jobs.head(lane, limit, from_rank, names)
         found = self._lagging(self._store.watch.lanes[lane], Place.READY)
         return [Ready(order, key.job_id) for order, _, key in found if order >= from_rank][:limit]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.ticket import Lane
-from tidegate.ports import JobKey, JobPage, JobQuery, Ready
+from tidegate.ports import NAMED_REACH, JobKey, JobPage, JobQuery, Ready
 
 from .addresses import Addresses
 from .attributes import Item
@@ -53,11 +53,17 @@ class DynamoJobs:
         places = self._addresses.of(_target(write) for write in writes)
         return self._parallel.map(lambda write: self._apply(write, places.get(_target(write))), writes)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, keys: range | None = None) -> Sequence[Ready]:
-        """See `JobStore.head`. Several keys are asked at once."""
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
+        """See `JobStore.head`. Several keys are asked at once. It knows no names: with some, the jobs are read."""
         boards = self._spreads.boards(lane, keys)
-        found = self._parallel.map(lambda board: self._first(board, limit, from_rank), boards)
-        return _ready(heapq.nsmallest(limit, (item for part in found for item in part), key=_place))
+        if not names:
+            return self._best(boards, limit, from_rank)
+        ready = self._best(boards, max(limit, NAMED_REACH), from_rank)
+        jobs = self.get([JobKey(lane.tenant, each.job_id) for each in ready]) if ready else ()
+        fit = {job.id for job in jobs if job is not None and job.name in names}
+        return [each for each in ready if each.job_id in fit][:limit]
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""
@@ -123,6 +129,10 @@ class DynamoJobs:
         update = {"Update": {"Key": place(where), **update_for(write, sort_key, self._spreads)}}
         refused = self._table.transact([update, *self._keys.actions(job, sort_key, owner)])
         return Outcome(refused is None, live_job(self._table.get(where), self._now()))
+
+    def _best(self, boards: Sequence[str], limit: int, from_rank: int) -> list[Ready]:
+        found = self._parallel.map(lambda board: self._first(board, limit, from_rank), boards)
+        return _ready(heapq.nsmallest(limit, (item for part in found for item in part), key=_place))
 
     def _first(self, board: str, limit: int, from_rank: int = 0) -> list[Item]:
         return self._table.query(
