@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latencies", type=int, default=100, help="jobs submitted one by one to an idle worker")
     parser.add_argument("--patience", type=float, default=40, help="seconds to wait for a killed worker's job")
     parser.add_argument("--nodes", type=int, default=10_000, help="nodes of each run of a DAG")
+    parser.add_argument("--width", type=int, default=10_000, help="jobs beside each other in the widest run")
     parser.add_argument("--million", action="store_true", help="let the backlog grow to a million jobs (minutes)")
     parser.add_argument(
         "--folder",
@@ -173,6 +174,22 @@ def _cloud(_: argparse.Namespace) -> Iterator[Table]:
     yield bill.targets_table(flows, used, prices, months)
 
 
+def _width(options: argparse.Namespace) -> Iterator[Table]:
+    """On DynamoDB Local: moto reads a whole table for each query."""
+    sys.path.append(str(ROOT / "tests"))
+    from support.aws import cloud
+    from support.dynamodb_local import dynamodb_local, jar
+
+    from .cloud.stage import Stage
+    from .cloud.width import table
+
+    if jar() is None:
+        yield Table("", (), notes=["Wide runs are left out: DynamoDB Local is not installed."])
+        return
+    with dynamodb_local() as endpoint, cloud() as made:
+        yield table(Stage(made, endpoint), options.width)
+
+
 def _scale(_: argparse.Namespace) -> Iterator[Table]:
     flows = _flows()
     from .cloud import bill
@@ -193,6 +210,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "workflows": _workflows,
     "cold": _cold,
     "cloud": _cloud,
+    "width": _width,
     "scale": _scale,
 }
 

@@ -15,7 +15,7 @@ from support.clock import Clock
 from support.loopback import only_loopback
 from tidegate import runtime
 from tidegate.execution import registry
-from tidegate.service import release
+from tidegate.service import looks, release
 
 pytest_plugins = ["tidegate.testing.plugin"]
 """As pytest finds it by itself where Tidegate is installed; an entry point of the same name is loaded once."""
@@ -48,6 +48,8 @@ def own_executors(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of different homes may have the same id here, which they have nowhere else."""
     monkeypatch.setattr(release, "_graphs", {})
+    monkeypatch.setattr(looks, "_open", {})
+    monkeypatch.setattr(looks, "_reached", {})
 
 
 @pytest.fixture

@@ -11,6 +11,12 @@ def noop(_job: JobContext) -> int:
     return 1
 
 
+@executor("listed")
+def listed(job: JobContext) -> list[int]:
+    """Answer a list as long as asked for."""
+    return list(range(job.data["width"]))
+
+
 @executor("flaky")
 def flaky(job: JobContext) -> int:
     """Fail the first time."""

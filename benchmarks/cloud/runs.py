@@ -19,10 +19,15 @@ def diamond() -> Mapping[str, Any]:
     return _run([("split", ()), ("left", ("split",)), ("right", ("split",)), ("merge", ("left", "right"))])
 
 
-def wide() -> Mapping[str, Any]:
-    """A run that fans out from one job and in to another."""
-    middle = tuple(f"m{number}" for number in range(WIDE))
+def fan(width: int) -> Mapping[str, Any]:
+    """A run that fans out from one job to so many, and in to another."""
+    middle = tuple(f"m{number}" for number in range(width))
     return _run([("first", ()), *((each, ("first",)) for each in middle), ("last", middle)])
+
+
+def wide() -> Mapping[str, Any]:
+    """A fan of `WIDE` jobs."""
+    return fan(WIDE)
 
 
 def live(stage: Stage, dag_id: str) -> Tally:
@@ -35,7 +40,7 @@ def live(stage: Stage, dag_id: str) -> Tally:
         while any(table == "tidegate-jobs" for table, *_ in changes):
             with stage.counting() as recorded:
                 stage.record(changes)
-            _add(feed, recorded.tally)
+            feed.add(recorded.tally)
             changes = recorded.tally.changes
         if not served:
             break
@@ -47,11 +52,3 @@ def live(stage: Stage, dag_id: str) -> Tally:
 def _run(nodes: list[tuple[str, tuple[str, ...]]]) -> Mapping[str, Any]:
     made = [{"id": node, "name": "noop", "depends_on": list(parents)} for node, parents in nodes]
     return {"name": "bench", "nodes": made}
-
-
-def _add(total: Tally, part: Tally) -> None:
-    total.requests.update(part.requests)
-    total.sqs_requests += part.sqs_requests
-    total.s3_requests += part.s3_requests
-    total.read_units += part.read_units
-    total.charges += part.charges

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ from tidegate_functions.clock.handler import handler as clock
 from tidegate_functions.dag.handler import handler as dag
 from tidegate_functions.worker.handler import handler as worker
 
-from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud
+from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud, clients_of
 from tidegate import runtime
-from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
 from tidegate.adapters.caching import remembering
 from tidegate.domain.priority import Band
@@ -74,11 +74,13 @@ class LambdaContext:
 class Stage:
     """Fresh tables and queues, and a process of each function that has run before."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, dynamodb: str = "") -> None:
+        """`dynamodb` is the endpoint of DynamoDB Local; without it moto has the tables."""
         self.cloud = cloud
-        cloud.reset()
-        self._clients = Clients()
-        self._watch = Watch(_item, {table: _indexes(cloud, table) for table in (JOBS, REGISTRY)})
+        cloud.reset(dynamodb)
+        self._clients = clients_of(dynamodb)
+        look = partial(_asked_for, cloud.clients.dynamodb) if dynamodb else _item
+        self._watch = Watch(look, {table: _indexes(cloud, table) for table in (JOBS, REGISTRY)})
         clients = (self._clients.dynamodb, self._clients.sqs, self._clients.s3, self._clients.stepfunctions)
         self._watch.attach(*clients)
         self._machine = _state_machine(cloud)
@@ -244,6 +246,13 @@ def _item(table: str, pk: str, sk: str) -> Item | None:
     backend = moto.backends.get_backend("dynamodb")[ACCOUNT][os.environ["AWS_DEFAULT_REGION"]]
     found = backend.get_item(table, {"pk": {"S": pk}, "sk": {"S": sk}})
     return None if found is None else found.to_json()["Attributes"]
+
+
+def _asked_for(client: Any, table: str, pk: str, sk: str) -> Item | None:
+    """An item as a client that nobody watches is told."""
+    key = {"pk": {"S": pk}, "sk": {"S": sk}}
+    found: Item | None = client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+    return found
 
 
 def _state_machine(cloud: Cloud) -> str:

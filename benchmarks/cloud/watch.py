@@ -33,6 +33,23 @@ class Tally:
     charges: list[Charge] = field(default_factory=list)
     changes: list[tuple[str, Item | None, Item | None]] = field(default_factory=list)
     """Every change of an item, with the name of its table: what the table's stream would carry."""
+    written: Counter[str] = field(default_factory=Counter)
+    """How often each item was written, by its table and key; refused writes count too."""
+    largest_item: int = 0
+    """In bytes, of those that were written."""
+    largest_transaction: int = 0
+    """In actions."""
+
+    def add(self, part: Tally) -> None:
+        """Count what another has counted as well, its changes excepted."""
+        self.requests.update(part.requests)
+        self.sqs_requests += part.sqs_requests
+        self.s3_requests += part.s3_requests
+        self.read_units += part.read_units
+        self.charges += part.charges
+        self.written.update(part.written)
+        self.largest_item = max(self.largest_item, part.largest_item)
+        self.largest_transaction = max(self.largest_transaction, part.largest_transaction)
 
     @property
     def write_units(self) -> float:
@@ -44,11 +61,12 @@ class Tally:
         """All requests to AWS."""
         return self.requests.total()
 
-    def hottest(self) -> Charge:
-        """The partition key that took most write units."""
+    def hottest(self, *, of_index: bool | None = None) -> Charge:
+        """The partition key that took most write units: of all, or of those of the indexes, or of the tables."""
         units: Counter[tuple[str | None, str]] = Counter()
         for charge in self.charges:
-            units[charge.of_index, charge.partition] += charge.units  # type: ignore[assignment]
+            if of_index in (None, charge.of_index is not None):
+                units[charge.of_index, charge.partition] += charge.units  # type: ignore[assignment]
         ((index, partition), most) = units.most_common(1)[0]
         return Charge(index, partition, most)
 
@@ -102,11 +120,15 @@ class Watch:
     def _count_writes(self, operation: str, params: Any, found: Sequence[Item | None], parsed: Any) -> None:
         refused = "Error" in parsed
         in_transaction = operation.startswith("Transact")
+        if in_transaction:
+            self.tally.largest_transaction = max(self.tally.largest_transaction, len(found))
         for write, before in zip(_writes(operation, params), found, strict=True):
             after = before if refused else copy.deepcopy(self._look(write.table, *write.key))
             indexes = self._indexes.get(write.table, ())
             charges = write_charges(before, after, indexes, KEY, tried=write.item, in_transaction=in_transaction)
             self.tally.charges += [charge._replace(partition=f"{write.table}/{charge.partition}") for charge in charges]
+            self.tally.written["/".join((write.table, *write.key))] += 1
+            self.tally.largest_item = max(self.tally.largest_item, item_size(after or {}))
             if before != after:
                 self.tally.changes.append((write.table, before, after))
 

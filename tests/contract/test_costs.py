@@ -11,6 +11,7 @@ from benchmarks.cloud.counts import committed, raised
 from benchmarks.cloud.flows import ONE, Flow, count_all
 from benchmarks.cloud.runs import WIDE
 from benchmarks.cloud.stage import BATCH, Stage
+from benchmarks.cloud.width import ITEM_LIMIT, TRANSACTION_LIMIT, count
 
 from support.aws import Cloud
 from tidegate.domain.cost import estimated
@@ -150,6 +151,19 @@ def test_a_run_costs_one_write_unit_an_edge_at_most_and_three_transitions(flows:
     assert (in_run - counted - alone) * jobs / edges <= 1
     costs = bill.runs(flows, bill.load())
     assert {each.amount("state_transition") for each in costs.values()} == {3}
+
+
+@pytest.mark.parametrize(("shape", "reads"), [("nodes", 3.7), ("for_each", 2.1)])
+def test_a_wide_run_stays_within_the_limits_of_dynamodb_and_reads_no_more_for_a_job(
+    stage: Stage, shape: str, reads: float
+) -> None:
+    """Though its change feed has five batches instead of two, and its join is looked at in each."""
+    narrower, wider = (count(stage, shape, width, feed_batch=20) for width in (10, 40))
+    assert wider.feed_reads < min(narrower.feed_reads, reads)
+    assert wider.feed_writes < narrower.feed_writes
+    assert wider.whole.largest_item < ITEM_LIMIT / 100
+    assert wider.whole.largest_transaction <= TRANSACTION_LIMIT
+    assert wider.most_written <= wider.jobs / 4
 
 
 def test_the_targets_say_pass_and_miss(flows: Mapping[str, Flow]) -> None:

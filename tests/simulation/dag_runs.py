@@ -12,7 +12,7 @@ from tidegate.domain.dag.run import BROKEN, OPEN_RUNS, node_job_id, outcome_of
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.job import Ms
 from tidegate.ports import JobKey
-from tidegate.service import release, runs
+from tidegate.service import looks, release, runs
 from tidegate.service.record_changes import run_series
 
 from .cast import CALLER, Cast
@@ -23,7 +23,8 @@ Step = Callable[[], Mapping[str, Any]]
 
 def come_in(cast: Cast, step: Step, within: Ms) -> None:
     """A few runs are submitted; without an answer the same request is repeated, or not."""
-    release._graphs.clear()
+    for remembered in (release._graphs, looks._open, looks._reached):
+        remembered.clear()  # type: ignore[attr-defined]
     api = Api(cast)
     for _ in range(1 + int(cast.world.rng.random() * 2)):
         spec = _spec(cast, step)

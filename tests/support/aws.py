@@ -60,10 +60,7 @@ class Cloud:
         return self.open(_make_queues(self.clients.sqs))
 
     def _clients_of(self, dynamodb: str) -> Clients:
-        made = self._by_server[dynamodb] = Clients()
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb)
-            assert made.dynamodb.meta.endpoint_url == dynamodb
+        made = self._by_server[dynamodb] = clients_of(dynamodb)
         return made
 
     def queue_urls(self) -> Mapping[str, Mapping[str, str]]:
@@ -96,6 +93,16 @@ class Cloud:
             calls_back=calls_back,
             own_memory=512,
         )
+
+
+def clients_of(dynamodb: str) -> Clients:
+    """Clients of their own, with a DynamoDB at this endpoint; moto's, if there is none."""
+    made = Clients()
+    with pytest.MonkeyPatch.context() as environment:
+        if dynamodb:
+            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb)
+        assert not dynamodb or made.dynamodb.meta.endpoint_url == dynamodb
+    return made
 
 
 @contextmanager

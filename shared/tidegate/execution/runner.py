@@ -20,6 +20,7 @@ from tidegate.service.settle import Settled
 from .attempt_runner import AttemptRunner
 from .attempts import PortsAttempts
 from .registry import Executor
+from .tally import Tally
 
 _log = logging.getLogger("tidegate.worker")
 
@@ -62,8 +63,10 @@ class Runner(AttemptRunner):
         extend_tickets: bool = False,
         on_start: Callable[[Job], object] = lambda _: None,
         end_process: Callable[[int], None] = os._exit,
+        tally: Tally | None = None,
     ) -> None:
-        super().__init__(PortsAttempts(ports), executors, lease_seconds=lease_seconds, end_process=end_process)
+        store = PortsAttempts(ports)
+        super().__init__(store, executors, lease_seconds=lease_seconds, end_process=end_process, tally=tally)
         self._ports = ports
         self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id

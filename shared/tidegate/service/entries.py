@@ -8,12 +8,13 @@ from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import GATHER, Run, end_of, item_node, node_job_id
+from tidegate.domain.dag.run import GATHER, Run, item_node, node_job_id
 from tidegate.domain.dag.spec import MAX_ITEMS
 from tidegate.domain.job import Job
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import Ports
 
 from .announce import announce, remember_lanes
+from .looks import Looks
 from .payloads import blob_key, offloaded, with_payloads
 
 _CHUNK = 100
@@ -46,17 +47,11 @@ def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:
     return outcome.job or job
 
 
-def ends_of_entries(ports: Ports, run: Run, job: Job, count: int) -> Mapping[str, End | None]:
+def ends_of_entries(looks: Looks, job: Job, count: int) -> Mapping[str, End | None]:
     """How the entries of a fanned-out node ended; reading stops at the first chunk with an open one."""
-    ends: dict[str, End | None] = {}
-    for start in range(0, count, _CHUNK):
-        nodes = [item_node(job.node or "", number) for number in range(start, min(start + _CHUNK, count))]
-        keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
-        found = ports.jobs.get(keys)
-        ends |= {node: None if each is None else end_of(each) for node, each in zip(nodes, found, strict=True)}
-        if None in ends.values():
-            break
-    return ends
+    node = job.node or ""
+    stands = looks.until_open(f"{node}[]", [item_node(node, number) for number in range(count)])
+    return {name: stand.end for name, stand in stands.items()}
 
 
 def _entry_job(ports: Ports, run: Run, node_job: Job, number: int, entry: Any) -> Job:

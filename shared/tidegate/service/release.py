@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.dag.branches import why_not_taken
@@ -39,7 +38,7 @@ from tidegate.ports import JobKey, Ports
 from .announce import announce, remember_lanes
 from .apart import Apart
 from .entries import ends_of_entries, entries_of, fan_out
-from .payloads import with_payloads
+from .looks import Looks, Stand
 from .record_changes import Change, run_series
 from .run_ends import settle
 
@@ -57,17 +56,17 @@ def release_after(ports: Ports, changes: Sequence[Change]) -> None:
     A run whose step fails otherwise is left to the clock, which looks at all runs: the changes of others must not
     wait for it.
     """
-    ended: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    ended: defaultdict[tuple[str, str], dict[str, State]] = defaultdict(dict)
     for change in changes:
         if change.dag_id is not None and change.node is not None and change.state in TERMINAL:
-            ended[change.tenant, change.dag_id].append(change.node)
+            ended[change.tenant, change.dag_id][change.node] = change.state
     apart = Apart("run_left")
     for (tenant, dag_id), nodes in ended.items():
         apart.do(f"run {dag_id}", partial(_go_on, ports, tenant, dag_id, nodes), None)
     apart.conclude(only=Unavailable)
 
 
-def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
+def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Mapping[str, State]) -> None:
     run = ports.dags.get(tenant, dag_id)
     if run is None:
         return
@@ -75,7 +74,7 @@ def _go_on(ports: Ports, tenant: str, dag_id: str, ended: Sequence[str]) -> None
     if run.state in OPEN_RUNS:
         engine.go_on(run, ended)
     for waiter in run.waiters:
-        engine.go_on_outside(tenant, waiter, [f"{dag_id}:{node}" for node in ended])
+        engine.go_on_outside(tenant, waiter, {f"{dag_id}:{node}": state for node, state in ended.items()})
 
 
 _ABANDONED_MS = 600_000
@@ -97,23 +96,25 @@ class Engine:
             _graphs[run.graph_ref] = found
         return found
 
-    def go_on(self, run: Run, ended: Sequence[str]) -> None:
+    def go_on(self, run: Run, ended: Mapping[str, State]) -> None:
         """Some nodes of an open run have ended: release what hangs on them, stop or close the run if that is due."""
         graph = self.graph(run)
+        suspects = _suspects(ended)
         if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST:
-            broken = self._first_broken(run, ended)
+            broken = self._first_broken(run, suspects)
             if broken is not None:
                 run = self.stop(run, RunState.FAILED, f"its node {broken.node} is {broken.state}")
         children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
-        self.evaluate(run, list(children))
+        self.evaluate(run, list(children), Looks(self._ports, run, suspects))
         self.close_if_done(run)
 
-    def go_on_outside(self, tenant: str, dag_id: str, ended: Sequence[str]) -> None:
+    def go_on_outside(self, tenant: str, dag_id: str, ended: Mapping[str, State]) -> None:
         """Nodes of another run have ended, named with its id: release what hangs on them in this one."""
         run = self._ports.dags.get(tenant, dag_id)
         if run is not None and run.state is RunState.ACTIVE:
             behind = self.graph(run).outside
-            self.evaluate(run, list(dict.fromkeys(child for name in ended for child in behind.get(name, ()))))
+            children = dict.fromkeys(child for name in ended for child in behind.get(name, ()))
+            self.evaluate(run, list(children), Looks(self._ports, run, _suspects(ended)))
 
     def check(self, run: Run) -> None:
         """Look at every node of an open run: what a lost change would have caused is caused now."""
@@ -123,17 +124,17 @@ class Engine:
             return
         if run.stopping is not None:
             self._stop_jobs(run, graph)
-        self.evaluate(run, list(graph.nodes()))
+        self.evaluate(run, list(graph.nodes()), Looks(self._ports, run, whatever_is_counted=True))
         self.close_if_done(run, whatever_is_counted=True)
 
-    def evaluate(self, run: Run, nodes: Sequence[str]) -> None:
+    def evaluate(self, run: Run, nodes: Sequence[str], looks: Looks | None = None) -> None:
         """Release or skip each of the nodes that is still blocked and whose parents allow an answer."""
-        graph = self.graph(run)
+        graph, looks = self.graph(run), looks or Looks(self._ports, run)
         for start in range(0, len(nodes), _CHUNK):
             jobs = self._jobs(run, nodes[start : start + _CHUNK])
             blocked = [job for job in jobs if _is_blocked(job)]
-            blocked = [self._fanned_out(run, graph, job) for job in blocked]
-            writes = [write for job in blocked if (write := self._write_for(run, graph, job)) is not None]
+            blocked = [self._fanned_out(run, graph, job, looks) for job in blocked]
+            writes = [write for job in blocked if (write := self._write_for(run, graph, job, looks)) is not None]
             remember_lanes(self._ports, blocked if writes else [])
             outcomes = self._ports.jobs.apply(writes) if writes else []
             started = [each.job for each in outcomes if each.applied and each.job and each.job.state in WAITING]
@@ -185,79 +186,55 @@ class Engine:
             self._stop_jobs(closed, graph)
             settle(self._ports, closed)
 
-    def _write_for(self, run: Run, graph: Graph, job: Job) -> GuardedWrite | None:
+    def _write_for(self, run: Run, graph: Graph, job: Job, looks: Looks) -> GuardedWrite | None:
         now = self._ports.now()
         vertex = graph.vertex(job.node or "")
         if run.stopping is not None and not vertex.cleanup:
             return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
-        parents = self.parents(run, vertex)
-        decision = self._decision(run, vertex, parents)
+        decision = self._decision(run, vertex, looks.before(job.node or "", vertex))
         entries = entries_of(job)
         if isinstance(decision, Release) and entries is not None:
-            decision = decide(Join.ALL_DONE, None, ends_of_entries(self._ports, run, job, entries))
+            decision = decide(Join.ALL_DONE, None, ends_of_entries(looks, job, entries))
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Pass):
             why = "failed" if decision.broken else "skipped"
             reason = f"upstream {why}: {', '.join(decision.because[:5])}"
             return guarded.skip_if_blocked(job, reason, now, broken=decision.broken)
-        if entries is None and (why_not := self._why_not(vertex, job, parents)) is not None:
+        if entries is None and (why_not := self._why_not(vertex, job, looks)) is not None:
             return guarded.skip_if_blocked(job, why_not, now, broken=False)
         return guarded.unblock(job, now)
 
-    def _fanned_out(self, run: Run, graph: Graph, job: Job) -> Job:
+    def _fanned_out(self, run: Run, graph: Graph, job: Job, looks: Looks) -> Job:
         """The job of a node with `for_each` whose time has come, once its entries have got jobs of their own."""
         vertex = graph.vertex(job.node or "")
         if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
             return job
-        parents = self.parents(run, vertex)
-        if not isinstance(self._decision(run, vertex, parents), Release):
+        if not isinstance(self._decision(run, vertex, looks.before(job.node or "", vertex)), Release):
             return job
-        if self._why_not(vertex, job, parents) is not None:
+        if self._why_not(vertex, job, looks) is not None:
             return job
-        found = found_at(vertex.for_each, self._results(parents, {str(vertex.for_each[0])}))
+        found = found_at(vertex.for_each, looks.results({str(vertex.for_each[0])}))
         return fan_out(self._ports, run, job, found)
 
-    def _why_not(self, vertex: Vertex, job: Job, parents: Mapping[str, Job | None]) -> str | None:
+    def _why_not(self, vertex: Vertex, job: Job, looks: Looks) -> str | None:
         """Why a node is not to run although its parents would let it, in words; None if it is."""
-        chosen = {name: each["result"] for name, each in self._results(parents, vertex.taken_by).items()}
+        chosen = {name: each["result"] for name, each in looks.results(vertex.taken_by).items()}
         if chosen and (why := why_not_taken(job.node or "", chosen)) is not None:
             return why
         if vertex.when is None:
             return None
-        upstream = self._results(parents, nodes_in(vertex.when))
+        upstream = looks.results(nodes_in(vertex.when))
         return None if holds(vertex.when, upstream) else f"condition not met: {evidence(vertex.when, upstream)}"
 
-    def _decision(self, run: Run, vertex: Vertex, parents: Mapping[str, Job | None]) -> Decision:
-        ends: dict[str, End | None] = {name: None if job is None else end_of(job) for name, job in parents.items()}
-        join = Join.ALL_DONE if vertex.cleanup else vertex.join
-        if None in ends.values() and len(ends) < len(vertex.depends_on):
+    def _decision(self, run: Run, vertex: Vertex, parents: Mapping[str, Stand]) -> Decision:
+        ends = {name: stand.end for name, stand in parents.items()}
+        if vertex.depends_on and not ends:
             return Wait()
-        decision = decide(join, vertex.join_count, ends)
+        decision = decide(Join.ALL_DONE if vertex.cleanup else vertex.join, vertex.join_count, ends)
         if isinstance(decision, Release) and any(ends.get(node) is None for node in vertex.looks_at):
             return Wait()
         return Release() if isinstance(decision, Pass) and vertex.cleanup and run.stopping else decision
-
-    def parents(self, run: Run, vertex: Vertex) -> Mapping[str, Job | None]:
-        """The parents as stored. For joins that wait for all, reading ends at the first chunk with an open one.
-
-        The last chunk is read first: its jobs were released last, so while any is open it most likely has one, and
-        what a wide join costs does not grow with the square of its width.
-        """
-        found: dict[str, Job | None] = {}
-        early = vertex.join in {Join.ANY, Join.N_OF}
-        for start in reversed(range(0, len(vertex.depends_on), _CHUNK)):
-            nodes = vertex.depends_on[start : start + _CHUNK]
-            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes]
-            found |= dict(zip(nodes, self._ports.jobs.get(keys), strict=True))
-            if not early and any(job is None or end_of(job) is None for job in found.values()):
-                break
-        return {node: found[node] for node in vertex.depends_on if node in found}
-
-    def _results(self, parents: Mapping[str, Job | None], wanted: Iterable[str]) -> dict[str, Any]:
-        jobs = {node: parents[node] for node in wanted}
-        full = {node: with_payloads(self._ports.blobs, job) for node, job in jobs.items() if job is not None}
-        return {node: {"state": job.state.value, "result": job.result} for node, job in full.items()}
 
     def _first_broken(self, run: Run, nodes: Sequence[str]) -> Job | None:
         return next((job for job in self._jobs(run, nodes) if end_of(job) is End.BROKEN), None)
@@ -296,6 +273,11 @@ class Engine:
             states[job.state] += 1
             states[BROKEN] += job.broken
         return states
+
+
+def _suspects(ended: Mapping[str, State]) -> list[str]:
+    """Those of the ended jobs that may have failed, or hung on one that did."""
+    return [name for name, state in ended.items() if state is not State.COMPLETED]
 
 
 def _is_blocked(job: Job) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import BUILT_IN, end_of, node_job_id, node_of_item
+from tidegate.domain.dag.run import BUILT_IN, node_job_id, node_of_item
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.limits import Semaphore, parse_holder, tenants_semaphore, window_end, window_of
@@ -26,6 +26,7 @@ from tidegate.ports import Ports, Worker
 from .budgets import standings
 from .control import visible_job
 from .entries import ends_of_entries, entries_of
+from .looks import Looks
 from .policies import queue_named, tenant_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields
 from .release import Engine
@@ -80,14 +81,12 @@ def _before(ports: Ports, job: Job) -> Before | None:
         return None
     engine = Engine(ports)
     vertex = engine.graph(run).vertex(job.node)
-    seen = engine.parents(run, vertex)
-    parents = {
-        node: Parent(node, node_job_id(run.id, node), None if each is None else each.state)
-        for node, each in seen.items()
-    }
-    ends = {node: None if each is None else end_of(each) for node, each in seen.items()}
+    looks = Looks(ports, run, whatever_is_counted=True)
+    seen = looks.before(job.node, vertex)
+    parents = {node: Parent(node, node_job_id(run.id, node), stand.state) for node, stand in seen.items()}
+    ends = {node: stand.end for node, stand in seen.items()}
     entries = entries_of(job)
-    open_entries = [] if entries is None else list(ends_of_entries(ports, run, job, entries).values())
+    open_entries = [] if entries is None else list(ends_of_entries(looks, job, entries).values())
     return Before(
         dag_id=run.id,
         node=job.node,
