@@ -1,8 +1,10 @@
-"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite, and once more on AWS with
-Amazon's own DynamoDB Local where that is installed."""
+"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite; and once more on AWS with
+Amazon's own DynamoDB Local where that is installed: those modules that rest on how DynamoDB decides, or, with
+`make contract`, all."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,23 @@ from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
 
 LOCAL = "dynamodb-local"
+DECIDED_BY_DYNAMODB = {
+    "test_attempts",
+    "test_claim_lanes",
+    "test_dags",
+    "test_definitions",
+    "test_feed",
+    "test_jobs",
+    "test_limited_costs",
+    "test_limited_faults",
+    "test_limited_keys",
+    "test_limited_queues",
+    "test_own_claims",
+    "test_races",
+    "test_registry",
+    "test_tickets",
+}
+"""Modules about conditional writes, transactions and PartiQL, where emulators err."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +47,16 @@ def server() -> Iterator[str]:
         yield endpoint
 
 
-@pytest.fixture(params=[*KINDS, LOCAL] if jar() else KINDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The homes of each test."""
+    if "home" not in metafunc.fixturenames:
+        return
+    module = metafunc.module.__name__.rpartition(".")[2]
+    local = jar() and (module in DECIDED_BY_DYNAMODB or os.environ.get("TIDEGATE_EVERY_HOME"))
+    metafunc.parametrize("home", [*KINDS, LOCAL] if local else KINDS, indirect=True)
+
+
+@pytest.fixture
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
     """An empty home."""
     if request.param != "sqlite":
