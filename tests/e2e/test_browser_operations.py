@@ -72,6 +72,25 @@ def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) ->
     browser.find("td", "revoked")
 
 
+def test_what_jobs_have_cost_is_told_by_day_and_queue(browser: Browser, server: Server, client: Client) -> None:
+    client.put_queue("dear")
+    client.wait(client.submit("echo", queue="dear").id)
+    visit(browser, server, "/")
+    browser.find(".strip", "Cost today$0.")
+    browser.click(".strip dt a", "Cost today")
+    browser.find("h1", "Costs")
+    browser.find("td a", "dear")
+    told = client.costs()["queues"]["dear"]
+    assert 0 < told < 0.01
+    (row,) = [text for text in browser.texts(".plain tbody tr") if "dear" in text]
+    assert float(row.partition("$")[2]) == pytest.approx(told, rel=0.1)
+    browser.run("document.querySelector('.days svg').focus()")
+    browser.press("ArrowLeft")
+    browser.find(".days figcaption", "dear $0.")
+    browser.click(".switch button", "7 days")
+    browser.until(lambda: "days=7" in browser.url, "the span in the address")
+
+
 def test_past_times_of_a_schedule_are_run(browser: Browser, server: Server, client: Client) -> None:
     client.create_schedule(name="daily", expression="0 2 * * *", job={"name": "echo"})
     visit(browser, server, "/schedules/daily")

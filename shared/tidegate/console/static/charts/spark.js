@@ -5,8 +5,8 @@ import { to } from "../core/router.js";
 import { label, tone } from "../core/states.js";
 import { html } from "../core/ui.js";
 
-const FATES = { fired: "fired", backfilled: "run afterwards", missed: "missed", overlapped: "left out: the one before still ran",
-  held: "left out: all were paused", refused: "its job was refused" };
+const FATES = { fired: "fired", backfilled: "run afterwards", missed: "missed",
+  overlapped: "left out: the one before still ran", held: "left out: all were paused", refused: "its job was refused" };
 
 const RAN = new Set(["fired", "backfilled"]);
 const made = (run) => run.job ?? run.dag;
