@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from tidegate import PermanentError, runtime
@@ -39,7 +40,7 @@ def fill(folder: Path, jobs: int) -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self._now = runtime.now_ms() - _DAY_MS
+            self._now = time.time_ns() // 1_000_000 - _DAY_MS
 
     clock = Yesterday()
     app = runtime.embedded(folder, now=clock.now, new_id=clock.new_id)
