@@ -297,7 +297,8 @@ def runner(
     """A runner of the executors found in `handlers`.
 
     `pulling` tells that the worker receives its tickets itself, so it must keep those of long jobs out of
-    sight; a Lambda's event source has a visibility time-out longer than the function may run.
+    sight; a Lambda's event source has a visibility time-out longer than the function may run. Embedded, workers with
+    other handlers may share its pool: what it has no handler for is left to them.
     """
     return Runner(
         app.ports,
@@ -305,6 +306,7 @@ def runner(
         worker_id=worker_id or default_worker_id(),
         lease_seconds=lease_seconds(app),
         extend_tickets=pulling,
+        leaves_others=pulling and app.settings.data is not None,
         on_start=on_start,
         end_process=end_process,
         tally=tally,

@@ -94,6 +94,11 @@ class AttemptRunner:
         return self._executors.keys()
 
     @property
+    def takes(self) -> Collection[str]:
+        """The names of the jobs that it runs: those, and what Tidegate does itself for runs of DAGs."""
+        return self._executors.keys() | self._built_in.keys()
+
+    @property
     def running(self) -> Job | None:
         """The job whose handler runs now. May be asked from any thread."""
         return self._pulse.job

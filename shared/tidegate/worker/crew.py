@@ -105,6 +105,7 @@ def _loops(
         worker_id=worker_id,
         pool=options.pool,
         queues=frozenset(options.queues),
+        names=frozenset(runners[0].takes),
         lease_seconds=runtime.lease_seconds(app),
     )
     source = Counted(LaneSource(app.ports, wanted, first, longest), tally)
@@ -132,7 +133,7 @@ def _run_over_http(options: WorkerOptions) -> int:
                 runner.lease_lasts(seconds)
 
         presence = Presence(_about(options, worker_id, "http", executors), partial(tell, client), crew.running)
-        source = Counted(HttpSource(client, options, worker_id, lease_lasts), crew.tally)
+        source = Counted(HttpSource(client, options, worker_id, lease_lasts, runners[0].takes), crew.tally)
         crew.loops = [ClaimLoop(source, runners, budget, _nothing)]
         return crew.work(presence, budget, _nothing)
 
