@@ -7,11 +7,13 @@ import threading
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Route
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tidegate.domain.errors import NotFound, TidegateError
+from tidegate.execution import tracing
 
 from . import (
     aliases,
@@ -78,6 +80,13 @@ class Resolver(APIGatewayHttpResolver):
     def _to_proxy_event(self, event: dict[str, Any]) -> APIGatewayProxyEventV2:
         self.current_event = APIGatewayProxyEventV2(event, self._json_body_deserializer)
         return self.current_event
+
+    def _call_route(self, route: Route, route_arguments: dict[str, str]) -> ResponseBuilder[Any]:
+        place = route.path.replace("<", "{").replace(">", "}")
+        span = tracing.current()
+        span.call(f"{route.method} {place}")
+        span.tell({"http.route": place})
+        return super()._call_route(route, route_arguments)
 
     def descriptions(self) -> dict[str, str]:
         """What each operation does, in the words of its route's docstring."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
+from tidegate.domain.correlation import trace_in
 from tidegate.domain.cost import dollars
 from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
@@ -61,6 +62,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "policy": None if job.policy is None else job.policy.value,
         "timeout_retry_limit": job.timeout_retry_limit,
         "correlation_id": job.correlation_id,
+        "trace_id": None if job.traceparent is None else trace_in(job.traceparent),
         "cost": dollars(job.cost),
     }
     omitted = _omitted(job)

@@ -21,9 +21,11 @@ from tidegate.domain.identity import IdentityRules, rules_from
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import DEFAULT_POOL
+from tidegate.execution import tracing
 from tidegate.execution.correlating import mark_log_lines
 from tidegate.execution.registry import Executor, load_executors
 from tidegate.execution.runner import Runner
+from tidegate.execution.tally import Tally
 from tidegate.execution.webhook import webhook_executor
 from tidegate.ports import EventStream, Feed, Issuer, Ports
 
@@ -237,6 +239,20 @@ def back_up(settings: Settings, target: str) -> list[str]:
     return list(back_up_tables([settings.jobs_table, settings.registry_table], target))
 
 
+def start_tracing() -> None:
+    """Let this process tell its spans, if `OTEL_*` variables say where to; nothing is imported otherwise.
+
+    Raises InvalidInput when they ask for what is not installed.
+    """
+    if not tracing.asked_for(os.environ):
+        return
+    try:
+        from tidegate.adapters.otel import tracer_from
+    except ImportError as error:
+        raise InvalidInput(f"OTEL_* variables ask for traces: pip install 'tidegate[otel]' ({error})") from error
+    tracing.trace_with(tracer_from(os.environ))
+
+
 def request_signer(url: str) -> Callable[[str, str, bytes], Mapping[str, str]]:
     """What signs requests (method, URL, body) to a deployed API with the AWS credentials at hand: their headers.
 
@@ -276,11 +292,13 @@ def runner(
     pulling: bool = False,
     on_start: Callable[[Job], object] = lambda _: None,
     end_process: Callable[[int], None] = os._exit,
+    tally: Tally | None = None,
 ) -> Runner:
     """A runner of the executors found in `handlers`.
 
     `pulling` tells that the worker receives its tickets itself, so it must keep those of long jobs out of
-    sight; a Lambda's event source has a visibility time-out longer than the function may run.
+    sight; a Lambda's event source has a visibility time-out longer than the function may run. Embedded, workers with
+    other handlers may share its pool: what it has no handler for is left to them.
     """
     return Runner(
         app.ports,
@@ -288,8 +306,10 @@ def runner(
         worker_id=worker_id or default_worker_id(),
         lease_seconds=lease_seconds(app),
         extend_tickets=pulling,
+        leaves_others=pulling and app.settings.data is not None,
         on_start=on_start,
         end_process=end_process,
+        tally=tally,
     )
 
 

@@ -1,24 +1,48 @@
-"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite, and once more on AWS with
-Amazon's own DynamoDB Local where that is installed."""
+"""Every test that asks for `home` or `ports` runs once on AWS (moto) and once on SQLite; and once more on AWS with
+Amazon's own DynamoDB Local where that is installed: those modules that rest on how DynamoDB decides, or, with
+`make contract`, all."""
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tidegate_functions.changes.handler import batch_name
+from tidegate_functions.changes.records import changes_in
 
 from contract.limited import home_of
 from home import Home as Whole
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.dynamodb_local import dynamodb_local, jar
-from support.homes import KINDS, Home
+from support.homes import KINDS, Home, stream_records
+from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
+from tidegate.service.record_changes import Change, record_changes
 
 LOCAL = "dynamodb-local"
+Feed = Callable[[], list[Change]]
+DECIDED_BY_DYNAMODB = {
+    "test_attempts",
+    "test_claim_lanes",
+    "test_dags",
+    "test_definitions",
+    "test_feed",
+    "test_jobs",
+    "test_limited_costs",
+    "test_limited_faults",
+    "test_limited_keys",
+    "test_limited_queues",
+    "test_own_claims",
+    "test_races",
+    "test_registry",
+    "test_tickets",
+}
+"""Modules about conditional writes, transactions and PartiQL, where emulators err."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +52,16 @@ def server() -> Iterator[str]:
         yield endpoint
 
 
-@pytest.fixture(params=[*KINDS, LOCAL] if jar() else KINDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The homes of each test."""
+    if "home" not in metafunc.fixturenames:
+        return
+    module = metafunc.module.__name__.rpartition(".")[2]
+    local = jar() and (module in DECIDED_BY_DYNAMODB or os.environ.get("TIDEGATE_EVERY_HOME"))
+    metafunc.parametrize("home", [*KINDS, LOCAL] if local else KINDS, indirect=True)
+
+
+@pytest.fixture
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
     """An empty home."""
     if request.param != "sqlite":
@@ -73,3 +106,24 @@ def aws_ports(aws: Cloud) -> Ports:
 def either(home: Home) -> Whole:
     """An empty home with the services on top."""
     return home_of(home)
+
+
+@pytest.fixture
+def feed(home: Home, tmp_path: Path) -> Iterator[Feed]:
+    """Counts the changes that came since the last time, twice, as a stream that starts again; answers them."""
+    database = open_database(tmp_path) if home.kind == "sqlite" else None
+    done: set[str] = set()
+
+    def count() -> list[Change]:
+        records = stream_records(home) if database is None else list(SqliteFeed(database).read(1_000))
+        fresh = [record for record in records if record["eventID"] not in done]
+        done.update(record["eventID"] for record in fresh)
+        changes: list[Change] = changes_in(fresh)
+        for _ in range(2):
+            if fresh:
+                record_changes(home.ports, batch_name(fresh), changes)
+        return changes
+
+    yield count
+    if database is not None:
+        database.close()

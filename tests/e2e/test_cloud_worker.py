@@ -23,26 +23,16 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture(scope="module")
-def home(cloud: Cloud) -> Iterator[runtime.App]:
-    """The deployed home as the adapters see it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in cloud.environ.items():
-            if name.startswith("AWS_"):
-                patch.setenv(name, value)
-        yield runtime.build(runtime.settings_of_stack("tidegate"))
-
-
-@pytest.fixture(scope="module")
-def client(cloud: Cloud, home: runtime.App) -> Iterator[Client]:
+def client(cloud: Cloud, app: runtime.App) -> Iterator[Client]:
     """A client with every right, and the queue `training` of the pool `gpu`."""
-    with Client(cloud.url, token(home, "admin")) as made:
+    with Client(cloud.url, token(app, "admin")) as made:
         made.put_queue("training", pool="gpu", retry_delay=1)
         yield made
 
 
-def token(home: runtime.App, scope: str, tenant: str = "main") -> str:
-    clear, record = new_token(home.ports.now(), tenant=tenant, user="box", scopes=[scope])
-    home.ports.tokens.put(record)
+def token(app: runtime.App, scope: str, tenant: str = "main") -> str:
+    clear, record = new_token(app.ports.now(), tenant=tenant, user="box", scopes=[scope])
+    app.ports.tokens.put(record)
     return clear
 
 
@@ -67,18 +57,18 @@ def start(cloud: Cloud, tmp_path: Path) -> Iterator[Start]:
         worker.wait(30)
 
 
-def over_https(cloud: Cloud, home: runtime.App, **fields: str) -> list[str]:
-    return ["--url", cloud.url, "--token", token(home, "work", **fields), "--poll-interval", "1"]
+def over_https(cloud: Cloud, app: runtime.App, **fields: str) -> list[str]:
+    return ["--url", cloud.url, "--token", token(app, "work", **fields), "--poll-interval", "1"]
 
 
 def test_a_job_of_a_pool_without_a_lambda_waits_for_a_worker_with_a_token(
-    cloud: Cloud, home: runtime.App, client: Client, start: Start
+    cloud: Cloud, app: runtime.App, client: Client, start: Start
 ) -> None:
     job = client.submit("echo", {"text": "hello"}, queue="training", priority="high")
     later = client.submit("echo", "x" * 200_000, queue="training")
-    rival = start(*over_https(cloud, home, tenant="rival"), "--worker-id", "rival")
-    eventually(lambda: _seen(home, "rival"))
-    worker = start(*over_https(cloud, home), "--worker-id", "box-1", "--concurrency", "2")
+    rival = start(*over_https(cloud, app, tenant="rival"), "--worker-id", "rival")
+    eventually(lambda: _seen(app, "rival"))
+    worker = start(*over_https(cloud, app), "--worker-id", "box-1", "--concurrency", "2")
     done = client.wait(job.id, timeout=30)
     assert (done.state, done.result, done.worker_id) == (
         "COMPLETED", {"data": {"text": "hello"}, "attempt": 1}, "box-1",
@@ -93,48 +83,48 @@ def test_a_job_of_a_pool_without_a_lambda_waits_for_a_worker_with_a_token(
     assert not [each for each in client.workers() if each.pool == "gpu"]
 
 
-def _seen(home: runtime.App, worker_id: str) -> bool:
-    return any(worker.id == worker_id for worker in home.ports.workers.list(home.ports.now() - 60_000))
+def _seen(app: runtime.App, worker_id: str) -> bool:
+    return any(worker.id == worker_id for worker in app.ports.workers.list(app.ports.now() - 60_000))
 
 
 def test_a_retry_is_found_at_its_time_without_its_ticket(
-    cloud: Cloud, home: runtime.App, client: Client, start: Start
+    cloud: Cloud, app: runtime.App, client: Client, start: Start
 ) -> None:
-    start(*over_https(cloud, home))
+    start(*over_https(cloud, app))
     done = client.wait(client.submit("fail", {"until": 3}, queue="training").id, timeout=40)
     assert (done.state, done.attempt, done.result) == ("COMPLETED", 3, "at last")
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(
-    cloud: Cloud, home: runtime.App, client: Client, start: Start
+    cloud: Cloud, app: runtime.App, client: Client, start: Start
 ) -> None:
     """The clock, invoked as EventBridge would, puts the job back in line once its lease is over."""
     job = client.submit("slow", {"seconds": 600}, queue="training")
-    victim = start(*over_https(cloud, home), "--worker-id", "victim")
+    victim = start(*over_https(cloud, app), "--worker-id", "victim")
     eventually(lambda: client.get(job.id).state == "ACTIVE", 30)
     victim.kill()
     victim.wait(10)
     key = JobKey("main", job.id)
-    (held,) = home.ports.jobs.get([key])
+    (held,) = app.ports.jobs.get([key])
     assert held is not None
     assert held.lease_until is not None
     event = {"time": "2026-01-31T12:00:00Z"}
 
     def back_in_line() -> Any:
         cloud.invoke("clock", event)
-        (found,) = home.ports.jobs.get([key])
+        (found,) = app.ports.jobs.get([key])
         return found is not None and found.state is State.RETRY
 
     eventually(back_in_line, 150, pause=2)  # a lease and its grace
     client.cancel(job.id)
-    (found,) = home.ports.jobs.get([key])
+    (found,) = app.ports.jobs.get([key])
     assert found is not None
     assert (found.state, found.attempt) == (State.CANCELLED, 1)
     assert re.search("victim vanished", found.failures[0].error_message)
 
 
 def test_a_worker_with_aws_credentials_takes_the_pools_tickets(
-    cloud: Cloud, home: runtime.App, client: Client, start: Start
+    cloud: Cloud, app: runtime.App, client: Client, start: Start
 ) -> None:
     jobs = [client.submit("echo", n, queue="training") for n in range(6)]
     aws = {name: value for name, value in cloud.environ.items() if name.startswith("AWS_")}

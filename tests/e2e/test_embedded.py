@@ -18,6 +18,7 @@ from cloud import eventually
 from embedded import Server
 
 from tidegate import Client
+from tidegate.manager import JobExecutor, JobManager
 
 
 def submit_marks(client: Client, file: Path, count: int, seconds: float = 0.0) -> list[str]:
@@ -181,3 +182,21 @@ def test_the_file_is_whole_after_all_that(serve: Callable[..., Server], tmp_path
     connection = sqlite3.connect(tmp_path / "data" / "tidegate.db")
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+def test_a_script_of_ones_own_runs_its_jobs_beside_the_servers_workers(serve: Callable[..., Server]) -> None:
+    """Neither takes what the other has handlers for, whoever is there first: nothing fails, no attempt is lost."""
+    server = serve(workers=2)
+    with server.client() as client, JobManager(server.data) as manager:
+        theirs = [manager.submit_job("custom", {"n": n}, priority=10) for n in range(5)]
+        ours = [client.submit("echo", n) for n in range(5)]
+        assert {client.wait(job.id, timeout=30).state for job in ours} == {"COMPLETED"}
+        eventually(lambda: len(client.workers()) == 2)
+        assert {client.get(job_id).state for job_id in theirs} == {"CREATED"}
+        assert "none of the 2 workers of its pool 'default' serves jobs named 'custom'" in client.why(theirs[0]).verdict
+        executor = JobExecutor(manager, "script", handlers={"custom": lambda job: job.config["n"]})
+        assert executor.run_worker(max_jobs=5, poll_interval=0.1) == 5
+        done = [client.get(job_id) for job_id in theirs]
+        assert [(job.state, job.result, job.attempt, job.worker_id) for job in done] == [
+            ("COMPLETED", n, 1, "script") for n in range(5)
+        ]

@@ -14,6 +14,8 @@ import pytest
 from cloud import eventually
 from seed_places import HANDLERS, UNMANNED, Newcomer, Place, Shell, User
 
+from tidegate.manager import JobExecutor, JobManager
+
 CONFIG = {"training_config": {"learning_rate": 5e-5, "batch_size": 4, "epochs": 10}}
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -158,3 +160,28 @@ def test_three_workers_share_the_jobs_and_exit_after_theirs(newcomer: Newcomer, 
     done = [user.client.get(job_id) for job_id in jobs]
     assert {(job.state, job.attempt) for job in done} == {("COMPLETED", 1)}
     assert sorted(job.worker_id or "" for job in done) == ["worker-01"] * 2 + ["worker-02"] * 2 + ["worker-03"] * 2
+
+
+def test_the_documents_python_runs_its_jobs_from_a_queue_of_its_own(place: Place, newcomer: Newcomer) -> None:
+    """Submit, list, claim, log, fail and retry, then an executor: all over HTTPS, beside the home's own workers."""
+    user, tidegate = newcomer("guide-python")
+    tidegate(f"queue set training pool={UNMANNED}")
+    with JobManager(place.url, token=user.token, queue="training") as manager:
+        job_id = manager.submit_job(job_type="training", config=CONFIG, priority=7, max_retries=3)
+        later = manager.submit_job("evaluation", {"dataset": "test"}, priority=5)
+        job = manager.get_job(job_id)
+        assert job is not None
+        assert (job.status, job.priority, job.max_retries) == ("pending", 7, 3)
+        assert [each.job_id for each in manager.list_jobs(status="pending")] == [later, job_id]
+        claimed = manager.claim_job("worker-01")
+        assert claimed is not None
+        assert (claimed.job_id, claimed.config) == (job_id, CONFIG)
+        manager.log_job_message(job_id, "WARNING", "GPU memory at 85%")
+        assert [row["message"] for _, row in manager.get_job_logs(job_id).iterrows()] == ["GPU memory at 85%"]
+        manager.update_job_status(job_id, "failed", error_message="out of memory")
+        manager.retry_job(job_id)
+        seen: list[str] = []
+        executor = JobExecutor(manager, "worker-01", handlers={"training": lambda job: seen.append(job.job_id)})
+        assert executor.run_worker(max_jobs=1, poll_interval=0.1) == 1
+        assert seen == [job_id]
+        assert [job.status for job in manager.list_jobs()] == ["pending", "completed"], "one has no function here"

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import pytest
 from bridge import client_of
-from commands import Run
+from commands import Run, command_line
 from gateway import MORNING, Api
 from tidegate_functions.clock import gauges
 
 from home import START, Clock, Home
 from tidegate import runtime
 from tidegate.cli import session
-from tidegate.cli.main import main
 
 
 @pytest.fixture
@@ -51,11 +50,4 @@ def operator(api: Api) -> Api:
 def run(operator: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line of an operator: exit code, what it printed, and what it complained of."""
     monkeypatch.setattr(session.Session, "client", lambda *_: client_of(operator))
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
+    return command_line(capsys)

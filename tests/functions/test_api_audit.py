@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from commands import Run, command_line
 from gateway import Api
 
 from home import Home
 from support.inprocess import InProcess, client_of
 from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.client import AsyncClient, AuditHead, Client
 from tidegate.domain.errors import Forbidden
 from tidegate.service.tokens import new_token
@@ -184,25 +184,15 @@ def test_who_may_not_operate_reads_nothing(home: Home) -> None:
         list(client.audit())
 
 
-Run = Callable[..., tuple[int, str]]
-
-
 @pytest.fixture
 def run(client: Client, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.setattr(session.Session, "client", lambda self, tries=4: client_of(home.app, client.endpoint.token))
-
-    def run_it(*args: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(["audit", *args])
-        out = capsys.readouterr()
-        return int(caught.value.code or 0), out.out + out.err
-
-    return run_it
+    return command_line(capsys, "audit")
 
 
 @pytest.mark.usefixtures("acts")
 def test_the_command_line_lists_and_filters(run: Run) -> None:
-    code, out = run("list", "--limit", "3")
+    code, out, _ = run("list", "--limit", "3")
     assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["Number", "5", "4", "3"])
     assert [each["number"] for each in json.loads(run("list", "--action", "job.", "--json")[1])] == [3, 2, 1]
     assert json.loads(run("list", "--user", "nobody", "--json")[1]) == []
@@ -210,13 +200,13 @@ def test_the_command_line_lists_and_filters(run: Run) -> None:
 
 @pytest.mark.usefixtures("acts")
 def test_the_command_line_checks_and_finds_what_was_planted(home: Home, run: Run) -> None:
-    code, out = run("verify")
+    code, out, _ = run("verify")
     head = out.split()[-1]
     assert (code, out) == (0, f"✅ 5 entries are whole\nHead: {head}\n")
     assert run("verify", "--since", head)[0] == 0
     assert run("verify", "--since", "5")[0] == 2
     planted(home, PLANTED["a change"][0])
     told = "❌ entry 3 was changed: its hash does not fit what it says\n2 entries before it are whole\n"
-    assert run("verify") == (1, told)
+    assert run("verify") == (1, told, "")
     found = json.loads(run("verify", "--json")[1])
     assert (found["whole"], found["checked"]) == (False, 2)

@@ -7,7 +7,7 @@ import re
 from gateway import Api
 
 from home import ADMIN, Home
-from tidegate.domain.exposition import CONTENT_TYPE, Family, Kind, exposed
+from tidegate.domain.exposition import CONTENT_TYPE, Family, Histogram, Kind, exposed
 from tidegate.ports import Worker
 from tidegate.service.policies import pause_queue
 
@@ -81,3 +81,20 @@ def test_labels_and_helps_are_escaped_and_empty_families_left_out() -> None:
     assert text == (
         '# HELP a_total one\\ntwo\\\\\n# TYPE a_total counter\na_total{queue="q\\"\\\\\\n"} 1e+15\na_total 0.25\n'
     )
+
+
+def test_a_histogram_counts_each_value_in_its_class_and_in_all_above() -> None:
+    seconds = Histogram({"name": "a"}, (0.5, 1.0, 10.0))
+    for value in (0.5, 0.6, 11.0):
+        seconds.add(value)
+    text = exposed([Family("run_seconds", Kind.HISTOGRAM, "How long.", histograms=[seconds])])
+    assert text.splitlines() == [
+        "# HELP run_seconds How long.",
+        "# TYPE run_seconds histogram",
+        'run_seconds_bucket{name="a",le="0.5"} 1',
+        'run_seconds_bucket{name="a",le="1"} 2',
+        'run_seconds_bucket{name="a",le="10"} 2',
+        'run_seconds_bucket{name="a",le="+Inf"} 3',
+        'run_seconds_sum{name="a"} 12.1',
+        'run_seconds_count{name="a"} 3',
+    ]

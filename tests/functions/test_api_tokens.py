@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from commands import Run, command_line
 from gateway import Api
 
 from home import Home
 from support.inprocess import client_of
 from tidegate import runtime
 from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.client import Client
 from tidegate.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated, Unavailable
 from tidegate.service.tokens import new_token
@@ -102,22 +102,12 @@ def test_only_admins_deal_with_tokens(api: Api, home: Home, scopes: str) -> None
     assert list(home.ports.tokens.list("main")) == []
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def run(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line, with an admin's token for the home."""
     token = admin_token(home)
     monkeypatch.setattr(session.Session, "client", lambda self, tries=4: client_of(home.app, token))
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
+    return command_line(capsys)
 
 
 def test_the_command_line_asks_the_server(home: Home, run: Run) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Run, command_line
 
 from home import Home
 from support.inprocess import client_of
 from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.ports import JobQuery
 from tidegate.service.tokens import new_token
 
-Run = Callable[..., tuple[int, str, str]]
 YAML = """\
 name: invoices
 nodes:
@@ -45,14 +43,7 @@ def run(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.yaml").write_text(YAML)
     (tmp_path / "wrong.yaml").write_text(WRONG)
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(["dag", *args])
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
+    return command_line(capsys, "dag")
 
 
 def finish(home: Home) -> None:

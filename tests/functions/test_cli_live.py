@@ -6,23 +6,21 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from commands import Run, command_line
 
 from home import Home
 from support.inprocess import client_of
 from tidegate.cli import session
-from tidegate.cli.main import main
 from tidegate.client import Client
 from tidegate.domain.caller import Caller
 from tidegate.domain.queue import Queue
 from tidegate.ports import Worker
 from tidegate.service.tokens import new_token
 
-Run = Callable[..., tuple[int, str, str]]
 ADA = Caller("main", "ada", frozenset({"submit", "read"}))
 
 
@@ -50,14 +48,7 @@ def run(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         return made
 
     monkeypatch.setattr(session.Session, "client", client)
-
-    def run_it(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run_it
+    return command_line(capsys)
 
 
 def busy(home: Home) -> None:

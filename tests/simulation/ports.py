@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -71,8 +71,8 @@ class Jobs:
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         return self._wire.many("jobs.apply", writes, self._apply)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
-        return self._wire.call("jobs.head", lambda: self._head(lane, limit, from_rank))
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
+        return self._wire.call("jobs.head", lambda: self._head(lane, limit, from_rank, names))
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         return self._wire.call("jobs.parked", lambda: self._parked(lane, key, limit))
@@ -111,9 +111,9 @@ class Jobs:
             self._store.stir("change", self._wire.world.now + 500)
         return erased
 
-    def _head(self, lane: Lane, limit: int, from_rank: int) -> Sequence[Ready]:
-        if not self._wire.faults.strikes(Kind.INDEX_LAG):
-            return self._store.jobs.head(lane, limit, from_rank)
+    def _head(self, lane: Lane, limit: int, from_rank: int, names: Collection[str]) -> Sequence[Ready]:
+        if names or not self._wire.faults.strikes(Kind.INDEX_LAG):
+            return self._store.jobs.head(lane, limit, from_rank, names)
         found = self._lagging(self._store.watch.lanes[lane], Place.READY)
         return [Ready(order, key.job_id) for order, _, key in found if order >= from_rank][:limit]
 

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from . import (
-    base,
-    costs,
-    dags,
-    definitions,
-    events,
-    jobs,
-    operations,
-    pipeline,
-    queues,
-    records,
-    schedules,
-    security,
-    stats,
-    webhooks,
-    workers,
-)
+import pkgutil
+from importlib import import_module
+
 from .base import Table
 
-_MODULES = (
-    base,
-    costs,
-    dags,
-    definitions,
-    events,
-    jobs,
-    operations,
-    pipeline,
-    queues,
-    records,
-    schedules,
-    security,
-    stats,
-    webhooks,
-    workers,
-)
-ANSWERS: Table = {operation: answers for module in _MODULES for operation, answers in module.ANSWERS.items()}
+ANSWERS: Table = {
+    operation: answers
+    for module in pkgutil.iter_modules(__path__)
+    for operation, answers in import_module(f"{__name__}.{module.name}").ANSWERS.items()
+}

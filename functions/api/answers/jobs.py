@@ -77,6 +77,7 @@ class Job(Answer):
     policy: UniquePolicy | None
     timeout_retry_limit: int | None
     correlation_id: str | None = Field(description="The X-Request-Id of the request that made it; null if none did.")
+    trace_id: str | None = Field(description="The W3C trace that it is part of; null if nobody traced the request.")
     cost: float = Field(
         description="Dollars that it has cost so far, estimated: to take it in, its attempts, their handlers' time."
     )

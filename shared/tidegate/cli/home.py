@@ -57,6 +57,10 @@ def worker(
     max_jobs: Annotated[int | None, typer.Option(help="Stop after so many jobs.", min=1)] = None,
     worker_id: Annotated[str | None, typer.Option(help="Name of this worker; made up if not given.")] = None,
     poll_interval: Annotated[float, typer.Option(help="Seconds between two looks for jobs.", min=0.05)] = 5.0,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Tell this worker's own figures to Prometheus here.", min=0, max=65535)
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address to tell them on; they need no token.")] = "127.0.0.1",
     handlers: Handlers = None,
 ) -> None:
     """Run jobs of a data folder, of a deployed stack (--stack, or TIDEGATE_JOBS_TABLE and the like), or over HTTPS.
@@ -80,6 +84,8 @@ def worker(
             worker_id=worker_id,
             poll_interval=poll_interval,
             handlers=_names(handlers),
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
         )
     )
 

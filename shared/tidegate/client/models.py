@@ -45,6 +45,7 @@ class Job:
     worker_id: str | None = None
     dag_id: str | None = None
     correlation_id: str | None = None
+    trace_id: str | None = None
     node: str | None = None
     dependencies: tuple[str, ...] = ()
     definition: str | None = None

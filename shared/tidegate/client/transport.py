@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 
+from tidegate.domain.correlation import TRACEPARENT
 from tidegate.domain.errors import TidegateError
-from tidegate.execution import correlating
+from tidegate.execution import correlating, tracing
 
 from .calls import Call
 from .endpoint import Endpoint
@@ -53,8 +54,10 @@ class Signed(httpx.Auth):
 
 def request_of(call: Call[Any]) -> dict[str, Any]:
     """The arguments of one httpx request."""
-    served = correlating.current()
+    served, traceparent = correlating.current(), tracing.active_traceparent()
     headers = {**({} if served is None else served.headers()), **call.headers}
+    if traceparent is not None:
+        headers[TRACEPARENT] = traceparent
     if call.body is not None:
         headers["Content-Type"] = "application/json"
     return {

@@ -38,6 +38,11 @@ def checked_id(field: str, value: str) -> str:
     return value
 
 
+def trace_in(traceparent: str) -> str:
+    """The trace that a valid `traceparent` is part of: 32 hexadecimal digits."""
+    return traceparent.split("-")[1]
+
+
 def correlation_of(headers: Mapping[str, str], otherwise: str) -> Correlation:
     """What a request with these headers (names in lower case) is called; `otherwise` where they do not say.
 

@@ -26,6 +26,8 @@ from .context import HandlerError, JobContext, PermanentError, Skip, Snooze
 from .correlating import correlated, of_job
 from .pulse import AttemptTimeout, Pulse, Running
 from .registry import CleanUp, Executor
+from .tally import Tally
+from .telling import Stopped, Telling, told_of
 
 _log = logging.getLogger("tidegate.worker")
 _SETTLE_TRIES = 6
@@ -34,13 +36,6 @@ _UNREAD_SECONDS = 10.0
 """How long a job waits whose data could not be read."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The attempt stopped because it was asked to; `fault` is what its clean-up raised."""
-
-    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,7 @@ class AttemptRunner:
 
     `lease_seconds`: how long a lease lasts without a heartbeat; heartbeats come three times as often.
     `end_process` is called with an exit code when an attempt cannot be interrupted, once its outcome is recorded.
+    `tally` counts what came of the attempts.
     """
 
     def __init__(
@@ -82,8 +78,10 @@ class AttemptRunner:
         *,
         lease_seconds: float,
         end_process: Callable[[int], None] = os._exit,
+        tally: Tally | None = None,
     ) -> None:
         self._store = store
+        self._tally = tally or Tally()
         self._executors = executors
         built_in = {GATHER: self._gathered, CHOOSE: self._chosen, COLLECT: _collected}
         self._built_in = {name: Executor(name, run) for name, run in built_in.items()}
@@ -94,6 +92,11 @@ class AttemptRunner:
     def names(self) -> Collection[str]:
         """The names of the jobs that it has handlers for."""
         return self._executors.keys()
+
+    @property
+    def takes(self) -> Collection[str]:
+        """The names of the jobs that it runs: those, and what Tidegate does itself for runs of DAGs."""
+        return self._executors.keys() | self._built_in.keys()
 
     @property
     def running(self) -> Job | None:
@@ -124,10 +127,10 @@ class AttemptRunner:
 
     def _recorded(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
         """Run it and settle it with patience, `then` in the same commit; None where the outcome was refused."""
-        with correlated(of_job(attempt.job)):
-            return self._run_and_settled(attempt, then)
+        with told_of(attempt.job, self._tally) as telling, correlated(of_job(attempt.job)):
+            return self._run_and_settled(attempt, then, telling)
 
-    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T]) -> T | None:
+    def _run_and_settled(self, attempt: Attempt, then: Callable[[Settled], T], telling: Telling) -> T | None:
         outcome = self._run(attempt)
         if isinstance(outcome, Stopped):
             outcome = self._cleaned_up(attempt, outcome)
@@ -135,12 +138,16 @@ class AttemptRunner:
         for number in range(_SETTLE_TRIES):
             try:
                 with self._store.together():
-                    return then(self._settle(attempt, outcome))
+                    settled, recorded = self._settle(attempt, outcome)
+                    answer = then(settled)
+                telling.settled(settled, recorded)
+                return answer
             except StopAsked:
                 outcome = self._cleaned_up(attempt, outcome)
                 attempt.log.close()
             except (LeaseLost, NotFound) as error:
                 _log.warning("outcome refused: %s", error, extra={"action": "lease_lost", "job_id": attempt.job.id})
+                telling.refused(outcome)
                 return None
             except Unavailable:
                 if number + 1 == _SETTLE_TRIES:
@@ -243,23 +250,23 @@ class AttemptRunner:
         upstream = {name: {"state": each.state.value, "result": each.result} for name, each in before}
         return choice_in(context.data).choose(upstream)
 
-    def _settle(self, attempt: Attempt, outcome: Any) -> Settled:
+    def _settle(self, attempt: Attempt, outcome: Any) -> tuple[Settled, Any]:
+        """Record the outcome; answers what was recorded too: a result may turn out to be none."""
         store, job, ending = self._store, attempt.job, attempt.ending
         match outcome:
             case Fault():
-                return store.fail(job, outcome, ending)
+                return store.fail(job, outcome, ending), outcome
             case Stopped(fault):
-                return store.stop(job, fault, ending)
+                return store.stop(job, fault, ending), outcome
             case Skip(reason):
-                return store.skip(job, reason, ending)
+                return store.skip(job, reason, ending), outcome
             case Snooze(seconds):
-                return store.snooze(job, seconds, ending)
+                return store.snooze(job, seconds, ending), outcome
         try:
-            return store.complete(job, outcome, ending)
+            return store.complete(job, outcome, ending), outcome
         except (InvalidInput, PayloadTooLarge) as error:
-            return store.fail(
-                job, Fault(ErrorType.VALIDATION, f"the handler's {error.message}", permanent=True), ending
-            )
+            fault = Fault(ErrorType.VALIDATION, f"the handler's {error.message}", permanent=True)
+            return store.fail(job, fault, ending), fault
 
     def _beat(self, job: Job, progress: Progress | None) -> Job:
         return self._store.heartbeat(job, self._lease_seconds, progress)

@@ -20,6 +20,7 @@ from tidegate.service.settle import Settled
 from .attempt_runner import AttemptRunner
 from .attempts import PortsAttempts
 from .registry import Executor
+from .tally import Tally
 
 _log = logging.getLogger("tidegate.worker")
 
@@ -49,6 +50,7 @@ class Runner(AttemptRunner):
     `lease_seconds`: how long a claim lasts without a heartbeat; heartbeats come three times as often.
     `extend_tickets`: also keep the running job's ticket out of sight at each heartbeat, needed where the
     queue's visibility time-out is shorter than jobs may take.
+    `leaves_others`: jobs that it has no handler for wait for a worker that has one; else they fail, as `validation`.
     `on_start` is told of each job that starts, before its handler runs.
     """
 
@@ -60,14 +62,18 @@ class Runner(AttemptRunner):
         worker_id: str,
         lease_seconds: float,
         extend_tickets: bool = False,
+        leaves_others: bool = False,
         on_start: Callable[[Job], object] = lambda _: None,
         end_process: Callable[[int], None] = os._exit,
+        tally: Tally | None = None,
     ) -> None:
-        super().__init__(PortsAttempts(ports), executors, lease_seconds=lease_seconds, end_process=end_process)
+        store = PortsAttempts(ports)
+        super().__init__(store, executors, lease_seconds=lease_seconds, end_process=end_process, tally=tally)
         self._ports = ports
         self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id
         self._extend_tickets = extend_tickets
+        self._only = frozenset(self.takes if leaves_others else ())
         self._on_start = on_start
         self._delivery: Delivery | None = None
 
@@ -90,6 +96,7 @@ class Runner(AttemptRunner):
             self._lease_seconds,
             receives=delivery.receives,
             cleans_up=self._cleans_up,
+            names=self._only,
         )
         if isinstance(claim, Claimed):
             self._delivery = delivery

@@ -24,6 +24,7 @@ from tidegate.ports import EventStream
 
 from . import waiting
 from .functions import Context, invoke
+from .spans import request_span
 from .sse import PATH, Streams, Wish, wish_of
 
 _log = logging.getLogger("tidegate.http")
@@ -113,8 +114,9 @@ def _wish(scope: Scope, body: bytes) -> Wish | Mapping[str, Any]:
 def answer_to(scope: Scope, body: bytes, context: Context | None = None) -> Mapping[str, Any]:
     """The answer to a request: what API Gateway would make of the authorizer's verdict and the API's own words."""
     event = event_of(scope, body)
-    with correlating.correlated(correlation_in(event)):
-        return _answered(event, context)
+    with request_span(event) as answer, correlating.correlated(correlation_in(event)):
+        answer.update(_answered(event, context))
+    return answer
 
 
 def _answered(event: dict[str, Any], context: Context | None) -> Mapping[str, Any]:

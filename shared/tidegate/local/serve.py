@@ -55,6 +55,7 @@ def serve(options: ServeOptions) -> None:
     os.environ["TIDEGATE_DATA"] = str(data)
     os.environ["TIDEGATE_SLOTS"] = str(options.workers)
     load_executors(options.handlers)
+    runtime.start_tracing()
     app = runtime.current()
     listener = _listen(options.host, options.port)
     ensure_admin_token(app.ports, data / TOKEN_FILE)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate import runtime
 from tidegate.domain import job as domain
@@ -20,6 +20,7 @@ from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.job import COARSE, ErrorType, Json, Progress, states_named
 from tidegate.domain.logs import level_named, line_of
+from tidegate.domain.queue import DEFAULT_QUEUE
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane, Ticket, decode, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
@@ -33,6 +34,7 @@ from tidegate.service.submit import submit_one
 from tidegate.service.tick import tick
 from tidegate.service.tokens import DEFAULT_TENANT
 from tidegate.service.upstream import Upstream, gather, upstream_of
+from tidegate.service.workers import ALIVE_MS
 from tidegate.service.write_log import PortsLog
 
 from .home import UNLIMITED_SECONDS
@@ -50,12 +52,20 @@ _PAGE = 200
 _LOG_PAGE = 1_000
 
 
+class _Claimant(NamedTuple):
+    """Who claims, and what: jobs of any type where there are no `job_types`."""
+
+    worker_id: str
+    job_types: Collection[str]
+
+
 class EmbeddedHome:
-    """`Home` on a folder."""
+    """`Home` on a folder. With `queue`, jobs are submitted to that one, and claimed of it alone."""
 
     lease_seconds = _LEASE_SECONDS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, queue: str | None = None) -> None:
+        self._queue = queue
         self._app = runtime.embedded(folder)
         self._ports = self._app.ports
         self._upkeep_lock = threading.Lock()
@@ -65,7 +75,12 @@ class EmbeddedHome:
     def submit(self, job_type: str, config: Json, priority: int, max_retries: int | None) -> str:
         """See `Home.submit`."""
         spec = JobSpec(
-            name=job_type, data=config, priority=priority, retry_limit=max_retries, timeout=UNLIMITED_SECONDS
+            name=job_type,
+            queue=self._queue or DEFAULT_QUEUE,
+            data=config,
+            priority=priority,
+            retry_limit=max_retries,
+            timeout=UNLIMITED_SECONDS,
         )
         return submit_one(self._ports, _USER, spec).job.id
 
@@ -89,16 +104,17 @@ class EmbeddedHome:
             query = replace(query, cursor=page.next_cursor)
         return [shown(with_payloads(self._ports.blobs, job)) for job in found[:limit]]
 
-    def claim(self, worker_id: str) -> Job | None:
+    def claim(self, worker_id: str, job_types: Collection[str] = ()) -> Job | None:
         """See `Home.claim`. One transaction: of all threads and processes exactly one gets the job."""
         self._upkeep()
         with self._ports.together():
             deliveries = self._ports.tickets.receive("default", 1, 0)
             delivery = deliveries[0] if deliveries else None
             ticket = None if delivery is None else decode(delivery.body)
-            claimed = self._claimed(ticket, worker_id)
+            who = _Claimant(worker_id, job_types)
+            claimed = self._claimed(ticket, who)
             if delivery is not None and ticket is not None:
-                claimed = self._used(delivery, ticket, claimed, worker_id)
+                claimed = self._used(delivery, ticket, claimed, who)
         if claimed is None:
             return None
         full = with_payloads(self._ports.blobs, claimed)
@@ -163,6 +179,11 @@ class EmbeddedHome:
         """See `Home.tell`."""
         self._ports.workers.put(replace(worker, kind="embedded"))
 
+    def is_alone(self, worker_id: str) -> bool:
+        """See `Home.is_alone`."""
+        seen = self._ports.workers.list(self._ports.now() - ALIVE_MS)
+        return all(worker.stopped or worker.id == worker_id for worker in seen)
+
     def leave(self) -> None:
         """See `Home.leave`."""
         self._ports.close()
@@ -176,33 +197,35 @@ class EmbeddedHome:
         stored = control.visible_job(self._ports, _USER, job.job_id)
         return replace(stored, attempt=job.attempt)
 
-    def _claimed(self, ticket: Ticket | None, worker_id: str) -> domain.Job | None:
-        for job in sorted(self._candidates(ticket), key=lambda job: (-job.priority, job.rank, job.id)):
-            claim = self._claim_for(ticket_for(job), worker_id, receives=2)
+    def _claimed(self, ticket: Ticket | None, who: _Claimant) -> domain.Job | None:
+        found = self._candidates(ticket, who.job_types)
+        for job in sorted(found, key=lambda job: (-job.priority, job.rank, job.id)):
+            claim = self._claim_for(ticket_for(job), who, receives=2)
             if isinstance(claim, Claimed):
                 return claim.job
         return None
 
-    def _candidates(self, ticket: Ticket | None) -> Iterator[domain.Job]:
+    def _candidates(self, ticket: Ticket | None, names: Collection[str]) -> Iterator[domain.Job]:
         """The best of each lane, and the ticket's own job where its worker vanished."""
-        lanes = [lane for lane, _ in self._ports.lanes.all() if _is_ours(lane)]
-        keys = [JobKey(lane.tenant, r.job_id) for lane in lanes for r in self._ports.jobs.head(lane, _LOOKED_AT)]
+        lanes = [lane for lane, _ in self._ports.lanes.all() if self._is_ours(lane)]
+        heads = ((lane, self._ports.jobs.head(lane, _LOOKED_AT, names=names)) for lane in lanes)
+        keys = [JobKey(lane.tenant, ready.job_id) for lane, head in heads for ready in head]
         yield from (job for job in self._ports.jobs.get(keys) if job is not None)
-        if ticket is not None and _is_ours(ticket.lane):
+        if ticket is not None and self._is_ours(ticket.lane):
             (own,) = self._ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
             if own is not None and own.lease_lapsed(self._ports.now()):
                 yield own
 
     def _used(
-        self, delivery: Delivery, ticket: Ticket, claimed: domain.Job | None, worker_id: str
+        self, delivery: Delivery, ticket: Ticket, claimed: domain.Job | None, who: _Claimant
     ) -> domain.Job | None:
         """Spend a ticket of the claimed job's lane; put any other back, unless it turns out to have served."""
         if claimed is not None and ticket.lane == Lane(claimed.tenant, claimed.queue):
             self._ports.tickets.finish([delivery])
-        elif claimed is not None or not _is_ours(ticket.lane):
+        elif claimed is not None or not self._is_ours(ticket.lane):
             self._ports.tickets.again(delivery, 0)
         else:
-            claim = self._claim_for(ticket, worker_id, receives=delivery.receives)
+            claim = self._claim_for(ticket, who, receives=delivery.receives)
             if isinstance(claim, Later):
                 self._ports.tickets.again(delivery, claim.seconds)
             else:
@@ -210,8 +233,12 @@ class EmbeddedHome:
             return claim.job if isinstance(claim, Claimed) else None
         return claimed
 
-    def _claim_for(self, ticket: Ticket, worker_id: str, *, receives: int) -> Claim:
-        return claim_for(self._ports, ticket, worker_id, _LEASE_SECONDS, receives=receives)
+    def _claim_for(self, ticket: Ticket, who: _Claimant, *, receives: int) -> Claim:
+        return claim_for(self._ports, ticket, who.worker_id, _LEASE_SECONDS, receives=receives, names=who.job_types)
+
+    def _is_ours(self, lane: Lane) -> bool:
+        ours = lane.queue == self._queue if self._queue is not None else lane.queue != WEBHOOK_QUEUE
+        return lane.tenant == _USER.tenant and ours
 
     def _upkeep(self) -> None:
         """Once a second what the clock and the change feed do. Busy tables are looked at again next time."""
@@ -248,7 +275,3 @@ def shown(job: domain.Job) -> Job:
         result=job.result,
         attempt=job.attempt,
     )
-
-
-def _is_ours(lane: Lane) -> bool:
-    return lane.tenant == _USER.tenant and lane.queue != WEBHOOK_QUEUE

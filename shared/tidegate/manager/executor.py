@@ -30,7 +30,8 @@ class JobExecutor:
     A job is run by the function that `handlers` has for its type, which is given the `Job`; else by the one that was
     registered for it with `@tidegate.executor`, which is given a `JobContext`. A subclass may override `execute_job`.
     What a function returns is the job's result. One that raises is run again after the backoff, while there are
-    retries left; after `PermanentError` it is not.
+    retries left; after `PermanentError` it is not. Jobs of types that it has no function for are left to
+    others; they fail where no other worker was seen in the last minute.
     """
 
     def __init__(
@@ -90,10 +91,20 @@ class JobExecutor:
             kind="pull",
             pool=DEFAULT_POOL,
             version=__version__,
-            names={*self._handlers, *load_executors(())},
+            names=self._types(),
             concurrency=self.max_concurrent,
         )
         return Presence(about, home.tell, self.job_manager.held, close=home.leave)
+
+    def _types(self) -> set[str]:
+        return {*self._handlers, *load_executors(())}
+
+    def _claimed(self) -> Job | None:
+        """A job that it has a function for; of any type where `execute_job` is overridden, or nobody else works."""
+        manager, types = self.job_manager, self._types()
+        if type(self).execute_job is not JobExecutor.execute_job or manager.home.is_alone(self.worker_id):
+            types = set()
+        return manager.claim_job(self.worker_id, job_types=types)
 
     def _context(self, job: Job) -> JobContext:
         if job.record is None:
@@ -103,7 +114,7 @@ class JobExecutor:
     def _run_alone(self, max_jobs: int | None, poll_interval: float) -> int:
         done = 0
         while not self._stopping.is_set() and (max_jobs is None or done < max_jobs):
-            job = self.job_manager.claim_job(self.worker_id)
+            job = self._claimed()
             if job is None:
                 self._stopping.wait(poll_interval)
                 continue
@@ -120,7 +131,7 @@ class JobExecutor:
                 if len(running) == self.max_concurrent:
                     wait(running, return_when=FIRST_COMPLETED)
                     continue
-                job = self.job_manager.claim_job(self.worker_id)
+                job = self._claimed()
                 if job is None:
                     self._pause(running, poll_interval)
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -75,8 +75,8 @@ class Home(Protocol):
     def list(self, status: str | None, job_type: str | None, limit: int) -> Sequence[Job]:
         """Jobs, newest first."""
 
-    def claim(self, worker_id: str) -> Job | None:
-        """Start the job of the highest priority, over all queues."""
+    def claim(self, worker_id: str, job_types: Collection[str] = ()) -> Job | None:
+        """Start the job of the highest priority, over all queues; with `job_types`, the best of these."""
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> bool:
         """Keep the job and tell how far it is; answers whether it shall stop."""
@@ -116,6 +116,9 @@ class Home(Protocol):
 
     def tell(self, worker: Worker) -> None:
         """Store what a worker says of itself, for all who look at who works."""
+
+    def is_alone(self, worker_id: str) -> bool:
+        """Whether it is known that no other worker works here."""
 
     def leave(self) -> None:
         """Give back what the calling thread holds open; others go on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,13 +53,16 @@ class JobManager:
     """A queue of jobs. Safe to share between threads; any number of processes may open the same one.
 
     `path` is a file name (the jobs live in a folder beside it), the data folder of a `tidegate serve`, or a
-    server's address. A job that was claimed here is kept, by a heartbeat in the background, until
+    server's address. With `queue`, jobs are submitted to that queue and claimed of it alone; else submitted to
+    `default` and claimed of all. A job that was claimed here is kept, by a heartbeat in the background, until
     `update_job_status` says what became of it; if this process dies, another one gets the job within a minute.
     """
 
-    def __init__(self, path: str | os.PathLike[str] = DEFAULT_FILE, *, token: str | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] = DEFAULT_FILE, *, token: str | None = None, queue: str | None = None
+    ) -> None:
         """Open. Raises Unavailable when the folder cannot be used, InvalidInput for an address that is none."""
-        self._home = _home(path, token)
+        self._home = _home(path, token, queue)
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._still: threading.Event | None = None
@@ -97,12 +100,16 @@ class JobManager:
             raise InvalidInput.field("limit", "must be at least 1")
         return list(self._home.list(status, job_type, limit or _MOST))
 
-    def claim_job(self, worker_id: str) -> Job | None:
-        """Start the waiting job of the highest priority, the oldest of them; None when there is none."""
-        job = self._home.claim(worker_id)
+    def claim_job(self, worker_id: str, *, job_types: Collection[str] = ()) -> Job | None:
+        """Start the waiting job of the highest priority, the oldest of them; None when there is none.
+
+        With `job_types` only jobs of these are started; others are left to other workers.
+        """
+        types = {*job_types, GATHER} if job_types else ()
+        job = self._home.claim(worker_id, types)
         while job is not None and job.job_type == GATHER:
             self._gather(job)
-            job = self._home.claim(worker_id)
+            job = self._home.claim(worker_id, types)
         if job is None:
             return None
         held = _Held(job)
@@ -260,13 +267,13 @@ class JobManager:
             _log.warning("heartbeat failed: %s", error, extra={"action": "heartbeat_failed"})
 
 
-def _home(path: str | os.PathLike[str], token: str | None) -> Home:
+def _home(path: str | os.PathLike[str], token: str | None, queue: str | None) -> Home:
     if isinstance(path, str) and path.startswith(("http://", "https://")):
         from tidegate.client.work import WorkClient
 
         from .server import ServerHome
 
-        return ServerHome(WorkClient(path, token))
+        return ServerHome(WorkClient(path, token), queue)
     if token is not None:
         raise InvalidInput.field("token", "is for a server's address")
-    return EmbeddedHome(folder_for(path))
+    return EmbeddedHome(folder_for(path), queue)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,8 +10,10 @@ from tidegate.client import Job as Seen
 from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput, NotFound
 from tidegate.domain.job import Json, Progress
+from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.ports import Worker
 from tidegate.service.upstream import Upstream
+from tidegate.service.workers import MAX_NAMES
 from tidegate.worker.http import HttpAttempts, job_of, tell
 
 from .home import UNLIMITED_SECONDS
@@ -19,19 +21,27 @@ from .job import Job, log_rows
 
 
 class ServerHome:
-    """`Home` on a server."""
+    """`Home` on a server. With `queue`, jobs are submitted to that one, and claimed of it alone."""
 
     lease_seconds = 30.0
     """Until a claim tells how long leases last."""
 
-    def __init__(self, client: WorkClient) -> None:
+    def __init__(self, client: WorkClient, queue: str | None = None) -> None:
         self._client = client
+        self._queue = queue
+        self._pool: str | None = None
         self._attempts = HttpAttempts(client, client)
 
     def submit(self, job_type: str, config: Json, priority: int, max_retries: int | None) -> str:
         """See `Home.submit`."""
-        fields: dict[str, Any] = {"priority": priority, "retry_limit": max_retries, "timeout": UNLIMITED_SECONDS}
-        return self._client.submit(job_type, config, **fields).id
+        return self._client.submit(
+            job_type,
+            config,
+            priority=priority,
+            retry_limit=max_retries,
+            timeout=UNLIMITED_SECONDS,
+            queue=self._queue,
+        ).id
 
     def get(self, job_id: str) -> Job | None:
         """See `Home.get`."""
@@ -44,9 +54,16 @@ class ServerHome:
         """See `Home.list`."""
         return [shown(job) for job in self._client.list(max_jobs=limit, state=status, name=job_type)]
 
-    def claim(self, worker_id: str) -> Job | None:
+    def claim(self, worker_id: str, job_types: Collection[str] = ()) -> Job | None:
         """See `Home.claim`."""
-        claimed = self._client.claim(worker_id)
+        if self._queue is not None and self._pool is None:
+            self._pool = self._client.queue(self._queue).pool
+        claimed = self._client.claim(
+            worker_id,
+            pool=self._pool or DEFAULT_POOL,
+            queues=() if self._queue is None else (self._queue,),
+            names=sorted(job_types) if len(job_types) <= MAX_NAMES else (),
+        )
         self.lease_seconds = claimed.lease_seconds
         for each in claimed.jobs:
             record = self._attempts.full(job_of(each))
@@ -105,6 +122,10 @@ class ServerHome:
     def tell(self, worker: Worker) -> None:
         """See `Home.tell`."""
         tell(self._client, worker)
+
+    def is_alone(self, worker_id: str) -> bool:  # noqa: ARG002
+        """See `Home.is_alone`: a Lambda that sleeps says nothing of itself."""
+        return False
 
     def leave(self) -> None:
         """See `Home.leave`."""

@@ -7,16 +7,16 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .access import AuditLog, Issuer, Token, Tokens
 from .clock import DEADLINES, Cron, Hold, ScheduleKey, Schedules, Timer, Timers, Upkeep
 from .dags import Addition, Dags, RunPage, Supervisors, Watched
 from .events import Announced, EventBus, EventStream, Feed, Figures
-from .jobs import JobKey, JobPage, JobQuery, JobStore, Ready
+from .jobs import NAMED_REACH, JobKey, JobPage, JobQuery, JobStore, Ready
 from .limits import BACKLOG, Backlogs, Grant, Holding, Lanes, Rates, Slots, UniqueKeys, backlog_series
 from .policies import Admitted, Definitions, Queues, Tenants, WebhookSecrets
 from .storage import Blobs, Logs
@@ -26,9 +26,12 @@ from .workers import Held, Worker, Workers
 if TYPE_CHECKING:
     from tidegate.domain.job import Ms
 
+V = TypeVar("V")
+
 __all__ = [
     "BACKLOG",
     "DEADLINES",
+    "NAMED_REACH",
     "Addition",
     "Admitted",
     "AlwaysPolled",
@@ -61,6 +64,7 @@ __all__ = [
     "Queues",
     "Rates",
     "Ready",
+    "Remember",
     "RunPage",
     "ScheduleKey",
     "Schedules",
@@ -84,6 +88,18 @@ __all__ = [
 
 def _nothing() -> None:
     return None
+
+
+class Remember(Protocol):
+    """What a process of the home remembers of what it read."""
+
+    def __call__(self, key: Hashable, seconds: float, read: Callable[[], V]) -> V:
+        """What `read` answers, or answered under this key at most so many seconds ago."""
+
+
+def read_anew(key: Hashable, seconds: float, read: Callable[[], V]) -> V:  # noqa: ARG001
+    """Nothing is remembered."""
+    return read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +146,8 @@ class Ports:
     """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
+    remember: Remember = read_anew
+    """Asks for something that may be some seconds old."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     development: bool = False

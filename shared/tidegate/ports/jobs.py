@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from tidegate.domain.guarded import GuardedWrite, Outcome
     from tidegate.domain.job import Job, Ms, State
     from tidegate.domain.ticket import Lane
+
+
+NAMED_REACH = 100
+"""How far into a lane jobs of certain names are found for sure, where there are others before them."""
 
 
 class Ready(NamedTuple):
@@ -76,10 +80,11 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
         """The best ready jobs of a lane with this rank or a later one, best first.
 
-        May lag behind `apply` by seconds: re-check by claiming.
+        With `names` only jobs of these, looked for among the first `NAMED_REACH` at least. May lag behind `apply` by
+        seconds: re-check by claiming.
         """
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:

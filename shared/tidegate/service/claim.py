@@ -18,6 +18,7 @@ from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports
 
+from . import settle
 from .limits import Full, Gate, confirmed, gate_of, leave, seconds_until_room
 from .own_claim import claimed, lease_for
 from .policies import queue_named
@@ -28,8 +29,12 @@ _ROUNDS = 5
 _KEY_ROUNDS = 20
 """Where jobs are put aside for their keys: so many times `_HEAD` of them in one claim."""
 PAUSED_SECONDS = 30.0
+_NO_TICKET = -1
+"""A reach that not even a wait of no time is within: the clock sends the ticket."""
 CLEAN_UP_TRIES = 2
 """Attempts beyond those allowed that may be made to clean up after a cancelled job whose worker vanished."""
+_FIRST_LEFT_SECONDS, _LONGEST_LEFT_SECONDS = 0.1, 10.0
+"""How long a ticket is left to others that its bearer can do nothing with: twice as long each time it comes."""
 LOOK_AGAIN_SECONDS = 3.0
 """How long the ready index may lag behind the table; seconds at most in practice (DynamoDB documents no bound)."""
 
@@ -64,23 +69,27 @@ def claim_for(
     *,
     receives: int,
     cleans_up: Collection[str] = (),
+    names: Collection[str] = (),
 ) -> Claim:
     """Start the job that this ticket entitles its bearer to.
 
     `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts. `cleans_up` are
     the names of jobs that the bearer can clean up after: one that was cancelled, and whose worker vanished, is
-    claimed once more for that, with `cancel_requested` set.
+    claimed once more for that, with `cancel_requested` set. With `names`, only jobs of these names are started, and
+    the ticket of another is left to other bearers.
     """
     queue = queue_named(ports, ticket.tenant, ticket.queue)
     if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
-    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, cleans_up)
+    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, cleans_up, names)
+    if names and _is_for_others(ports, bearer):
+        return Later(min(_LONGEST_LEFT_SECONDS, _FIRST_LEFT_SECONDS * 2.0 ** min(receives - 1, 10)))
     gate = gate_of(ports, queue)
     if gate is not None:
         return _claim_within_limits(ports, queue, gate, bearer, now)
     lost_own: Outcome | None = None
-    for job_id in _candidates(ports, ticket):
+    for job_id in _candidates(ports, bearer):
         outcome = _started(ports, bearer, job_id, now)
         if outcome.job is not None and _is_claim(outcome):
             return Claimed(outcome.job)
@@ -92,7 +101,7 @@ def claim_for(
 def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float) -> Job | Full | None:
     """Start the ticket's own job or none, for who has looked at the lane already. Full: nothing of it can start now."""
     queue, now = queue_named(ports, ticket.tenant, ticket.queue), ports.now()
-    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1, ())
+    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1)
     gate = gate_of(ports, queue)
     if gate is not None:
         found, _ = _through(ports, gate, bearer, now, [ticket.job_id])
@@ -108,7 +117,17 @@ class _Bearer(NamedTuple):
     ticket: Ticket
     lease: Lease
     receives: int
-    cleans_up: Collection[str]
+    cleans_up: Collection[str] = ()
+    names: Collection[str] = ()
+
+
+def _is_for_others(ports: Ports, bearer: _Bearer) -> bool:
+    """Whether the ticket's own job waits, or was lost, that its bearer does not run."""
+    ticket = bearer.ticket
+    if any(ready.job_id == ticket.job_id for ready in ports.jobs.head(ticket.lane, _HEAD, names=bearer.names)):
+        return False
+    (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
+    return own is not None and own.state not in TERMINAL and own.name not in bearer.names
 
 
 def _started(ports: Ports, bearer: _Bearer, job_id: str, now: Ms) -> Outcome:
@@ -126,10 +145,12 @@ def _is_claim(outcome: Outcome) -> bool:
 
 def _claim_within_limits(ports: Ports, queue: Queue, gate: Gate, bearer: _Bearer, now: Ms) -> Claim:
     """The same where something limits what may start: candidates pass the gate one by one, until it is full."""
-    candidates = _candidates(ports, bearer.ticket, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS)
+    candidates = _candidates(ports, bearer, _ROUNDS if queue.key_slots is None else _KEY_ROUNDS)
     found, own = _through(ports, gate, bearer, now, candidates)
     if isinstance(found, Full):
         claim = _held_up(ports, queue, bearer, found)
+    elif found is not None and not is_wanted(ports, found, bearer.names):
+        claim = Later(_FIRST_LEFT_SECONDS)
     else:
         claim = _nothing(ports, own, now, bearer.receives) if found is None else Claimed(found)
     gate.close()
@@ -176,11 +197,22 @@ def _held_up(ports: Ports, queue: Queue, bearer: _Bearer, full: Full) -> Claim:
     return Spent() if seconds is None else Later(seconds)
 
 
-def _candidates(ports: Ports, ticket: Ticket, rounds: int = _ROUNDS) -> Iterator[str]:
+def is_wanted(ports: Ports, job: Job, names: Collection[str]) -> bool:
+    """Whether a started job is one of these names; lets go of it if not, without using up an attempt.
+
+    A job that waited for a slot of its key is started for another one, whatever its name.
+    """
+    if not names or job.name in names:
+        return True
+    settle.snooze(ports, job, 0, reach=_NO_TICKET)
+    return False
+
+
+def _candidates(ports: Ports, bearer: _Bearer, rounds: int = _ROUNDS) -> Iterator[str]:
     """Job ids in the order to be tried: the lane's best, the ticket's own where its rank puts it."""
-    tried: set[str] = set()
+    ticket, tried = bearer.ticket, set[str]()
     for _ in range(rounds):
-        head = ports.jobs.head(ticket.lane, _HEAD)
+        head = ports.jobs.head(ticket.lane, _HEAD, names=bearer.names)
         fresh = [ready for ready in head if ready.job_id not in tried]
         if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
             rank = _stand_in_line(ports, ticket) if fresh else ticket.rank

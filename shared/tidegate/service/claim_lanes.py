@@ -24,21 +24,16 @@ from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import NAMED_REACH, JobKey, Ports
 
-from . import settle
-from .claim import claim_own
+from .claim import claim_own, is_wanted
 from .limits import Full
 from .policies import queue_named
 
 _log = logging.getLogger("tidegate.claim")
 _SPARE = 5
 """Candidates read beyond those wanted: others may claim them first."""
-_NAMED_REACH = 100
-"""How far into a lane jobs of certain names are looked for."""
 _DUE_PAGE = 100
-_NO_TICKET = -1
-"""A reach that not even a wait of no time is within: the clock sends the ticket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +88,7 @@ def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> S
             claim = claim_own(ports, ticket, wanted.worker_id, wanted.lease_seconds)
             if isinstance(claim, Full):
                 full.add(ticket.lane)
-            elif claim is not None and _is_wanted(ports, claim, wanted):
+            elif claim is not None and is_wanted(ports, claim, wanted.names):
                 started.append(claim)
                 if len(started) == limit:
                     break
@@ -102,14 +97,6 @@ def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> S
             raise
         _log.warning("claimed fewer than wanted: %s", error, extra={"action": "claim_cut_short"})
     return started
-
-
-def _is_wanted(ports: Ports, job: Job, wanted: Wanted) -> bool:
-    """Let go of a job of another name: of those that waited for a slot of their key the best one is started."""
-    if not wanted.names or job.name in wanted.names:
-        return True
-    settle.snooze(ports, job, 0, reach=_NO_TICKET)
-    return False
 
 
 def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
@@ -123,7 +110,7 @@ def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int)
         line = found[Lane(job.tenant, job.queue)]
         line.append(job)
         line.sort(key=lambda each: each.rank)
-    lines = [[job for job in line if not wanted.names or job.name in wanted.names] for line in found.values()]
+    lines = [_named(line, wanted) for line in found.values()]
     while lines := [line for line in lines if line]:
         best = min(lines, key=lambda line: (lot[line[0].tenant], -line[0].priority, line[0].created_at, line[0].id))
         yield best.pop(0)
@@ -131,9 +118,21 @@ def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int)
 
 def _line(ports: Ports, lane: Lane, wanted: Wanted, limit: int) -> list[Job]:
     """The ready jobs of a lane, the best first, as far as they are looked at."""
-    head = ports.jobs.head(lane, _NAMED_REACH if wanted.names else limit + _SPARE)
+    wide = limit + _SPARE
+    line = _first(ports, lane, wide)
+    if len(line) == wide and len(_named(line, wanted)) < limit:
+        line = _first(ports, lane, NAMED_REACH)
+    return line
+
+
+def _first(ports: Ports, lane: Lane, count: int) -> list[Job]:
+    head = ports.jobs.head(lane, count)
     jobs = ports.jobs.get([JobKey(lane.tenant, ready.job_id) for ready in head]) if head else ()
     return [job for job in jobs if job is not None]
+
+
+def _named(line: Sequence[Job], wanted: Wanted) -> list[Job]:
+    return [job for job in line if not wanted.names or job.name in wanted.names]
 
 
 def _due(ports: Ports, lanes: Set[Lane]) -> list[Job]:

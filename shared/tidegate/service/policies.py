@@ -1,4 +1,4 @@
-"""Reading and changing queues."""
+"""The policies of queues and tenants as they stand; reading and changing queues."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import WAITING
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE, parse_target
 from tidegate.ports import JobKey, Ports
@@ -36,6 +37,11 @@ def webhook_queue(tenant: str) -> Queue:
         retry_jitter=True,
         timeout=30.0,
     )
+
+
+def tenant_named(ports: Ports, name: str) -> Tenant:
+    """The tenant's limits; none of its own where none were ever set."""
+    return ports.tenants.get(name) or Tenant(name=name)
 
 
 def queue_named(ports: Ports, tenant: str, name: str) -> Queue:

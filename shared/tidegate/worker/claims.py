@@ -15,6 +15,7 @@ from typing import Protocol
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Job
 from tidegate.execution.attempt_runner import AttemptRunner
+from tidegate.execution.tally import Tally
 from tidegate.ports import Ports
 from tidegate.service.claim_lanes import Wanted, claim_of_queues
 
@@ -54,6 +55,21 @@ class LaneSource:
     def pause(self, empty: int, waited: float) -> float:
         """See `Source.pause`."""
         return max(0.0, min(self._longest, self._first * 2.0 ** min(empty - 1, 30)) - waited)
+
+
+class Counted:
+    """A source whose claims are counted."""
+
+    def __init__(self, source: Source, tally: Tally) -> None:
+        self._source = source
+        self._tally = tally
+        self.pause = source.pause
+
+    def claim(self, limit: int) -> Sequence[Job]:
+        """See `Source.claim`."""
+        jobs = self._source.claim(limit)
+        self._tally.claimed(len(jobs))
+        return jobs
 
 
 class ClaimLoop:

@@ -7,23 +7,26 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Protocol
 
 from tidegate import __version__, runtime
 from tidegate.client import Retries
 from tidegate.client.work import WorkClient
+from tidegate.domain.exposition import exposed
 from tidegate.domain.job import Job
 from tidegate.execution.attempt_runner import AttemptRunner
 from tidegate.execution.presence import Presence, describe
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
+from tidegate.execution.tally import Tally
 from tidegate.ports import Worker
 from tidegate.runtime import App
 from tidegate.service.claim_lanes import Wanted
 
 from .budget import Budget
-from .claims import ClaimLoop, LaneSource
+from .claims import ClaimLoop, Counted, LaneSource
 from .http import HttpAttempts, HttpSource, tell
 from .options import WorkerOptions
 from .pull import PullLoop
@@ -53,6 +56,8 @@ def run(options: WorkerOptions) -> int:
 
     Jobs that run when a signal comes are finished first.
     """
+    load_executors(options.handlers)  # first: they may set up OpenTelemetry themselves
+    runtime.start_tracing()
     if options.url is not None:
         return _run_over_http(options)
     return _run_in_home(_home(options), options)
@@ -68,9 +73,11 @@ def _home(options: WorkerOptions) -> App:
 
 def _run_in_home(app: App, options: WorkerOptions) -> int:
     worker_id, budget = options.worker_id or runtime.default_worker_id(), Budget(options.max_jobs)
-    crew = Crew()
+    crew = Crew(options)
     runners = [
-        runtime.runner(app, options.handlers, worker_id=worker_id, pulling=True, end_process=crew.end_process)
+        runtime.runner(
+            app, options.handlers, worker_id=worker_id, pulling=True, end_process=crew.end_process, tally=crew.tally
+        )
         for _ in range(options.concurrency)
     ]
     crew.runners = runners
@@ -82,15 +89,15 @@ def _run_in_home(app: App, options: WorkerOptions) -> int:
         now=app.ports.now,
         close=app.ports.close,
     )
-    crew.loops = _loops(app, options, worker_id, runners, budget)
+    crew.loops = _loops(app, options, worker_id, runners, budget, crew.tally)
     return crew.work(presence, budget, app.ports.close)
 
 
 def _loops(
-    app: App, options: WorkerOptions, worker_id: str, runners: Sequence[Runner], budget: Budget
+    app: App, options: WorkerOptions, worker_id: str, runners: Sequence[Runner], budget: Budget, tally: Tally
 ) -> Sequence[Loop]:
     if not options.queues:
-        return [PullLoop(app, runner, options, budget) for runner in runners]
+        return [PullLoop(app, runner, options, budget, tally) for runner in runners]
     first, longest = _EMBEDDED_PAUSES
     if app.settings.data is None:
         first, longest = min(_CLOUD_FIRST_PAUSE, options.poll_interval), options.poll_interval
@@ -98,21 +105,25 @@ def _loops(
         worker_id=worker_id,
         pool=options.pool,
         queues=frozenset(options.queues),
+        names=frozenset(runners[0].takes),
         lease_seconds=runtime.lease_seconds(app),
     )
-    return [ClaimLoop(LaneSource(app.ports, wanted, first, longest), runners, budget, app.ports.close)]
+    source = Counted(LaneSource(app.ports, wanted, first, longest), tally)
+    return [ClaimLoop(source, runners, budget, app.ports.close)]
 
 
 def _run_over_http(options: WorkerOptions) -> int:
     worker_id, budget = options.worker_id or runtime.default_worker_id(), Budget(options.max_jobs)
-    crew, executors = Crew(), load_executors(options.handlers)
+    crew, executors = Crew(options), load_executors(options.handlers)
     with (
         WorkClient(options.url, options.token, data=options.data, retries=Retries(tries=_TRIES)) as client,
         WorkClient(options.url, options.token, data=options.data, retries=Retries(tries=1)) as logs,
     ):
         store = HttpAttempts(client, logs)
         runners = [
-            AttemptRunner(store, executors, lease_seconds=_FIRST_LEASE_SECONDS, end_process=crew.end_process)
+            AttemptRunner(
+                store, executors, lease_seconds=_FIRST_LEASE_SECONDS, end_process=crew.end_process, tally=crew.tally
+            )
             for _ in range(options.concurrency)
         ]
         crew.runners = runners
@@ -122,7 +133,8 @@ def _run_over_http(options: WorkerOptions) -> int:
                 runner.lease_lasts(seconds)
 
         presence = Presence(_about(options, worker_id, "http", executors), partial(tell, client), crew.running)
-        crew.loops = [ClaimLoop(HttpSource(client, options, worker_id, lease_lasts), runners, budget, _nothing)]
+        source = Counted(HttpSource(client, options, worker_id, lease_lasts, runners[0].takes), crew.tally)
+        crew.loops = [ClaimLoop(source, runners, budget, _nothing)]
         return crew.work(presence, budget, _nothing)
 
 
@@ -141,9 +153,11 @@ def _about(options: WorkerOptions, worker_id: str, kind: str, names: Collection[
 class Crew:
     """The loops of one worker process and the runners they use."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: WorkerOptions | None = None) -> None:
         self.loops: Sequence[Loop] = ()
         self.runners: Sequence[AttemptRunner] = ()
+        self.tally = Tally()
+        self._options = options or WorkerOptions()
 
     def running(self) -> list[Job | None]:
         """The jobs that run now."""
@@ -158,15 +172,28 @@ class Crew:
         """Run the loops, the only one on this thread; answers how many jobs were run."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
-        presence.start()
-        try:
-            if len(self.loops) == 1:
-                self.loops[0].run()
-            else:
-                self._run_on_threads(close)
-        finally:
-            presence.stop()
+        with self._figures_served():
+            presence.start()
+            try:
+                if len(self.loops) == 1:
+                    self.loops[0].run()
+                else:
+                    self._run_on_threads(close)
+            finally:
+                presence.stop()
         return budget.spent
+
+    def _figures_served(self) -> AbstractContextManager[object]:
+        """Answer who asks this worker for its figures, if a port was given."""
+        if self._options.metrics_port is None:
+            return nullcontext()
+        from .metrics import served
+
+        return served(self._options.metrics_host, self._options.metrics_port, self._figures)
+
+    def _figures(self) -> str:
+        running = sum(job is not None for job in self.running())
+        return exposed(self.tally.families(running, self._options.concurrency))
 
     def end_process(self, code: int) -> None:
         """End this process with `code` because one attempt cannot be interrupted; the others may finish first."""

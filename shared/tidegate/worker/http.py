@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from tidegate.execution.attempts import Ending, Fault
 from tidegate.ports import Worker
 from tidegate.service.settle import Settled
 from tidegate.service.upstream import Upstream
+from tidegate.service.workers import MAX_NAMES
 from tidegate.service.write_log import LogWriter
 
 from .options import WorkerOptions
@@ -32,15 +33,21 @@ _ELSEWHERE = "elsewhere"
 
 
 class HttpSource:
-    """`Source` over HTTP. `on_lease` is told how long the leases last that were handed out."""
+    """`Source` over HTTP: jobs of the names it `takes`. `on_lease` is told how long the leases last it was given."""
 
     def __init__(
-        self, client: WorkClient, options: WorkerOptions, worker_id: str, on_lease: Callable[[float], object]
+        self,
+        client: WorkClient,
+        options: WorkerOptions,
+        worker_id: str,
+        on_lease: Callable[[float], object],
+        takes: Collection[str] = (),
     ) -> None:
         self._client = client
         self._options = options
         self._worker_id = worker_id
         self._on_lease = on_lease
+        self._names = sorted(takes) if len(takes) <= MAX_NAMES else ()
         self._wait = min(options.poll_interval, _LONGEST_WAIT_SECONDS)
 
     def claim(self, limit: int) -> Sequence[Job]:
@@ -53,6 +60,7 @@ class HttpSource:
             self._worker_id,
             pool=self._options.pool,
             queues=self._options.queues,
+            names=self._names,
             wait_seconds=self._wait,
             max_jobs=limit,
         )

@@ -11,6 +11,7 @@ from tidegate.domain.queue import DEFAULT_POOL, check_name
 
 PARENT_VARIABLE = "TIDEGATE_PARENT_PID"
 MAX_CONCURRENCY = 256
+_MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,17 @@ class WorkerOptions:
     worker_id: str | None = None
     poll_interval: float = 5.0
     handlers: tuple[str, ...] = ()
+    metrics_port: int | None = None
+    """Where the worker tells its own figures, on `metrics_host`; None: nowhere. 0: a port that is free."""
+    metrics_host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         for queue in self.queues:
             check_name("queue", queue)
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
             raise InvalidInput.field("concurrency", f"must be from 1 to {MAX_CONCURRENCY}")
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= _MAX_PORT:
+            raise InvalidInput.field("metrics_port", f"must be from 0 to {_MAX_PORT}")
 
 
 class Parent:

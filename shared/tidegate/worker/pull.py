@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tidegate.domain.errors import TidegateError
 from tidegate.execution.runner import Again, Runner, Verdict
+from tidegate.execution.tally import Tally
 from tidegate.ports import Delivery, Tickets
 from tidegate.runtime import App
 
@@ -30,12 +31,20 @@ _LONG_POLL_SECONDS = 20.0
 class PullLoop:
     """One thread of a worker. `run` blocks; `stop` may be called from a signal handler or another thread."""
 
-    def __init__(self, app: App, runner: Runner, options: WorkerOptions, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        runner: Runner,
+        options: WorkerOptions,
+        budget: Budget | None = None,
+        tally: Tally | None = None,
+    ) -> None:
         self._tickets: Tickets = app.ports.tickets
         self._wait = min(options.poll_interval, _EMBEDDED_WAIT_SECONDS if app.settings.data else _LONG_POLL_SECONDS)
         self._runner = runner
         self._options = options
         self._budget = budget or Budget(options.max_jobs)
+        self._tally = tally or Tally()
         self._stopping = False
         self._done = 0
         self._usual_seconds = _AHEAD_SECONDS
@@ -65,6 +74,7 @@ class PullLoop:
     def _round(self, limit: int) -> None:
         """Receive up to `limit` tickets and serve them."""
         deliveries = self._tickets.receive(self._options.pool, limit, self._wait)
+        self._tally.claimed(len(deliveries))
         for index, delivery in enumerate(deliveries):
             if self._finished():
                 self._give_back(deliveries[index:])

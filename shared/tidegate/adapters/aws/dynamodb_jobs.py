@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.ticket import Lane
-from tidegate.ports import JobKey, JobPage, JobQuery, Ready
+from tidegate.ports import NAMED_REACH, JobKey, JobPage, JobQuery, Ready
 
 from .addresses import Addresses
 from .attributes import Item
@@ -51,9 +51,14 @@ class DynamoJobs:
         places = self._addresses.of(_target(write) for write in writes)
         return self._parallel.map(lambda write: self._apply(write, places.get(_target(write))), writes)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
-        """See `JobStore.head`."""
-        return self._first(lane_board(lane), limit, from_rank)
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
+        """See `JobStore.head`. The index knows no names: with some, the jobs themselves are read."""
+        if not names:
+            return self._first(lane_board(lane), limit, from_rank)
+        ready = self._first(lane_board(lane), max(limit, NAMED_REACH), from_rank)
+        jobs = self.get([JobKey(lane.tenant, each.job_id) for each in ready]) if ready else ()
+        fit = {job.id for job in jobs if job is not None and job.name in names}
+        return [each for each in ready if each.job_id in fit][:limit]
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
@@ -75,13 +75,14 @@ class SqliteJobs:
         rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
         return Outcome(False, job_of(rows[0]) if rows else None)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0) -> Sequence[Ready]:
+    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
         """See `JobStore.head`."""
+        named = f"AND name IN ({', '.join('?' * len(names))}) " if names else ""
         sql = (
             "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? AND place_order >= ? "
-            "ORDER BY place_order, seq LIMIT ?"
+            f"{named}ORDER BY place_order, seq LIMIT ?"
         )
-        return [Ready(*row) for row in self._database.rows(sql, (*lane, from_rank, limit))]
+        return [Ready(*row) for row in self._database.rows(sql, (*lane, from_rank, *names, limit))]
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""
