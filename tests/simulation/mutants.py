@@ -13,16 +13,17 @@ import pytest
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
 from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
-from tidegate.domain import guarded
+from tidegate.domain import guarded, spread
 from tidegate.domain.dag import joins
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait
 from tidegate.domain.dag.spec import Join
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import decode
 from tidegate.execution import attempt_runner
 from tidegate.execution.runner import Done, Runner
-from tidegate.ports import JobKey
+from tidegate.ports import JobKey, Ports
 from tidegate.service import (
     bury,
     claim,
@@ -31,6 +32,7 @@ from tidegate.service import (
     looks,
     record_changes,
     release,
+    reticket,
     runs,
     settle,
     sweep_slots,
@@ -421,6 +423,22 @@ def _figures_never_enough(patch: Patch) -> None:
     patch.setattr(looks, "_may_decide", lambda vertex, counted, last: False)
 
 
+def _old_keys_not_asked(patch: Patch) -> None:
+    patch.setattr(spread, "asked", lambda queue: queue.shards)
+
+
+def _old_keys_forgotten(patch: Patch) -> None:
+    patch.setattr(spread, "changed", lambda queue, seen, now: queue)
+
+
+def _keys_given_up_with_jobs_on_them(patch: Patch) -> None:
+    def hasty(ports: Ports, queue: Queue, now: int) -> None:
+        if queue.shards < spread.asked(queue):
+            ports.queues.put_if_unchanged(replace(spread.narrowed(queue), shards_ever=queue.shards), queue)
+
+    patch.setattr(reticket, "give_up_keys", hasty)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -487,5 +505,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("runs that wait for others are not told", _other_runs_not_told, _caught(B.LOST), "runs"),
     Mutant("a wide join is decided by the first look", _one_look_decides, _caught(B.UNREADY), "runs"),
     Mutant("a wide join never has enough", _figures_never_enough, _caught(B.LOST), "runs"),
+    Mutant("claims ask none but the keys that are wanted now", _old_keys_not_asked, _caught(B.INVERTED), "shards"),
+    Mutant("a change forgets the keys that there were", _old_keys_forgotten, _caught(B.LOST), "shards"),
+    Mutant("keys are given up with jobs on them", _keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip
