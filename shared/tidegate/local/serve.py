@@ -20,7 +20,8 @@ from tidegate.execution.registry import load_executors
 from tidegate.ports import EventStream, Ports
 from tidegate.service.tokens import DEFAULT_TENANT, new_token
 
-from .background import changes_pump, ticker
+from .background import Background, changes_pump, ticker
+from .deliveries import Deliveries
 from .functions import preload
 from .http import Gateway
 from .patience import PatientProtocol
@@ -62,7 +63,9 @@ def serve(options: ServeOptions) -> None:
     if app.feed is None:
         raise InvalidInput("serving needs the embedded home: TIDEGATE_DATA names another")
     preload("api", "authorizer", "clock", "changes")
-    background = [ticker(), changes_pump(app.ports, app.feed)]
+    background: list[Background | Deliveries] = [ticker(), changes_pump(app.ports, app.feed)]
+    if not options.workers:
+        background.append(Deliveries(app))
     workers = Workers(options.workers, data, options.handlers)
     for each in background:
         each.start()
