@@ -55,7 +55,7 @@ def serve(options: ServeOptions) -> None:
     data = options.data.resolve()
     os.environ["TIDEGATE_DATA"] = str(data)
     os.environ["TIDEGATE_SLOTS"] = str(options.workers)
-    load_executors(options.handlers)
+    handlers = load_executors(options.handlers)
     runtime.start_tracing()
     app = runtime.current()
     listener = _listen(options.host, options.port)
@@ -67,6 +67,8 @@ def serve(options: ServeOptions) -> None:
     if not options.workers:
         background.append(Deliveries(app))
     workers = Workers(options.workers, data, options.handlers)
+    if options.workers and not handlers:
+        print("No handlers were given: jobs wait for a worker that has some (--handlers FILE.py)", flush=True)  # noqa: T201
     for each in background:
         each.start()
     workers.start()
