@@ -30,6 +30,9 @@ class TenantLimits(Body):
     max_batch: int | None = Field(None, description="Most jobs in one request.")
     max_dag_nodes: int | None = Field(None, description="Most nodes of one run.")
     max_payload_bytes: int | None = Field(None, description="Of one job's data, as compact JSON.")
+    daily_budget: float | None = Field(None, description="Dollars that jobs may cost in a day of UTC.")
+    monthly_budget: float | None = Field(None, description="Dollars that jobs may cost in a month of UTC.")
+    budget_warn_at: float | None = Field(None, description="The part of a budget at which is warned; null: 0.8.")
 
     def given(self) -> dict[str, Any]:
         """The limits that the request names."""

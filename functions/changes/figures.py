@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from tidegate.domain.events import BudgetEvent
 from tidegate.domain.job import Sla, State
 from tidegate.execution.emf import publish as publish_figures
 from tidegate.service.record_changes import Change
@@ -29,13 +30,17 @@ TOLD: Mapping[Sla, str] = {
 MET = "SlaMet"
 
 
-def publish(stage: str | None, changes: Iterable[Change]) -> None:
+BUDGETS: Mapping[str, str] = {"budget.warned": "BudgetsWarned", "budget.reached": "BudgetsReached"}
+
+
+def publish(stage: str | None, changes: Iterable[Change], budgets: Iterable[BudgetEvent] = ()) -> None:
     """Write counts and durations; nothing when nothing moved."""
     seen = list(changes)
     moved = [change for change in seen if change.state in ENTERED and change.state is not change.old_state]
     counts = Counter(ENTERED[change.state] for change in moved if change.state is not None)
     counts.update(TOLD[sla] for change in seen for sla in change.told)
     counts.update(MET for change in moved if change.met)
+    counts.update(BUDGETS[event.type] for event in budgets)
     if not counts:
         return
     publish_figures(stage, {**counts, "JobDuration": list(_durations(moved))})

@@ -9,6 +9,7 @@ from typing import Any
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
 from tidegate.service.announce_changes import announce_changes
+from tidegate.service.budgets import tell_budgets
 from tidegate.service.call_back import call_back
 from tidegate.service.record_changes import record_changes
 from tidegate.service.release import release_after
@@ -34,6 +35,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     changes = changes_in(records)
     try:
         record_changes(app.ports, batch_name(records), changes)
+        told = tell_budgets(app.ports, changes)
         announce_changes(app.ports, changes)
         call_back(app.ports, changes)
         release_after(app.ports, changes)
@@ -45,7 +47,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         extra = {"action": "changes_delayed", "correlation_ids": concerned[:_MOST_NAMED]}
         _log.warning("changes not recorded: %s", error.message, extra=extra)
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
-    publish(app.settings.cloud_stage, changes)
+    publish(app.settings.cloud_stage, changes, told)
     return {"batchItemFailures": []}
 
 

@@ -182,8 +182,9 @@ def build(settings: Settings) -> App:
         lambda_pools=settings.lambda_pools,
         own_memory=settings.own_memory,
         mappings=settings.mappings,
+        policy_seconds=_CLOUD_POLICY_SECONDS,
     )
-    return App(remembering(ports, now_ms, _CLOUD_POLICY_SECONDS), settings, issuer=_issuer(settings))
+    return App(ports, settings, issuer=_issuer(settings))
 
 
 def embedded(

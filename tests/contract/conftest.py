@@ -6,21 +6,26 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tidegate_functions.changes.handler import batch_name
+from tidegate_functions.changes.records import changes_in
 
 from contract.limited import home_of
 from home import Home as Whole
 from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.dynamodb_local import dynamodb_local, jar
-from support.homes import KINDS, Home
+from support.homes import KINDS, Home, stream_records
+from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.ports import Ports
+from tidegate.service.record_changes import Change, record_changes
 
 LOCAL = "dynamodb-local"
+Feed = Callable[[], list[Change]]
 DECIDED_BY_DYNAMODB = {
     "test_attempts",
     "test_claim_lanes",
@@ -101,3 +106,24 @@ def aws_ports(aws: Cloud) -> Ports:
 def either(home: Home) -> Whole:
     """An empty home with the services on top."""
     return home_of(home)
+
+
+@pytest.fixture
+def feed(home: Home, tmp_path: Path) -> Iterator[Feed]:
+    """Counts the changes that came since the last time, twice, as a stream that starts again; answers them."""
+    database = open_database(tmp_path) if home.kind == "sqlite" else None
+    done: set[str] = set()
+
+    def count() -> list[Change]:
+        records = stream_records(home) if database is None else list(SqliteFeed(database).read(1_000))
+        fresh = [record for record in records if record["eventID"] not in done]
+        done.update(record["eventID"] for record in fresh)
+        changes: list[Change] = changes_in(fresh)
+        for _ in range(2):
+            if fresh:
+                record_changes(home.ports, batch_name(fresh), changes)
+        return changes
+
+    yield count
+    if database is not None:
+        database.close()

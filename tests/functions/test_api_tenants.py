@@ -20,6 +20,7 @@ from tidegate.domain.errors import Forbidden, InvalidInput, TooManyRequests
 from tidegate.service.tokens import new_token
 
 ADMIN = Api(user="olga", scopes="admin")
+NO_BUDGETS = {"daily_budget": None, "monthly_budget": None, "budget_warn_at": None}
 
 
 @pytest.fixture
@@ -37,11 +38,13 @@ def test_an_admin_sets_limits_and_takes_them_away(api: Api) -> None:
     changed = ADMIN.call("PATCH", "/tenant", json.dumps(body | {"max_dag_nodes": 6, "max_payload_bytes": 700}))
     assert (changed.status, changed.body["tenant"]) == (
         200,
-        {"name": "main", **body, "max_dag_nodes": 6, "max_payload_bytes": 700, "fixed": False},
+        {"name": "main", **body, "max_dag_nodes": 6, "max_payload_bytes": 700, "fixed": False, **NO_BUDGETS},
     )
     assert ADMIN.call("PATCH", "/tenant", '{"max_running": null}').body["tenant"]["max_schedules"] == 4
     found = api.get("/tenant").body["tenant"]
-    assert (found["max_running"], found["use"]) == (None, {"running": None, "schedules": 0})
+    assert (found["max_running"], found["use"]) == (
+        None, {"running": None, "schedules": 0, "spent_in_day": None, "spent_in_month": None},
+    )  # fmt: skip
 
 
 @pytest.mark.usefixtures("api")
@@ -52,6 +55,9 @@ def test_an_admin_sets_limits_and_takes_them_away(api: Api) -> None:
         ({"max_running": 0}, "max_running"),
         ({"max_batch": 1.5}, "max_batch"),
         ({"fixed": True}, "fixed"),
+        ({"daily_budget": 0}, "daily_budget"),
+        ({"monthly_budget": "10"}, "monthly_budget"),
+        ({"budget_warn_at": 1.5}, "budget_warn_at"),
         ({"name": "zeta"}, "name"),
     ],
 )

@@ -12,16 +12,28 @@ import pytest
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
 from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
-from tidegate.domain import guarded
+from tidegate.domain import guarded, spread
 from tidegate.domain.dag import joins
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait
 from tidegate.domain.dag.spec import Join
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import decode
 from tidegate.execution.runner import Done, Runner
-from tidegate.ports import JobKey
-from tidegate.service import bury, claim, deadlines, limits, record_changes, release, settle, sweep_slots, tick
+from tidegate.ports import JobKey, Ports
+from tidegate.service import (
+    bury,
+    claim,
+    deadlines,
+    limits,
+    record_changes,
+    release,
+    reticket,
+    settle,
+    sweep_slots,
+    tick,
+)
 
 from . import crash_points, history
 from .watch import Broken
@@ -377,6 +389,22 @@ def _closed_early(patch: Patch) -> None:
     patch.setattr(release, "_all_ended", lambda run, states: sum(states.values()) > 1)
 
 
+def _old_keys_not_asked(patch: Patch) -> None:
+    patch.setattr(spread, "asked", lambda queue: queue.shards)
+
+
+def _old_keys_forgotten(patch: Patch) -> None:
+    patch.setattr(spread, "changed", lambda queue, seen, now: queue)
+
+
+def _keys_given_up_with_jobs_on_them(patch: Patch) -> None:
+    def hasty(ports: Ports, queue: Queue, now: int) -> None:
+        if queue.shards < spread.asked(queue):
+            ports.queues.put_if_unchanged(replace(spread.narrowed(queue), shards_ever=queue.shards), queue)
+
+    patch.setattr(reticket, "give_up_keys", hasty)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -436,5 +464,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a failed parent strands its children", _failures_strand, _caught(B.LOST), "runs"),
     Mutant("a node that ended is released again", _released_again, _caught(B.OVERWRITTEN, B.DOUBLED), "runs"),
     Mutant("a run is closed before its jobs have ended", _closed_early, _caught(B.LOST, B.MISCOUNTED), "runs"),
+    Mutant("claims ask none but the keys that are wanted now", _old_keys_not_asked, _caught(B.INVERTED), "shards"),
+    Mutant("a change forgets the keys that there were", _old_keys_forgotten, _caught(B.LOST), "shards"),
+    Mutant("keys are given up with jobs on them", _keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

@@ -44,6 +44,12 @@ def test_limits_hold_whatever_goes_wrong() -> None:
     assert not broken
 
 
+def test_the_keys_of_a_queue_are_changed_in_mid_flight_and_nothing_is_lost_or_starts_out_of_order() -> None:
+    """Jobs stand on several keys, whose number changes while jobs come, with and without trouble."""
+    broken = {seed: told.broken for seed in range(CHUNK // 2) if (told := play(seed, style="shards")).broken}
+    assert not broken
+
+
 def test_no_job_is_taken_from_a_living_worker_by_a_clock_that_is_wrong() -> None:
     """Clocks differ by a minute, half a minute each way, and tickets come again while their jobs run."""
     broken = {seed: told.broken for seed in range(CHUNK) if (told := play(seed, style="clocks")).broken}

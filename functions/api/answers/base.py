@@ -10,6 +10,7 @@ from tidegate.domain.caller import Scope
 from tidegate.domain.job import COARSE
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
 Status = Annotated[str, WithJsonSchema({"enum": list(dict.fromkeys(COARSE.values()))})]
 Table = dict[str, dict[int, type[BaseModel]]]
 """By the `operation_id` of a route: the statuses of success and what each carries."""

@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from tidegate.domain.budget import Period
 from tidegate.domain.dag.run import RunState
-from tidegate.domain.events import EVENT_TYPES, RUN_EVENT_TYPES
+from tidegate.domain.events import BUDGET_EVENT_TYPES, EVENT_TYPES, RUN_EVENT_TYPES
 from tidegate.domain.job import ErrorType, State
 
-from .base import Status, Table, Time
+from .base import Day, Status, Table, Time
 
 
 class JobInEvent(BaseModel):
@@ -50,16 +51,27 @@ class RunInEvent(BaseModel):
     correlation_id: str | None = None
 
 
+class BudgetInEvent(BaseModel):
+    """The tenant's budget that an event is about."""
+
+    period: Period
+    from_: Day = Field(alias="from", description="The first day of the period.")
+    until: Time
+    dollars: float = Field(description="Spent so far.")
+    budget: float
+
+
 class Event(BaseModel):
     """The `data` of one server-sent event, and the `detail` of one on EventBridge. New fields may come."""
 
     version: Literal[1]
     id: str = Field(description="The same however often the event is delivered.")
-    type: Literal[EVENT_TYPES + RUN_EVENT_TYPES]  # type: ignore[valid-type]
+    type: Literal[EVENT_TYPES + RUN_EVENT_TYPES + BUDGET_EVENT_TYPES]  # type: ignore[valid-type]
     time: Time
     tenant: str
     job: JobInEvent | None = Field(None, description="In the events job.*.")
     dag: RunInEvent | None = Field(None, description="In the events dag.*.")
+    budget: BudgetInEvent | None = Field(None, description="In the events budget.*.")
 
 
 ANSWERS: Table = {

@@ -87,6 +87,8 @@ class TenantUse(Answer):
 
     running: int | None
     schedules: int | None
+    spent_in_day: float | None = Field(description="Dollars, today in UTC.")
+    spent_in_month: float | None
 
 
 class TenantView(Answer):
@@ -100,6 +102,9 @@ class TenantView(Answer):
     max_batch: int | None
     max_dag_nodes: int | None
     max_payload_bytes: int | None
+    daily_budget: float | None = Field(description="Dollars that jobs may cost in a day of UTC.")
+    monthly_budget: float | None
+    budget_warn_at: float | None = Field(description="The part of a budget at which is warned; null: 0.8.")
     fixed: bool = Field(description="Set in the home itself: no token of the tenant changes them.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 from tidegate.domain.bucket import Bucket
 from tidegate.domain.job import Ms
@@ -14,31 +14,32 @@ from tidegate.ports import Admitted, Ports, Queues, Tenants
 
 from .caching_definitions import CachedDefinitions
 
-K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _REMEMBERED = 10_000
 
 
-class _Memory(Generic[K, V]):
-    """What was read, for `seconds`."""
+class Memory:
+    """What was read, each for so long."""
 
-    def __init__(self, now: Callable[[], Ms], seconds: float) -> None:
+    def __init__(self, now: Callable[[], Ms]) -> None:
         self._now = now
-        self._lifetime = round(seconds * 1000)
-        self._seen: dict[K, tuple[Ms, V]] = {}
+        self._seen: dict[Hashable, tuple[Ms, Any]] = {}
 
-    def get(self, key: K, read: Callable[[], V]) -> V:
+    def remember(self, key: Hashable, seconds: float, read: Callable[[], V]) -> V:
+        """See `Remember`."""
         now = self._now()
         found = self._seen.get(key)
-        if found is not None and 0 <= now - found[0] < self._lifetime:
-            return found[1]
+        if found is not None and 0 <= now - found[0] < round(seconds * 1000):
+            value: V = found[1]
+            return value
         value = read()
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         self._seen[key] = (now, value)
         return value
 
-    def forget(self, key: K) -> None:
+    def forget(self, key: Hashable) -> None:
+        """Read it anew the next time."""
         self._seen.pop(key, None)
 
 
@@ -49,6 +50,7 @@ def remembering(ports: Ports, now: Callable[[], Ms], seconds: float) -> Ports:
         queues=CachedQueues(ports.queues, now, seconds),
         tenants=CachedTenants(ports.tenants, now, seconds),
         definitions=CachedDefinitions(ports.definitions, now, seconds),
+        remember=Memory(now).remember,
         policy_seconds=seconds,
     )
 
@@ -58,11 +60,12 @@ class CachedQueues:
 
     def __init__(self, queues: Queues, now: Callable[[], Ms], seconds: float) -> None:
         self._queues = queues
-        self._memory: _Memory[tuple[str, str], Queue | None] = _Memory(now, seconds)
+        self._seconds = seconds
+        self._memory = Memory(now)
 
     def get(self, tenant: str, name: str) -> Queue | None:
         """See `Queues.get`; up to `seconds` old."""
-        return self._memory.get((tenant, name), lambda: self._queues.get(tenant, name))
+        return self._memory.remember((tenant, name), self._seconds, lambda: self._queues.get(tenant, name))
 
     def list(self, tenant: str) -> Sequence[Queue]:
         """See `Queues.list`."""
@@ -79,11 +82,12 @@ class CachedTenants:
 
     def __init__(self, tenants: Tenants, now: Callable[[], Ms], seconds: float) -> None:
         self._tenants = tenants
-        self._memory: _Memory[str, Tenant | None] = _Memory(now, seconds)
+        self._seconds = seconds
+        self._memory = Memory(now)
 
     def get(self, name: str) -> Tenant | None:
         """See `Tenants.get`; up to `seconds` old."""
-        return self._memory.get(name, lambda: self._tenants.get(name))
+        return self._memory.remember(name, self._seconds, lambda: self._tenants.get(name))
 
     def put_if_unchanged(self, tenant: Tenant, seen: Tenant | None) -> bool:
         """See `Tenants.put_if_unchanged`."""

@@ -30,6 +30,9 @@ def costs(
     table(("Day (UTC)", "Dollars", ""), days)
     say("")
     table(("Queue", "Dollars"), ((name, amount(spent)) for name, spent in found["queues"].items()))
+    for each in found["budgets"]:
+        shut = ": reached, nothing more is accepted" if each["reached"] else ""
+        say(f"{amount(each['dollars'])} of {amount(each['budget'])} in this {each['period']}{shut}")
     say(f"together {amount(found['dollars'])}, at list prices of {found['prices_as_of']} in {found['region']}")
 
 

@@ -1,4 +1,4 @@
-"""What is announced of jobs and runs: an event for each transition, and for what is told of deadlines.
+"""What is announced of jobs, runs and budgets: an event for each transition, and for what is told of deadlines.
 
 Their form is versioned: people may build upon it.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from .budget import Level, Standing
+from .cost import dollars
 from .dag.run import Run, RunState
 from .job import COARSE, TERMINAL, Ms, Sla, State
 
@@ -90,7 +92,45 @@ def run_event(run: Run, kind: str | None, at: Ms) -> RunEvent:
     )
 
 
-AnyEvent = Event | RunEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetEvent:
+    """What is told of a tenant's budget, once in each period: `budget.warned`, `budget.reached`."""
+
+    id: str
+    """The same however often the event is delivered."""
+    type: str
+    at: Ms
+    tenant: str
+    period: str
+    first: str
+    """The first day of the period."""
+    ends_at: Ms
+    spent: int
+    budget: int
+    """In nano-dollars, both."""
+    owner: str = ""
+    """Nobody's: it is told to those who see the jobs of all users."""
+
+
+BUDGET_EVENT_TYPES = tuple(f"budget.{level}" for level in Level)
+
+
+def budget_event(tenant: str, standing: Standing, level: Level, at: Ms) -> BudgetEvent:
+    """The event that a budget has come to a level. Another budget for the same period is told of anew."""
+    return BudgetEvent(
+        id=f"budget-{tenant}-{standing.period}-{standing.first}-{standing.budget}-{level}",
+        type=f"budget.{level}",
+        at=at,
+        tenant=tenant,
+        period=standing.period,
+        first=standing.first.isoformat(),
+        ends_at=standing.ends_at,
+        spent=standing.spent,
+        budget=standing.budget,
+    )
+
+
+AnyEvent = Event | RunEvent | BudgetEvent
 
 DETAILS = (
     "priority", "worker_id", "started_at", "error_type", "error_message", "reason", "dag_id", "node", "tags",
@@ -130,14 +170,29 @@ def event_type(old: State | None, new: State | None) -> str:
 
 def body_of(event: AnyEvent) -> dict[str, Any]:
     """An event as people get it, in EventBridge's `detail` and in server-sent events alike."""
-    told = {"dag": _run_told(event)} if isinstance(event, RunEvent) else {"job": _job_told(event)}
     return {
         "version": EVENT_VERSION,
         "id": event.id,
         "type": event.type,
         "time": _time(event.at),
         "tenant": event.tenant,
-        **told,
+        **_told(event),
+    }
+
+
+def _told(event: AnyEvent) -> dict[str, Any]:
+    if isinstance(event, RunEvent):
+        return {"dag": _run_told(event)}
+    return {"budget": _budget_told(event)} if isinstance(event, BudgetEvent) else {"job": _job_told(event)}
+
+
+def _budget_told(event: BudgetEvent) -> dict[str, Any]:
+    return {
+        "period": event.period,
+        "from": event.first,
+        "until": _time(event.ends_at),
+        "dollars": dollars(event.spent),
+        "budget": dollars(event.budget),
     }
 
 

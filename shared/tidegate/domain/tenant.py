@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .bucket import Bucket
+from .budget import Period, nano
 from .dag.spec import MAX_NODES
 from .errors import InvalidInput, PayloadTooLarge
 from .job import Ms
@@ -17,6 +19,7 @@ BURST_SECONDS = 10
 """A burst that is not given is what the rate gives in so long."""
 MAX_SUBMIT_RATE = 10_000
 MAX_SUBMIT_BURST = 1_000_000
+MAX_BUDGET = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,11 @@ class Tenant:
     """Most nodes of one run."""
     max_payload_bytes: int | None = None
     """Of one job's data, as compact JSON."""
+    daily_budget: float | None = None
+    """Dollars that its jobs may cost in a day of UTC; nothing is accepted beyond them."""
+    monthly_budget: float | None = None
+    budget_warn_at: float | None = None
+    """The part of a budget at which is warned; None: `WARN_AT`."""
     fixed: bool = False
     """Set in the home itself: nobody changes them with a token of the tenant."""
     version: int = 0
@@ -59,6 +67,12 @@ class Tenant:
             return None
         burst = self.submit_burst or max(1, math.ceil(self.submit_rate * BURST_SECONDS))
         return Bucket(self.submit_rate, burst)
+
+    @property
+    def budgets(self) -> Mapping[Period, int]:
+        """What may be spent in each period, in nano-dollars."""
+        limits = {Period.DAY: self.daily_budget, Period.MONTH: self.monthly_budget}
+        return {period: nano(limit) for period, limit in limits.items() if limit is not None}
 
     def check_batch(self, count: int) -> None:
         """Raises InvalidInput for a request with too many jobs."""
@@ -88,4 +102,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("max_batch", 1, MAX_BATCH),
     ("max_dag_nodes", 1, MAX_NODES),
     ("max_payload_bytes", 2, MAX_PAYLOAD_BYTES),
+    ("daily_budget", 0.000_001, MAX_BUDGET),
+    ("monthly_budget", 0.000_001, MAX_BUDGET),
+    ("budget_warn_at", 0.01, 1),
 )

@@ -37,6 +37,8 @@ FIGURES: Mapping[str, str] = {
     "SlaSoftMissed": COUNT,
     "SlaHardMissed": COUNT,
     "SlaMet": COUNT,
+    "BudgetsWarned": COUNT,
+    "BudgetsReached": COUNT,
     # of each invocation, where there is something to tell
     "JobWait": MILLISECONDS,
     "TicketsReturned": COUNT,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput, TidegateError, TooManyRequests, Unavailable
-from tidegate.domain.events import AnyEvent, RunEvent, body_of
+from tidegate.domain.events import AnyEvent, BudgetEvent, RunEvent, body_of
 from tidegate.ports import Announced, EventStream
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -64,6 +64,8 @@ def _places(event: AnyEvent) -> tuple[str, str, str]:
     """The job, the queue and the run that an event belongs to; empty where it belongs to none."""
     if isinstance(event, RunEvent):
         return "", "", event.dag_id
+    if isinstance(event, BudgetEvent):
+        return "", "", ""
     return event.job_id, event.queue, event.details.get("dag_id") or ""
 
 

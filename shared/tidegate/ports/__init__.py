@@ -7,10 +7,10 @@ not have taken effect, so callers repeat only what is guarded or idempotent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .access import AuditLog, Issuer, Token, Tokens
 from .clock import DEADLINES, Cron, Hold, ScheduleKey, Schedules, Timer, Timers, Upkeep
@@ -25,6 +25,8 @@ from .workers import Held, Worker, Workers
 
 if TYPE_CHECKING:
     from tidegate.domain.job import Ms
+
+V = TypeVar("V")
 
 __all__ = [
     "BACKLOG",
@@ -62,6 +64,7 @@ __all__ = [
     "Queues",
     "Rates",
     "Ready",
+    "Remember",
     "RunPage",
     "ScheduleKey",
     "Schedules",
@@ -85,6 +88,18 @@ __all__ = [
 
 def _nothing() -> None:
     return None
+
+
+class Remember(Protocol):
+    """What a process of the home remembers of what it read."""
+
+    def __call__(self, key: Hashable, seconds: float, read: Callable[[], V]) -> V:
+        """What `read` answers, or answered under this key at most so many seconds ago."""
+
+
+def read_anew(key: Hashable, seconds: float, read: Callable[[], V]) -> V:  # noqa: ARG001
+    """Nothing is remembered."""
+    return read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,8 @@ class Ports:
     """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
+    remember: Remember = read_anew
+    """Asks for something that may be some seconds old."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     """Groups writes into one commit where the home can (SQLite). Correctness never depends on it."""
     development: bool = False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 
+from tidegate.domain.budget import day_of, start_of
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 from .record_changes import SPENT, hour_series
@@ -48,9 +48,11 @@ def costs(ports: Ports, caller: Caller, first: date | None = None, last: date | 
     return spent_on(ports, caller.tenant, first, last)
 
 
-def spent_on(ports: Ports, tenant: str, first: date, last: date) -> list[DayCost]:
-    """The same of a tenant: one query."""
-    hours = ports.figures.between(tenant, hour_series(start_of(first)), hour_series(start_of(last) + _LAST_HOUR_MS))
+def spent_on(ports: Ports, tenant: str, first: date, last: date, fresh: Collection[str] = ()) -> list[DayCost]:
+    """The same of a tenant: one query, and one read for each hourly series that must be up to date."""
+    bounds = hour_series(start_of(first)), hour_series(start_of(last) + _LAST_HOUR_MS)
+    hours = dict(ports.figures.between(tenant, *bounds))
+    hours |= {series: ports.figures.read(tenant, series) for series in fresh if bounds[0] <= series <= bounds[1]}
     found: dict[str, Counter[str]] = {}
     for series, totals in hours.items():
         found.setdefault(_day_text(series), Counter()).update(_queues(totals))
@@ -64,16 +66,6 @@ def by_queue(days: Sequence[DayCost]) -> Mapping[str, int]:
     for day in days:
         together.update(day.queues)
     return dict(sorted(together.items()))
-
-
-def day_of(at: Ms) -> date:
-    """The day of UTC that holds a time."""
-    return datetime.fromtimestamp(at / 1000, UTC).date()
-
-
-def start_of(day: date) -> Ms:
-    """When a day of UTC begins."""
-    return round(datetime.combine(day, time(), UTC).timestamp() * 1000)
 
 
 def _day_text(series: str) -> str:

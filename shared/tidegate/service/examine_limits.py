@@ -12,8 +12,7 @@ from tidegate.domain.ticket import Lane
 from tidegate.ports import Holding, JobKey, Ports
 
 from .limits import free
-from .policies import queue_named
-from .tenants import tenant_named
+from .policies import queue_named, tenant_named
 
 _PAGE = 200
 _MOST_KEYS = 10_000

@@ -35,7 +35,8 @@ from tidegate.domain.targets import ScheduledRun
 from tidegate.ports import JobKey, Ports, ScheduleKey
 
 from .backfill import next_part
-from .policies import queue_named
+from .budgets import reached
+from .policies import queue_named, tenant_named
 from .scheduled import Outcome, Submission, cancel_made, id_of, made_by, owner_of, submit_jobs, submit_run
 
 _log = logging.getLogger("tidegate.schedules")
@@ -160,10 +161,15 @@ def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | Run
     )
     kept = _kept_until(ports, schedule, now)
     runs = {at: _kept(_asked(schedule, at), kept) for at in decision.release}
-    filling = next_part(ports, schedule, now, by, held=held)
+    filling = next_part(ports, schedule, now, by, held=held or _spent(ports, schedule, now))
     after = watched(replace(planned, backfill=filling.backfill), undecided_until=by + 1 if decision.waits else None)
     fills = [_kept(each, kept) for each in filling.specs]
     return _Step(schedule, planned, after, runs, fills, decision.certain)
+
+
+def _spent(ports: Ports, schedule: Schedule, now: Ms) -> bool:
+    """Whether a backfill waits until its tenant may spend again: it asks for jobs that nobody is in a hurry for."""
+    return schedule.backfill is not None and reached(ports, tenant_named(ports, schedule.tenant), now) is not None
 
 
 def _asked(schedule: Schedule, at: Ms) -> Submission:

@@ -34,7 +34,7 @@ from tidegate.ports import Holding, JobKey, Ports
 
 from .announce import remember_lanes, send_tickets
 from .own_claim import claimed
-from .tenants import tenant_named
+from .policies import tenant_named
 
 _log = logging.getLogger("tidegate.limits")
 _LOOKS = 5

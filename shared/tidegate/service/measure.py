@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.cost import dollars
 from tidegate.domain.exposition import Family, Kind, Sample
 from tidegate.domain.job import State
 from tidegate.ports import Ports
 
+from .budgets import own_standings
 from .depth import depth
 from .policies import list_queues
 from .record_changes import TOTALS
@@ -29,6 +31,7 @@ def measure(ports: Ports, caller: Caller, *, slots: int) -> Iterator[Family]:
     yield from _deadlines(ports, caller)
     yield from _runs(ports, caller)
     yield from _workers(ports, caller, slots)
+    yield from _budgets(ports, caller)
 
 
 def _jobs(ports: Ports, caller: Caller) -> Iterator[Family]:
@@ -96,6 +99,17 @@ def _workers(ports: Ports, caller: Caller, slots: int) -> Iterator[Family]:
         yield Family(name, Kind.GAUGE, told, samples)
     if slots:
         yield Family("tidegate_slots", Kind.GAUGE, "Jobs that may run at once, over all pools.", _one(slots))
+
+
+def _budgets(ports: Ports, caller: Caller) -> Iterator[Family]:
+    """Of a tenant that has budgets."""
+    found = own_standings(ports, caller)
+    if not found:
+        return
+    spent: list[Sample] = [({"period": each.period.value}, dollars(each.spent)) for each in found]
+    yield Family("tidegate_spent_dollars", Kind.GAUGE, "What jobs have cost in the present period.", spent)
+    budgets: list[Sample] = [({"period": each.period.value}, dollars(each.budget)) for each in found]
+    yield Family("tidegate_budget_dollars", Kind.GAUGE, "What they may cost in it.", budgets)
 
 
 def _one(value: float) -> list[Sample]:

@@ -23,8 +23,8 @@ from .expectations import Expectations
 from .fares import cost_of_accepting
 from .other_runs import faults_of_others
 from .payloads import blob_key, offloaded
-from .policies import queue_named
-from .tenants import check_payloads, tenant_named
+from .policies import queue_named, tenant_named
+from .tenants import check_payloads
 
 INLINE_PARENTS = 100
 """A job names so many of the nodes that it waits for; those of wider joins are in the graph."""

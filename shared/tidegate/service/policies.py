@@ -1,4 +1,4 @@
-"""Reading and changing queues."""
+"""The policies of queues and tenants as they stand; reading and changing queues."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tidegate.domain import spread
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import WAITING
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE, parse_target
 from tidegate.ports import JobKey, Ports
@@ -36,6 +38,11 @@ def webhook_queue(tenant: str) -> Queue:
         retry_jitter=True,
         timeout=30.0,
     )
+
+
+def tenant_named(ports: Ports, name: str) -> Tenant:
+    """The tenant's limits; none of its own where none were ever set."""
+    return ports.tenants.get(name) or Tenant(name=name)
 
 
 def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
@@ -111,6 +118,7 @@ def _change(ports: Ports, caller: Caller, name: str, change: Any, act: Act, *, m
         base = queue_named(ports, caller.tenant, name) if must_exist else seen
         now = ports.now()
         queue: Queue = replace(change(base), updated_at=now)
+        queue = spread.changed(queue, base or Queue(tenant=caller.tenant, name=name), now)
         if queue.created_at == 0:
             queue = replace(queue, created_at=now)
         if queue.pool not in ports.pools:

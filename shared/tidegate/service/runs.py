@@ -31,15 +31,17 @@ from tidegate.ports import JobKey, Ports, RunPage
 
 from .announce import announce, remember_lanes
 from .audit import audited
+from .budgets import check_budget
 from .call_back import check_waiting
+from .door import admit_run
 from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
 from .other_runs import visible_run, wait_for_others
+from .policies import tenant_named
 from .record_changes import run_series
 from .release import Engine
 from .run_ends import announce_run, tell_who_waits
 from .supervise import start_supervisor
-from .tenants import admit_run, tenant_named
 
 _CHUNK = 100
 _TRIES = 5
@@ -85,6 +87,7 @@ def submit_dag(
     run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
+        check_budget(ports, tenant, now)
         if not by_rule:
             admit_run(ports, tenant, len(jobs), now)
         ports.blobs.put(run.graph_ref, graph.dump())

@@ -34,11 +34,11 @@ from .allowed import check_allowed
 from .audit import Act, audited
 from .backfill import times_from
 from .fire_schedules import fire_one
-from .policies import queue_named
+from .policies import queue_named, tenant_named
 from .runs import check_run, submit_dag
 from .scheduled import made_by, owner_of
 from .submit import submit_one
-from .tenants import check_schedules, tenant_named
+from .tenants import check_schedules
 
 MAX_NEXT = 100
 MAX_BACKFILL = 10_000

@@ -19,12 +19,14 @@ from tidegate.ports import Ports
 from .admission import admitted, withdraw_unstored
 from .allowed import check_allowed
 from .announce import announce, remember_lanes
+from .budgets import within_budget
 from .call_back import check_waiting, wait_instead
+from .door import admit
 from .expectations import Expectations
 from .fares import cost_of_accepting
 from .payloads import blob_key, offloaded
-from .policies import queue_named
-from .tenants import admit, check_payloads, tenant_named
+from .policies import queue_named, tenant_named
+from .tenants import check_payloads
 from .unique import answer_to_duplicate, replace_blocked
 
 
@@ -42,8 +44,8 @@ def submit(
     """Accept each of up to `MAX_BATCH` jobs, or say why not; one does not depend on another.
 
     `by_rule` tells that a schedule asks, `internal` that Tidegate itself does, for jobs that nobody else may submit:
-    neither is counted against the tenant's rate and batches. Raises Forbidden without the scope `submit`, InvalidInput
-    for an empty or too long list.
+    neither is counted against the tenant's rate and batches, and what is internal is accepted whatever its budget.
+    Raises Forbidden without the scope `submit`, InvalidInput for an empty or too long list.
     """
     caller.require(Scope.SUBMIT)
     if not 1 <= len(specs) <= MAX_BATCH:
@@ -54,7 +56,8 @@ def submit(
     maker = _Maker(ports, caller, tenant, now, internal=internal)
     made: Sequence[Job | TidegateError] = [maker.made(spec) for spec in specs]
     with ports.together():
-        let_in = made if by_rule or internal else admit(ports, tenant, made, now)
+        let_in = made if internal else within_budget(ports, tenant, made, now)
+        let_in = let_in if by_rule or internal else admit(ports, tenant, let_in, now)
         let_in = admitted(ports, let_in, maker.queues, now)
         _forget_refused(ports, made, let_in)
         made = let_in

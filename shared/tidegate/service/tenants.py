@@ -1,21 +1,23 @@
-"""Reading and changing what a tenant may use, and the door that its submissions pass."""
+"""Reading and changing what a tenant may use."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tidegate.domain.budget import Period
 from tidegate.domain.caller import Caller, Scope
-from tidegate.domain.errors import Conflict, Forbidden, TidegateError, TooManyRequests
-from tidegate.domain.job import Job, Ms
+from tidegate.domain.cost import dollars
+from tidegate.domain.errors import Conflict, Forbidden
 from tidegate.domain.limits import tenants_semaphore
 from tidegate.domain.spec import JobSpec, dump_json
 from tidegate.domain.tenant import Tenant
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import Ports
 
 from .audit import Act
+from .budgets import standings
+from .policies import tenant_named
 
 HOME = "home"
 """What `Caller.via` says of who works in the home itself: with its files, or with AWS credentials."""
@@ -30,11 +32,9 @@ class TenantUse:
 
     running: int | None = None
     schedules: int | None = None
-
-
-def tenant_named(ports: Ports, name: str) -> Tenant:
-    """The tenant's limits; none of its own where none were ever set."""
-    return ports.tenants.get(name) or Tenant(name=name)
+    spent_in_day: float | None = None
+    """Dollars."""
+    spent_in_month: float | None = None
 
 
 def get_tenant(ports: Ports, caller: Caller) -> tuple[Tenant, TenantUse]:
@@ -45,7 +45,8 @@ def get_tenant(ports: Ports, caller: Caller) -> tuple[Tenant, TenantUse]:
     running = None
     if tenant.max_running is not None:
         running = len(ports.slots.get(tenants_semaphore(tenant.name)).holders)
-    return tenant, TenantUse(running, schedules)
+    spent = {each.period: dollars(each.spent) for each in standings(ports, tenant, ports.now())}
+    return tenant, TenantUse(running, schedules, spent.get(Period.DAY), spent.get(Period.MONTH))
 
 
 def change_tenant(ports: Ports, caller: Caller, changes: Mapping[str, Any]) -> Tenant:
@@ -88,42 +89,6 @@ def check_schedules(ports: Ports, tenant: Tenant) -> None:
     limit = tenant.max_schedules
     if limit is not None and _schedules(ports, tenant) >= limit:
         raise Conflict(f"tenant '{tenant.name}' has {limit} schedules, and that is its limit", limit=limit)
-
-
-def admit(ports: Ports, tenant: Tenant, made: Sequence[Job | TidegateError], now: Ms) -> Sequence[Job | TidegateError]:
-    """The jobs that the tenant's rate lets pass, each in its place; TooManyRequests in the place of the others.
-
-    Costs nothing where the tenant has no rate, else one write. A job that was accepted before is let through in any
-    case, to be answered as such.
-    """
-    jobs = [job for job in made if isinstance(job, Job)]
-    if tenant.bucket is None or not jobs:
-        return made
-    admitted = ports.tenants.admit(tenant.name, tenant.bucket, len(jobs), now)
-    over = jobs[admitted.passed :]
-    known = ports.jobs.get([JobKey(job.tenant, job.id) for job in over]) if over else []
-    refused = {job.id for job, existing in zip(over, known, strict=True) if existing is None}
-    refusal = _refusal(tenant, admitted.full_at, now, 1)
-    return [refusal if isinstance(job, Job) and job.id in refused else job for job in made]
-
-
-def admit_run(ports: Ports, tenant: Tenant, jobs: int, now: Ms) -> None:
-    """Raises TooManyRequests where the tenant's rate lets no run of so many jobs pass; a burst is enough for any."""
-    if tenant.bucket is None:
-        return
-    wanted = min(jobs, tenant.bucket.burst)
-    admitted = ports.tenants.admit(tenant.name, tenant.bucket, wanted, now)
-    if admitted.passed < wanted:
-        raise _refusal(tenant, admitted.full_at, now, wanted)
-
-
-def _refusal(tenant: Tenant, full_at: int, now: Ms, wanted: int) -> TooManyRequests:
-    seconds = tenant.bucket.seconds_until(full_at, now, wanted) if tenant.bucket else 0.0
-    return TooManyRequests(
-        f"tenant '{tenant.name}' submits more than {tenant.submit_rate:g} jobs a second, and that is its limit",
-        limit=tenant.submit_rate,
-        retry_after=max(1, math.ceil(seconds)),
-    )
 
 
 def _schedules(ports: Ports, tenant: Tenant) -> int:

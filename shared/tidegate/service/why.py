@@ -23,13 +23,13 @@ from tidegate.domain.why.waiting import Surroundings
 from tidegate.domain.why.workers import Workforce
 from tidegate.ports import Ports, Worker
 
+from .budgets import standings
 from .control import visible_job
 from .entries import ends_of_entries, entries_of
 from .looks import Looks
-from .policies import queue_named
+from .policies import queue_named, tenant_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields
 from .release import Engine
-from .tenants import tenant_named
 from .workers import ALIVE_MS
 
 KEY_COUNTED = 100
@@ -143,9 +143,10 @@ def _limits(ports: Ports, job: Job, queue: Queue, now: Ms) -> Limits:
     if queue.rate_limit is not None:
         taken = ports.rates.taken(lane, window_of(queue.rate_period, now))
         rate = RateUse(queue.rate_limit, taken, queue.rate_period, window_end(queue.rate_period, now))
-    most = tenant_named(ports, job.tenant).max_running
+    limits = tenant_named(ports, job.tenant)
+    most = limits.max_running
     tenant = None if most is None else _slots(ports, tenants_semaphore(job.tenant), most)
-    return Limits(slots, key, rate, tenant)
+    return Limits(slots, key, rate, tenant, tuple(standings(ports, limits, now)))
 
 
 def _slots(ports: Ports, semaphore: Semaphore, limit: int) -> SlotsUse:

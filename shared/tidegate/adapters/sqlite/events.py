@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from tidegate.domain.dag.run import RunState
-from tidegate.domain.events import AnyEvent, Event, RunEvent
+from tidegate.domain.events import AnyEvent, BudgetEvent, Event, RunEvent
 from tidegate.domain.job import State
 from tidegate.ports import Announced
 
@@ -58,5 +58,7 @@ def _event(text: str) -> AnyEvent:
     values = json.loads(text)
     if "dag_id" in values:
         return RunEvent(**{**values, "state": RunState(values["state"]), "tags": tuple(values["tags"])})
+    if "period" in values:
+        return BudgetEvent(**values)
     states = {name: None if values[name] is None else State(values[name]) for name in ("old_state", "state")}
     return Event(**{**values, **states})

@@ -29,6 +29,8 @@ class GateName(StrEnum):
     """Its queue was paused by someone."""
     LINE = "line"
     """Jobs of its lane that rank better."""
+    BUDGET = "budget"
+    """What its tenant may spend: it shuts the door for new jobs, and holds none that was accepted."""
     TENANT = "tenant"
     """The most jobs of its tenant, of all queues, that run at once."""
     SLOTS = "slots"

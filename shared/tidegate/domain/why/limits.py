@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tidegate.domain.budget import Standing
+from tidegate.domain.cost import dollars
 from tidegate.domain.job import Job, Json, Ms
 from tidegate.domain.words import duration, shortened
 
@@ -49,10 +51,13 @@ class Limits:
     key: SlotsUse | None = None
     rate: RateUse | None = None
     tenant: SlotsUse | None = None
+    budgets: tuple[Standing, ...] = ()
 
 
 def limited(job: Job, limits: Limits, now: Ms) -> Iterator[Gate]:
     """A gate for each limit of the job's tenant and queue."""
+    for standing in limits.budgets:
+        yield _budget(job, standing)
     if limits.tenant is not None:
         yield _tenant(job, limits.tenant)
     if limits.slots is not None:
@@ -61,6 +66,22 @@ def limited(job: Job, limits: Limits, now: Ms) -> Iterator[Gate]:
         yield _key(job, limits.key)
     if limits.rate is not None:
         yield _rate(job, limits.rate, now)
+
+
+def _budget(job: Job, standing: Standing) -> Gate:
+    """It holds no job that was accepted; who reads why a later one was refused finds it here."""
+    facts: dict[str, Json] = {
+        "tenant": job.tenant,
+        "period": standing.period.value,
+        "dollars": dollars(standing.spent),
+        "budget": dollars(standing.budget),
+        "reached": standing.reached,
+        "period_ends_at": standing.ends_at,
+    }
+    message = f"its tenant has spent {standing.told}"
+    if standing.reached:
+        message += "; it was accepted before and runs, others are refused"
+    return Gate(GateName.BUDGET, False, message, facts)
 
 
 def _tenant(job: Job, slots: SlotsUse) -> Gate:
