@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tidegate.domain.spread import SETTLED_MS
+
 from .runs import WIDE, diamond, live, wide
 from .stage import BATCH, Counted, Stage
 from .watch import Tally
@@ -59,6 +61,7 @@ def count_all(stage: Stage) -> dict[str, Flow]:
     found |= _background(stage)
     found |= _runs(stage)
     found |= _limited(stage)
+    found |= _spread(stage)
     return found | _batched_submission(stage)
 
 
@@ -125,6 +128,19 @@ def _limited(stage: Stage) -> dict[str, Flow]:
     stage.post("/jobs/batch", {"jobs": [limited] * 2 * BATCH})
     stage.work()
     found |= _flow(stage, "run within slots, key and rate", "job", BATCH, stage.work)
+    while stage.work():
+        pass
+    return found
+
+
+def _spread(stage: Stage) -> dict[str, Flow]:
+    """A queue whose ready jobs stand on ten keys of the index: what asking them all costs."""
+    stage.limit("broad", shards=10)
+    stage.cloud.clock.advance(SETTLED_MS / 1000)
+    stage.warm_policies()
+    stage.post("/jobs/batch", {"jobs": [{**ONE, "queue": "broad"}] * 2 * BATCH})
+    stage.work()
+    found = _flow(stage, "run, from a queue of ten keys", "job", BATCH, stage.work)
     while stage.work():
         pass
     return found

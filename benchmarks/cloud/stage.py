@@ -27,7 +27,6 @@ from tidegate_functions.worker.handler import handler as worker
 from support.aws import BUCKET, JOBS, POOLS, REGISTRY, Cloud, clients_of
 from tidegate import runtime
 from tidegate.adapters.aws.ports import open_ports
-from tidegate.adapters.caching import remembering
 from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.local.http import event_of
@@ -192,9 +191,10 @@ class Stage:
             clients=self._clients,
             state_machine=self._machine,
             own_memory=512,
+            policy_seconds=_POLICY_SECONDS,
         )
         settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
-        return App(remembering(ports, self.cloud.clock.now, _POLICY_SECONDS), settings)
+        return App(ports, settings)
 
     def _url(self, name: str) -> str:
         return str(self.cloud.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])

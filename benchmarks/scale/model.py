@@ -31,6 +31,11 @@ TABLE_UNITS = 3
 """Of a job's life on its own key: created, claimed, settled. One unit each, as long as the item is under 1 KB."""
 INDEX_UNITS = 2
 """And on its lane's key in the index `board`: in line, and out of it."""
+LANE_READS = 6_000
+"""Claims a second in one queue, however many keys it has: each asks every key, which is half a read unit (eventually
+consistent, under 4 KB) of the 3,000 that a key gives in a second (the page on partition keys named above)."""
+LANE_KEYS = LANE_READS * INDEX_UNITS // KEY_UNITS
+"""So many keys are of use to one queue."""
 REQUESTS = 3
 """That a worker makes for a job, one after the other: the head of the lane, the claim, the outcome."""
 BATCH = 10
@@ -49,6 +54,8 @@ class Layout:
     """Queues of each tenant."""
     shards: int = SHARDS
     """Keys of the table that each tenant's jobs are spread over."""
+    keys: int = 1
+    """Keys of the index that each queue's ready jobs stand on: its `shards`."""
     slots: int = MAPPING_MOST
     """Of each pool: what its mappings run at once, each by itself."""
     pools: int = 1
@@ -56,8 +63,9 @@ class Layout:
     @property
     def carries(self) -> float:
         """Jobs a second that its keys take, spread evenly."""
+        lanes = self.tenants * self.lanes
         table = self.tenants * self.shards * KEY_UNITS / TABLE_UNITS
-        return min(table, self.tenants * self.lanes * KEY_UNITS / INDEX_UNITS)
+        return min(table, lanes * self.keys * KEY_UNITS / INDEX_UNITS, lanes * LANE_READS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +182,8 @@ class _Stage:
         together = sum(coming)
         share = min(1.0, self.layout.carries / together) if together else 1.0
         stored = [int(each * share) for each in coming]
-        return stored, max(lanes * KEY_UNITS - sum(stored), 0)
+        room = lanes * self.layout.keys * KEY_UNITS - sum(stored)
+        return stored, min(max(room, 0), lanes * LANE_READS)
 
     def _started(
         self, waiting: Sequence[int], hidden: Iterable[Sequence[int]], mappings: Sequence[float], room: float
@@ -207,7 +216,7 @@ class _Stage:
         mappings: Sequence[float],
     ) -> None:
         told, layout, done = self.outcome, self.layout, sum(started)
-        keys, lanes = layout.tenants * layout.shards, layout.tenants * layout.lanes
+        keys, lanes = layout.tenants * layout.shards, layout.tenants * layout.lanes * layout.keys
         told.asked += asked
         told.accepted += stored
         told.started += done

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from benchmarks.report import Table
 
-from .model import CATCH_UP, HEADROOM, INDEX_UNITS, KEY_UNITS, TABLE_UNITS, Layout, Load, layout_for, live_through
+from .model import (
+    CATCH_UP,
+    HEADROOM,
+    INDEX_UNITS,
+    KEY_UNITS,
+    LANE_KEYS,
+    LANE_READS,
+    TABLE_UNITS,
+    Layout,
+    Load,
+    layout_for,
+    live_through,
+)
 
 
 def hour(load: Load, dollars_per_million: float | None = None) -> Table:
@@ -17,6 +29,7 @@ def hour(load: Load, dollars_per_million: float | None = None) -> Table:
     right = layout_for(load.rate)
     for name, layout in (
         ("one queue of one tenant", Layout()),
+        (f"one queue of {LANE_KEYS} keys", Layout(keys=LANE_KEYS)),
         (f"{right.lanes * right.tenants} queues of one tenant", Layout(1, right.lanes * right.tenants)),
         (f"{right.lanes} queues of each of {right.tenants} tenants", right),
     ):
@@ -29,9 +42,11 @@ def hour(load: Load, dollars_per_million: float | None = None) -> Table:
         )  # fmt: skip
     table.notes.append(
         f"A job writes {TABLE_UNITS} units to its key of the table and {INDEX_UNITS} to its lane's key of the index; "
-        f"a key takes {KEY_UNITS:,} a second. The last layout is planned for {HEADROOM - 1:.0%} more than the mean "
-        f"needs, and for {CATCH_UP} starts a job that comes. A handler takes {load.handler_seconds:g} s, the index "
-        f"lags by {load.index_lag} s; no Lambda runs at first."
+        f"a key takes {KEY_UNITS:,} a second. Each claim asks every key of its queue, so that one queue starts at most "
+        f"{LANE_READS:,} a second: {LANE_KEYS} keys are of use. "
+        f"The last layout is planned for {HEADROOM - 1:.0%} more than the mean needs, and for {CATCH_UP} starts a job "
+        f"that comes. A handler takes {load.handler_seconds:g} s, the index lags by {load.index_lag} s; no Lambda runs "
+        "at first."
     )
     return table
 

@@ -55,6 +55,9 @@ class QueueSettings(Body):
     timeout_retry_limit: int | None = Field(
         _QUEUE.timeout_retry_limit, description="Retries after attempts that took too long; null: as retry_limit."
     )
+    shards: int = Field(
+        _QUEUE.shards, description="Keys of the index that its ready jobs stand on: each takes 500 jobs a second."
+    )
 
     def given(self) -> dict[str, Any]:
         """The settings that the request names."""

@@ -11,6 +11,7 @@ from tidegate.domain.cost import dollars
 from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines
+from tidegate.domain.spread import asked
 from tidegate.service.stats import Stats
 from tidegate.service.usage import Usage
 
@@ -110,12 +111,15 @@ def fitting_view(job: Job) -> dict[str, Any]:
     return view
 
 
+_NOT_TOLD = frozenset({"tenant", "shards_before", "shards_from", "shards_ever"})
+
+
 def queue_view(queue: Queue) -> dict[str, Any]:
     """A queue's policy."""
-    view = {each.name: getattr(queue, each.name) for each in fields(queue) if each.name != "tenant"}
+    view = {each.name: getattr(queue, each.name) for each in fields(queue) if each.name not in _NOT_TOLD}
     times = {name: format_time(view[name] or None) for name in ("created_at", "updated_at")}
     enums = {"ordering": queue.ordering.value, "on_hard_miss": queue.on_hard_miss.value}
-    return {**view, **enums, **times}
+    return {**view, **enums, **times, "shards_asked": asked(queue)}
 
 
 def use_view(queue: Queue, use: Usage) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from support.jobs import FULL, make_job
 from tidegate.adapters.aws import keys, listing
 from tidegate.adapters.aws.expressions import update_for
 from tidegate.adapters.aws.records import Change, change_of, item_of
+from tidegate.adapters.aws.spreads import Spreads
 from tidegate.adapters.aws.sqs_tickets import source_of
 from tidegate.domain import guarded
 from tidegate.domain.errors import NotFound
@@ -28,6 +29,7 @@ from tidegate.ports import Addition, JobKey, JobQuery, Ports
 
 LANE = Lane("acme", "mail")
 ALL = frozenset(State)
+ONE_KEY = Spreads(lambda *_: None, lambda: START_MS)
 
 
 @contextmanager
@@ -82,17 +84,17 @@ class TestKeys:
             lease_until=START_MS,
             attempt=1,
         )
-        assert _size(item_of(job, job.id)) < 1_024
+        assert _size(item_of(job, job.id, ONE_KEY)) < 1_024
 
     def test_defaults_take_no_room(self) -> None:
-        item = item_of(make_job("x"), "key")
+        item = item_of(make_job("x"), "key", ONE_KEY)
         assert {"data", "tags", "cancel_requested", "failures", "wake_at"}.isdisjoint(item)
         assert item["attempt"] == {"N": "0"}
 
     def test_every_value_and_name_of_a_write_is_a_placeholder(self) -> None:
         job = make_job("x", state=State.ACTIVE, attempt=1)
         write = guarded.complete_if_held(job, "'; DROP", None, START_MS)
-        request = update_for(write, "key")
+        request = update_for(write, "key", ONE_KEY)
         assert "DROP" not in request["UpdateExpression"] + request["ConditionExpression"]
         assert "attribute_exists(pk)" in request["ConditionExpression"]
 
@@ -194,6 +196,7 @@ class TestPointers:
 class TestRequests:
     def test_a_life_of_a_job_is_three_requests(self, aws: Cloud, aws_ports: Ports) -> None:
         job = make_job(aws.clock.new_id())
+        aws_ports.jobs.head(LANE, 1)  # reads the policy, as whoever submits has done
         with counted(aws.clients.dynamodb) as calls:
             aws_ports.jobs.create([job])
             claim = guarded.claim_if_ready(LANE, job.id, Lease("w", START_MS + 9), START_MS)
@@ -204,6 +207,7 @@ class TestRequests:
 
     def test_a_hundred_jobs_are_created_in_four_requests_and_read_in_one(self, aws: Cloud, aws_ports: Ports) -> None:
         jobs = [make_job(aws.clock.new_id()) for _ in range(100)]
+        aws_ports.jobs.head(LANE, 1)
         with counted(aws.clients.dynamodb) as calls:
             aws_ports.jobs.create(jobs)
             aws_ports.jobs.get([JobKey("acme", job.id) for job in jobs])

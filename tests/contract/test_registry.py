@@ -46,6 +46,11 @@ CHANGED: Mapping[str, Any] = {
     "rate_period": "minute",
     "max_queue_size": 1000,
     "timeout_retry_limit": 0,
+    "shards": 2,
+    "shards_asked": 4,
+    "shards_before": 3,
+    "shards_from": START_MS + 2,
+    "shards_ever": 5,
 }
 OTHER = replace(PLAIN, **CHANGED)
 

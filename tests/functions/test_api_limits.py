@@ -56,7 +56,8 @@ def test_limits_are_set_shown_and_taken_away(operator: Api) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("slots", 0), ("slots", 501), ("key_slots", 0), ("rate_limit", 0), ("rate_limit", 1.5), ("slots", True),
-     ("rate_period", "hour"), ("max_queue_size", 0), ("timeout_retry_limit", -1)],
+     ("rate_period", "hour"), ("max_queue_size", 0), ("timeout_retry_limit", -1), ("shards", 0),
+     ("shards", 21)],
 )  # fmt: skip
 def test_a_limit_out_of_bounds_is_refused_by_name(operator: Api, name: str, value: Any) -> None:
     answer = put(operator, **{name: value})

@@ -47,6 +47,8 @@ DEFAULT = {
     "rate_period": "second",
     "max_queue_size": None,
     "timeout_retry_limit": None,
+    "shards": 1,
+    "shards_asked": 1,
 }
 UNUSED: dict[str, Any] = {
     "running": None,

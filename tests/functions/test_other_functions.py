@@ -209,7 +209,9 @@ def test_the_clock_writes_its_lag_and_gauges(
         *({"Name": f"Waiting{band}", "Unit": "Count"} for band in ("Critical", "High", "Normal", "Low")),
         {"Name": "Scheduled", "Unit": "Count"},
         {"Name": "Workers", "Unit": "Count"},
+        {"Name": "OldestJob", "Unit": "Seconds"},
     ]
+    assert written["OldestJob"] == [2.0]
     assert (written["stage"], written["ClockLag"], written["Ready"], written["Active"]) == ("dev", [2.0], [3.0], [0.0])
     assert (written["WaitingNormal"], written["WaitingHigh"], written["Scheduled"]) == ([3], [0], [0])
 

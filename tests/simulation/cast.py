@@ -102,15 +102,15 @@ class Cast:
         finally:
             del self.apps[task]
 
-    def visit(self, act: Callable[[], object], within: Ms) -> None:
-        """Let a client do something once, at some time within so many milliseconds."""
+    def visit(self, act: Callable[[], object], within: Ms, after: Ms = 0) -> None:
+        """Let a client do something once, `after` so many milliseconds and at some time within so many more."""
 
         def visit() -> None:
             act()
             self.clients -= 1
 
         self.clients += 1
-        self.world.spawn(visit, self.world.between(0, within))
+        self.world.spawn(visit, after + self.world.between(0, within))
 
     def forever(self, role: str, life: Callable[[Process, Ports], None], pause: Ms = 3_000) -> None:
         """Run a process, and another whenever it dies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from tidegate.domain.priority import Ordering
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Lane
-from tidegate.service import control
+from tidegate.service import control, policies
 
 from . import clients, dag_runs, machinery
 from .cast import CALLER, EMBEDDED, LAMBDA, OTHER, PULL, Cast
@@ -25,8 +26,9 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority", "limits", "deadlines", "clocks", "runs")
-"""The last three are played where they are asked for."""
+ASKED_FOR = ("deadlines", "clocks", "runs", "shards")
+"""Played where they are asked for."""
+STYLES = ("storm", "calm", "priority", "limits", *ASKED_FOR)
 CALM = ("calm", "priority", "clocks")
 _KEYS = (None, "a", "a", "b")
 
@@ -55,7 +57,7 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
     world = World(seed, say)
     cast, style = _cast(world, style)
     world.note(f"seed {seed}: {style}, {cast.home.name}")
-    with on_stage(cast):
+    with on_stage(cast), dag_runs.looking_closely(cast) if style == "runs" else nullcontext():
         _begin(cast, style)
         world.run()
     check_end(cast)
@@ -78,7 +80,7 @@ def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     drawn = STYLES[0] if world.chance(0.7) else STYLES[1 + int(rng.random() * 3)]
     style = wanted or drawn
     home = (EMBEDDED, LAMBDA, PULL)[int(rng.random() * 3)]
-    stormy = style not in CALM
+    stormy = style not in CALM and (style != "shards" or world.chance(0.5))
     faults = storm(world) if stormy else Faults()
     skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if stormy and home.skew else 0
     if style == "clocks":
@@ -86,9 +88,10 @@ def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
         faults = RandomFaults(world, {Kind.DELIVERED_TWICE: 0.5, Kind.TICKET_DOUBLED: 0.5})
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
-    watch.strict_priority, watch.strict_leases = style == "priority", not stormy
+    strict = style == "priority" or (style == "shards" and not stormy)
+    watch.strict_priority, watch.strict_leases = strict, not stormy
     watch.start_bound = None if stormy or skew else _START_BOUND
-    store = Store(world, faults, watch, database(), home.visibility)
+    store = Store(world, faults, watch, database(), home.visibility, spread=style == "shards")
     if home is EMBEDDED:
         store.max_receives = NO_LIMIT
     elif stormy and world.chance(0.3):
@@ -105,9 +108,12 @@ def _begin(cast: Cast, style: str) -> None:
         _limit(cast, queues)
     if style == "deadlines":
         _set_deadlines(cast, queues)
-    workers = 1 if style == "priority" else 2 + int(world.rng.random() * 3)
+    if style == "shards":
+        _spread(cast, queues)
+    workers = 1 if cast.watch.strict_priority else 2 + int(world.rng.random() * 3)
     machinery.everybody(cast, workers, world.between(0, round(cast.home.tick * 1000)))
-    end = _runs(cast) if style == "runs" else _script(cast, style)
+    wanted = "priority" if cast.watch.strict_priority else style
+    end = _runs(cast) if style == "runs" else _script(cast, wanted)
     world.spawn(lambda: supervise(cast, end))
 
 
@@ -128,6 +134,16 @@ def _limit(cast: Cast, queues: SqliteQueues) -> None:
         queue = Queue(tenant=tenant, name="default", **limits)
         queues.put_if_unchanged(queue, None)
         cast.watch.limits[Lane(tenant, "default")] = queue
+
+
+def _spread(cast: Cast, queues: SqliteQueues) -> None:
+    """Let the ready jobs of the default queues stand on several keys; the number changes while jobs come."""
+    for tenant in ("main", "other"):
+        queues.put_if_unchanged(Queue(tenant=tenant, name="default", shards=_keys(cast)), None)
+
+
+def _keys(cast: Cast) -> int:
+    return 1 + int(cast.world.rng.random() * 5)
 
 
 def _set_deadlines(cast: Cast, queues: SqliteQueues) -> None:
@@ -151,17 +167,25 @@ def _script(cast: Cast, style: str) -> Ms:
     """Who wants what, and when; answers until when things go wrong."""
     world, rng = cast.world, cast.world.rng
     span = world.between(20_000, 90_000) if cast.home is EMBEDDED else world.between(40_000, 240_000)
+    more = 3 if style == "limits" else 0
+    if cast.store.spread:
+        span, more = world.between(100_000, 900_000), 6
     api, ids, latest = Api(cast), list[str](), 0
     lanes = ((CALLER, "default"), (CALLER, "default"), (CALLER, "slow"), (OTHER, "default"))
-    for _ in range(1 + int(rng.random() * 5) + (3 if style == "limits" else 0)):
+    for _ in range(1 + int(rng.random() * 5) + more):
         caller, queue = lanes[int(rng.random() * len(lanes))] if style != "priority" else lanes[0]
         known = style == "priority" or world.chance(0.7)
         size = 1 if world.chance(0.7) else 2 + int(rng.random() * 3)
         specs = [_spec(cast, queue, style, _next_id(ids, caller) if known else None) for _ in range(size)]
         latest = max([latest, *(spec.start_after or 0 for spec in specs)])
-        cast.visit(_submission(cast, api, caller, specs, 6 if known else 1), span // 2)
+        after, within = _rush(cast, span) if cast.store.spread else (0, span // 2)
+        cast.visit(_submission(cast, api, caller, specs, 6 if known else 1), within, after)
     for _ in range(int(rng.random() * 4) if ids and style != "calm" else 0):
         cast.visit(_wish(cast, api, ids[int(rng.random() * len(ids))], style), span)
+    if cast.store.spread:
+        for _ in range(1 + int(rng.random() * 4)):
+            after, within = _rush(cast, span)
+            cast.visit(_spreading(cast, api), within, after)
     if style not in CALM:
         if world.chance(0.1):
             cast.visit(lambda: clients.pause_for(cast, api, "default", world.between(0, 90_000)), span)
@@ -186,6 +210,18 @@ def _wish(cast: Cast, api: Api, job_id: str, style: str) -> Callable[[], bool]:
     if draw < 0.93:
         return lambda: clients.operator(cast, api, lambda p: control.retry(p, CALLER, job_id), tries)
     return lambda: clients.operator(cast, api, lambda p: control.erase(p, CALLER, job_id), tries)
+
+
+def _rush(cast: Cast, span: Ms) -> tuple[Ms, Ms]:
+    """One of three rushes within the span: when it begins, and how long it takes."""
+    return int(cast.world.rng.random() * 3) * span // 3, 20_000
+
+
+def _spreading(cast: Cast, api: Api) -> Callable[[], bool]:
+    """Somebody gives the default queue of a tenant another number of keys."""
+    settings = {"shards": _keys(cast)}
+    caller = CALLER if cast.world.chance(0.7) else OTHER
+    return lambda: clients.operator(cast, api, lambda p: policies.patch_queue(p, caller, "default", settings), 6)
 
 
 def _purge(cast: Cast) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,16 +13,31 @@ import pytest
 from tidegate.adapters.sqlite import jobs as sqlite_jobs
 from tidegate.adapters.sqlite.limits import SqliteSlots
 from tidegate.adapters.sqlite.registry import SqliteFigures, SqliteLanes, SqliteTimers
-from tidegate.domain import guarded
+from tidegate.domain import guarded, spread
 from tidegate.domain.dag import joins
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait
 from tidegate.domain.dag.spec import Join
 from tidegate.domain.guarded import Guard, GuardedWrite, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import decode
+from tidegate.execution import attempt_runner
 from tidegate.execution.runner import Done, Runner
-from tidegate.ports import JobKey
-from tidegate.service import bury, claim, deadlines, limits, record_changes, release, settle, sweep_slots, tick
+from tidegate.ports import JobKey, Ports
+from tidegate.service import (
+    bury,
+    claim,
+    deadlines,
+    limits,
+    looks,
+    record_changes,
+    release,
+    reticket,
+    runs,
+    settle,
+    sweep_slots,
+    tick,
+)
 
 from . import crash_points, history
 from .watch import Broken
@@ -377,6 +393,52 @@ def _closed_early(patch: Patch) -> None:
     patch.setattr(release, "_all_ended", lambda run, states: sum(states.values()) > 1)
 
 
+def _every_path_is_taken(patch: Patch) -> None:
+    patch.setattr(release, "why_not_taken", lambda node, results: None)
+
+
+def _entries_not_waited_for(patch: Patch) -> None:
+    patch.setattr(release, "ends_of_entries", lambda looks, job, count: {})
+
+
+def _one_entry_too_few(patch: Patch) -> None:
+    real = release.fan_out
+    patch.setattr(release, "fan_out", lambda ports, run, job, entries: real(ports, run, job, entries[:-1]))
+
+
+def _nothing_collected(patch: Patch) -> None:
+    patch.setattr(attempt_runner, "_collected", lambda context: {})
+
+
+def _other_runs_not_told(patch: Patch) -> None:
+    patch.setattr(runs, "wait_for_others", lambda ports, run, graph: None)
+
+
+def _one_look_decides(patch: Patch) -> None:
+    real = looks.Looks._in_turn
+    patch.setattr(looks.Looks, "_in_turn", lambda self, names, last: islice(real(self, names, last), 1))
+
+
+def _figures_never_enough(patch: Patch) -> None:
+    patch.setattr(looks, "_may_decide", lambda vertex, counted, last: False)
+
+
+def _old_keys_not_asked(patch: Patch) -> None:
+    patch.setattr(spread, "asked", lambda queue: queue.shards)
+
+
+def _old_keys_forgotten(patch: Patch) -> None:
+    patch.setattr(spread, "changed", lambda queue, seen, now: queue)
+
+
+def _keys_given_up_with_jobs_on_them(patch: Patch) -> None:
+    def hasty(ports: Ports, queue: Queue, now: int) -> None:
+        if queue.shards < spread.asked(queue):
+            ports.queues.put_if_unchanged(replace(spread.narrowed(queue), shards_ever=queue.shards), queue)
+
+    patch.setattr(reticket, "give_up_keys", hasty)
+
+
 def _caught(*rules: Broken) -> frozenset[Broken]:
     return frozenset(rules)
 
@@ -436,5 +498,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a failed parent strands its children", _failures_strand, _caught(B.LOST), "runs"),
     Mutant("a node that ended is released again", _released_again, _caught(B.OVERWRITTEN, B.DOUBLED), "runs"),
     Mutant("a run is closed before its jobs have ended", _closed_early, _caught(B.LOST, B.MISCOUNTED), "runs"),
+    Mutant("every path of a switch is taken", _every_path_is_taken, _caught(B.UNREADY), "runs"),
+    Mutant("a node with a list does not wait for its entries", _entries_not_waited_for, _caught(B.UNREADY), "runs"),
+    Mutant("the last entry of a list gets no job", _one_entry_too_few, _caught(B.UNREADY), "runs"),
+    Mutant("a run within a run has no results", _nothing_collected, _caught(B.MISCOUNTED), "runs"),
+    Mutant("runs that wait for others are not told", _other_runs_not_told, _caught(B.LOST), "runs"),
+    Mutant("a wide join is decided by the first look", _one_look_decides, _caught(B.UNREADY), "runs"),
+    Mutant("a wide join never has enough", _figures_never_enough, _caught(B.LOST), "runs"),
+    Mutant("claims ask none but the keys that are wanted now", _old_keys_not_asked, _caught(B.INVERTED), "shards"),
+    Mutant("a change forgets the keys that there were", _old_keys_forgotten, _caught(B.LOST), "shards"),
+    Mutant("keys are given up with jobs on them", _keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),
     Mutant("a ticket starts its own job only", _own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

@@ -27,7 +27,7 @@ from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
 from tidegate.domain.events import AnyEvent
-from tidegate.domain.guarded import GuardedWrite, Outcome, Place
+from tidegate.domain.guarded import GuardedWrite, Outcome, Place, spot_of
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band
@@ -48,6 +48,7 @@ from tidegate.ports import (
 )
 
 from .faults import Kind
+from .shards import Shards
 from .slots import Slots
 from .watch import Seen
 from .wire import Wire
@@ -56,23 +57,34 @@ MAX_LAG_MS = 60_000
 
 
 class Jobs:
-    """`JobStore`: the watch sees every applied write, and the index may answer as of a while ago."""
+    """`JobStore`: the watch sees every applied write, and the index may answer as of a while ago.
 
-    def __init__(self, wire: Wire) -> None:
+    Where queues are spread over several keys, a job is found on the key alone that its writer chose, by the policy
+    that it knew.
+    """
+
+    def __init__(self, wire: Wire, queues: CachedQueues) -> None:
         self._wire = wire
         self._store = wire.store
+        self._shards = Shards(wire, queues)
 
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        self._shards.choose([(Lane(job.tenant, job.queue), spot_of(job), job.id) for job in jobs])
         return self._wire.many("jobs.create", jobs, self._create)
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         return self._wire.call("jobs.get", lambda: self._store.jobs.get(keys))
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
+        self._shards.choose([(each.spot.lane, each.spot, each.job_id) for each in writes if each.spot is not None])
         return self._wire.many("jobs.apply", writes, self._apply)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
-        return self._wire.call("jobs.head", lambda: self._head(lane, limit, from_rank, names))
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
+        asked = self._shards.asked(lane, keys)
+        look = partial(self._head, names=names)
+        return self._wire.call("jobs.head", lambda: self._shards.on(asked, lane, limit, from_rank, look))
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         return self._wire.call("jobs.parked", lambda: self._parked(lane, key, limit))
@@ -90,6 +102,7 @@ class Jobs:
         existing = self._store.jobs.create(jobs)
         for job, found in zip(jobs, existing, strict=True):
             if found is None:
+                self._shards.put(job.tenant, job.id)
                 self._wire.tell(partial(self._store.watch.created, job))
         self._store.stir("change", self._wire.world.now + 500)
         return existing
@@ -99,6 +112,7 @@ class Jobs:
         for write, outcome in zip(writes, outcomes, strict=True):
             if outcome.applied and outcome.job is not None:
                 job = outcome.job
+                self._shards.put(job.tenant, job.id)
                 self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
                 self._wire.tell(partial(self._store.watch.applied, self._wire.process, write, job))
         self._store.stir("change", self._wire.world.now + 500)
@@ -409,11 +423,12 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transact
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
     process = wire.process
+    queues = CachedQueues(Queues(wire), process.now, remembers)
     return Ports(
-        jobs=Jobs(wire),
+        jobs=Jobs(wire, queues),
         tickets=Tickets(wire),
         blobs=Blobs(wire),
-        queues=CachedQueues(Queues(wire), process.now, remembers),
+        queues=queues,
         tenants=CachedTenants(SqliteTenants(wire.store.database), process.now, remembers),
         definitions=SqliteDefinitions(wire.store.database),
         webhook_secrets=SqliteWebhookSecrets(wire.store.database),

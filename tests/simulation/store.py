@@ -12,7 +12,7 @@ from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.jobs import SqliteJobs
 from tidegate.adapters.sqlite.tickets import SqliteTickets
 from tidegate.domain.job import Ms
-from tidegate.ports import Delivery
+from tidegate.ports import Delivery, JobKey
 
 from .faults import Faults
 from .watch import Watch
@@ -63,6 +63,10 @@ class Store:
     dead: list[Delivery] = field(default_factory=list)
     waiting: dict[str, dict[Task, Ms]] = field(default_factory=lambda: {"ticket": {}, "change": {}, "letter": {}})
     """Who waits for what, and until when."""
+    spread: bool = False
+    """Whether queues may be spread over several keys of the index."""
+    keys: dict[JobKey, int] = field(default_factory=dict)
+    """The key of the index on which each job was last put in line."""
     numbers: int = 0
     jobs: SqliteJobs = field(init=False)
     tickets: SqliteTickets = field(init=False)

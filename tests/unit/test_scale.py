@@ -9,6 +9,8 @@ from benchmarks.scale.model import (
     IN_FLIGHT,
     INDEX_UNITS,
     KEY_UNITS,
+    LANE_KEYS,
+    LANE_READS,
     MAPPING_MOST,
     REQUESTS,
     TABLE_UNITS,
@@ -18,6 +20,8 @@ from benchmarks.scale.model import (
     live_through,
 )
 from benchmarks.scale.tables import hour, needed
+
+from tidegate.domain.queue import MAX_SHARDS
 
 
 def test_a_job_writes_and_asks_what_was_counted_on_the_real_adapters() -> None:
@@ -51,6 +55,13 @@ def test_one_queue_carries_five_hundred() -> None:
     assert "a key of the index" in told.over_limit
     assert told.throttled == pytest.approx(150_000, rel=0.01)
     assert told.started == told.accepted == pytest.approx(150_000, rel=0.01)
+
+
+def test_one_queue_of_twelve_keys_carries_six_thousand_and_more_keys_do_not_help() -> None:
+    """Every claim asks every key, so their reads bound what starts in one queue."""
+    assert LANE_KEYS <= MAX_SHARDS
+    assert Layout(keys=LANE_KEYS).carries == Layout(keys=MAX_SHARDS).carries == LANE_READS == 6_000
+    assert live_through(Layout(keys=LANE_KEYS), Load(rate=5_000 / HEADROOM, seconds=120)).over_limit == []
 
 
 def test_more_queues_do_not_help_beyond_the_keys_of_the_table() -> None:

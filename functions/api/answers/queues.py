@@ -57,6 +57,8 @@ class Queue(Answer):
     rate_period: Literal["second", "minute"]
     max_queue_size: int | None
     timeout_retry_limit: int | None
+    shards: int
+    shards_asked: int = Field(description="Keys that a claim asks: more than `shards` until those left are empty.")
     use: QueueUse | None = Field(default=None, description="In the answer of GET /queues/{name} alone.")
 
 

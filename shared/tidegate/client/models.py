@@ -135,6 +135,9 @@ class Queue:
     rate_period: str = "second"
     max_queue_size: int | None = None
     timeout_retry_limit: int | None = None
+    shards: int = 1
+    shards_asked: int = 1
+    """Keys that a claim asks: more than `shards` until those left are empty."""
     use: Mapping[str, Any] | None = None
     """What is in use of its limits: `running`, `keys`, `starts`, `size`. A queue in a list has none."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -17,6 +17,8 @@ NAME_RULE = "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a l
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 DAY = 86_400.0
+MAX_SHARDS = 20
+"""Keys of the index for one queue; each costs every claim a query."""
 
 
 def check_name(field: str, value: str) -> str:
@@ -71,6 +73,15 @@ class Queue:
     """Most jobs accepted and not yet started; more are refused."""
     timeout_retry_limit: int | None = None
     """Retries after attempts that took too long; None: as `retry_limit`."""
+    shards: int = 1
+    """On how many keys of the index its ready jobs are put; a claim asks each. The rest is kept by `domain.spread`."""
+    shards_asked: int = 1
+    """On how many keys jobs may stand, where there were more before."""
+    shards_before: int = 1
+    """On how many keys jobs are put until `shards_from`."""
+    shards_from: Ms = 0
+    shards_ever: int = 1
+    """The most keys that it ever had."""
 
     @property
     def limits_starts(self) -> bool:
@@ -114,4 +125,5 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("rate_limit", 1, MAX_RATE),
     ("max_queue_size", 1, MAX_QUEUE_SIZE),
     ("timeout_retry_limit", 0, 1000),
+    ("shards", 1, MAX_SHARDS),
 )

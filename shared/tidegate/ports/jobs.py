@@ -80,11 +80,14 @@ class JobStore(Protocol):
         Of two concurrent writes whose guards exclude each other exactly one is applied.
         """
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
         """The best ready jobs of a lane with this rank or a later one, best first.
 
-        With `names` only jobs of these, looked for among the first `NAMED_REACH` at least. May lag behind `apply` by
-        seconds: re-check by claiming.
+        With `names` only jobs of these, looked for among the first `NAMED_REACH` at least. `keys`: only those that
+        stand on these keys of the index (`domain.spread`), or all; a home that can do with one puts every job on the
+        first. May lag behind `apply` by seconds: re-check by claiming.
         """
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:

@@ -14,7 +14,7 @@ grow old and vanish. No ticket is held meanwhile.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from tidegate.domain.caller import Caller, Scope
@@ -22,6 +22,7 @@ from tidegate.domain.errors import Unavailable
 from tidegate.domain.guarded import RESCUE_MS
 from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
+from tidegate.domain.spread import asked
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.domain.webhook import WEBHOOK_QUEUE
 from tidegate.ports import NAMED_REACH, JobKey, Ports
@@ -58,22 +59,26 @@ def claim_of_tenant(ports: Ports, caller: Caller, wanted: Wanted, limit: int) ->
     queues.setdefault(DEFAULT_QUEUE, queue_named(ports, caller.tenant, DEFAULT_QUEUE))
     queues.pop(WEBHOOK_QUEUE, None)
     served = (queue for queue in queues.values() if not wanted.queues or queue.name in wanted.queues)
-    lanes = [Lane(caller.tenant, queue.name) for queue in served if _is_open(queue, wanted)]
-    return _claim(ports, lanes, wanted, limit)
+    return _claim(ports, _open(served, wanted), wanted, limit)
 
 
 def claim_of_queues(ports: Ports, wanted: Wanted, limit: int) -> Sequence[Job]:
     """Up to `limit` jobs of any tenant in `wanted.queues`, started; for workers with access to the home itself."""
     lanes = [lane for lane, _ in ports.lanes.all() if lane.queue in wanted.queues]
-    served = [lane for lane in lanes if _is_open(queue_named(ports, lane.tenant, lane.queue), wanted)]
-    return _claim(ports, served, wanted, limit)
+    served = (queue_named(ports, lane.tenant, lane.queue) for lane in lanes)
+    return _claim(ports, _open(served, wanted), wanted, limit)
 
 
-def _is_open(queue: Queue, wanted: Wanted) -> bool:
-    return queue.pool == wanted.pool and not queue.paused
+def _open(queues: Iterable[Queue], wanted: Wanted) -> Mapping[Lane, range]:
+    """The lanes that the worker may take jobs of, and the keys on which they stand."""
+    return {
+        Lane(queue.tenant, queue.name): range(asked(queue))
+        for queue in queues
+        if queue.pool == wanted.pool and not queue.paused
+    }
 
 
-def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Sequence[Job]:
+def _claim(ports: Ports, lanes: Mapping[Lane, range], wanted: Wanted, limit: int) -> Sequence[Job]:
     """Start up to `limit` of the best jobs of these lanes, in the order of `_candidates`.
 
     Trouble with one keeps none of those that were started before it from their worker.
@@ -99,13 +104,13 @@ def _claim(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> S
     return started
 
 
-def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int) -> Iterator[Job]:
+def _candidates(ports: Ports, lanes: Mapping[Lane, range], wanted: Wanted, limit: int) -> Iterator[Job]:
     """Jobs to be tried: of each tenant the highest priority first, each lane in its own order.
 
     Whose tenant's turn it is is drawn by lot: one that has many waiting delays nobody else's first.
     """
     lot = {lane.tenant: ports.rng.random() for lane in lanes}
-    found = {lane: _line(ports, lane, wanted, limit) for lane in lanes}
+    found = {lane: _line(ports, lane, keys, wanted, limit) for lane, keys in lanes.items()}
     for job in _due(ports, found.keys()) if found else ():
         line = found[Lane(job.tenant, job.queue)]
         line.append(job)
@@ -116,17 +121,17 @@ def _candidates(ports: Ports, lanes: Sequence[Lane], wanted: Wanted, limit: int)
         yield best.pop(0)
 
 
-def _line(ports: Ports, lane: Lane, wanted: Wanted, limit: int) -> list[Job]:
+def _line(ports: Ports, lane: Lane, keys: range, wanted: Wanted, limit: int) -> list[Job]:
     """The ready jobs of a lane, the best first, as far as they are looked at."""
     wide = limit + _SPARE
-    line = _first(ports, lane, wide)
+    line = _first(ports, lane, keys, wide)
     if len(line) == wide and len(_named(line, wanted)) < limit:
-        line = _first(ports, lane, NAMED_REACH)
+        line = _first(ports, lane, keys, NAMED_REACH)
     return line
 
 
-def _first(ports: Ports, lane: Lane, count: int) -> list[Job]:
-    head = ports.jobs.head(lane, count)
+def _first(ports: Ports, lane: Lane, keys: range, count: int) -> list[Job]:
+    head = ports.jobs.head(lane, count, keys=keys)
     jobs = ports.jobs.get([JobKey(lane.tenant, ready.job_id) for ready in head]) if head else ()
     return [job for job in jobs if job is not None]
 

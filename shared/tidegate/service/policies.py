@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tidegate.domain import spread
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound
 from tidegate.domain.job import WAITING
@@ -117,6 +118,7 @@ def _change(ports: Ports, caller: Caller, name: str, change: Any, act: Act, *, m
         base = queue_named(ports, caller.tenant, name) if must_exist else seen
         now = ports.now()
         queue: Queue = replace(change(base), updated_at=now)
+        queue = spread.changed(queue, base or Queue(tenant=caller.tenant, name=name), now)
         if queue.created_at == 0:
             queue = replace(queue, created_at=now)
         if queue.pool not in ports.pools:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tidegate.domain import guarded
+from tidegate.domain import guarded, spread
 from tidegate.domain.job import WAITING, Job, Ms
+from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import JobKey, Ports
 
@@ -47,8 +48,12 @@ def reticket_lanes(ports: Ports, lanes: Sequence[tuple[Lane, Ms]], now: Ms) -> t
     """
     expired = 0
     lines: defaultdict[str, list[_Line]] = defaultdict(list)
+    policies = _policies(ports, lanes)
     for lane, touched in lanes:
-        head = ports.jobs.head(lane, _HEAD)
+        policy = policies.get(lane)
+        if policy is not None:
+            give_up_keys(ports, policy, now)
+        head = ports.jobs.head(lane, _HEAD, keys=range(1 if policy is None else spread.ever(policy)))
         if not head:
             if now - touched > _LANE_IDLE_MS:
                 ports.lanes.drop_if_untouched(lane, touched)
@@ -60,6 +65,19 @@ def reticket_lanes(ports: Ports, lanes: Sequence[tuple[Lane, Ms]], now: Ms) -> t
             most = room_for_starts(ports, queue, _MOST)
             lines[stuck[0].pool].append(_Line(lane, stuck[:most], most))
     return sum(_send(ports, pool, found) for pool, found in lines.items()), expired
+
+
+def give_up_keys(ports: Ports, queue: Queue, now: Ms) -> None:
+    """Let claims ask no more for keys that the queue does without, once no job stands there."""
+    left = spread.left_behind(queue, now)
+    if left and not ports.jobs.head(Lane(queue.tenant, queue.name), 1, keys=left):
+        ports.queues.put_if_unchanged(spread.narrowed(queue), queue)
+
+
+def _policies(ports: Ports, lanes: Sequence[tuple[Lane, Ms]]) -> Mapping[Lane, Queue]:
+    """The policies of those lanes' queues that have one."""
+    tenants = dict.fromkeys(lane.tenant for lane, _ in lanes)
+    return {Lane(tenant, queue.name): queue for tenant in tenants for queue in ports.queues.list(tenant)}
 
 
 def _send(ports: Ports, pool: str, lines: Sequence[_Line]) -> int:

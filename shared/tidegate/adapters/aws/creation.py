@@ -24,6 +24,7 @@ from .expressions import UNUSED, creation, equal_or_absent
 from .keys import is_key, job_key, key_for, pointer_key
 from .parallel import Parallel
 from .records import item_of, job_of, live_job
+from .spreads import Spreads
 from .tables import WRITE_LIMIT, Table, chunks
 from .unique_keys import Action, KeyTaking, blocker
 
@@ -34,10 +35,11 @@ _ROUNDS = 5
 class Creation:
     """Stores new jobs."""
 
-    def __init__(self, table: Table, parallel: Parallel, now: Callable[[], Ms]) -> None:
+    def __init__(self, table: Table, parallel: Parallel, now: Callable[[], Ms], spreads: Spreads) -> None:
         self._table = table
         self._parallel = parallel
         self._now = now
+        self._spreads = spreads
         self._keys = KeyTaking(table, now)
 
     def create(self, jobs: Sequence[Job]) -> list[Job | None]:
@@ -67,7 +69,7 @@ class Creation:
     def _create_keyed(self, jobs: Sequence[Job]) -> Mapping[JobKey, Job | None]:
         if len(jobs) == 1:
             return {_identity(jobs[0]): self._put(jobs[0], perhaps_before=False)}
-        failed = self._table.insert([item_of(job, job.id) for job in jobs])
+        failed = self._table.insert([item_of(job, job.id, self._spreads) for job in jobs])
         return {
             _identity(job): None if why is None else self._put(job, perhaps_before=why.perhaps_before)
             for job, why in zip(jobs, failed, strict=True)
@@ -78,7 +80,7 @@ class Creation:
 
         If it may have been sent before, finding the very same job stored means that it was.
         """
-        item = item_of(job, job.id)
+        item = item_of(job, job.id, self._spreads)
         refused = self._table.put(item, **creation(self._now()))
         if refused is None or refused.image is None:
             return None
@@ -111,7 +113,7 @@ class Creation:
             if (other := blocker(job, owner)) is not None:
                 return other
             puts: list[Action] = (
-                [{"Put": {"Item": item_of(job, job.id), **creation(self._now())}}]
+                [{"Put": {"Item": item_of(job, job.id, self._spreads), **creation(self._now())}}]
                 if is_key(job.id)
                 else self._naming(job, pointed)
             )
@@ -135,7 +137,7 @@ class Creation:
         unchanged = {"ConditionExpression": UNUSED} if pointed is None else equal_or_absent({"key": {"S": pointed}})
         return [
             {"Put": {"Item": pointer, **unchanged}},
-            {"Put": {"Item": item_of(job, key), **creation(self._now())}},
+            {"Put": {"Item": item_of(job, key, self._spreads), **creation(self._now())}},
         ]
 
     def _live(self, tenant: str, key: str) -> Job | None:

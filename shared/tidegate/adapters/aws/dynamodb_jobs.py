@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tidegate.domain.guarded import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms
@@ -14,9 +14,10 @@ from .addresses import Addresses
 from .attributes import Item
 from .creation import Creation
 from .expressions import ended, equal_or_absent, update_for, was_made_by
-from .keys import DUE_SHARDS, due_board, job_key, lane_board, order_text, parked_board, pointer_key
+from .keys import DUE_SHARDS, due_board, job_key, order_text, parked_board, pointer_key
 from .listing import Listing
 from .records import job_of, live_job
+from .spreads import Policies, Spreads
 from .tables import Refused, Table, place
 from .unique_keys import KeyTaking, blocker
 
@@ -26,12 +27,13 @@ INDEX = "board"
 class DynamoJobs:
     """`JobStore` on one table and its sparse index."""
 
-    def __init__(self, table: Table, now: Callable[[], Ms]) -> None:
+    def __init__(self, table: Table, now: Callable[[], Ms], policies: Policies) -> None:
         self._table = table
         self._now = now
+        self._spreads = Spreads(policies, now)
         self._parallel = table.parallel
         self._addresses = Addresses(table)
-        self._creation = Creation(table, self._parallel, now)
+        self._creation = Creation(table, self._parallel, now, self._spreads)
         self._listing = Listing(table, self._parallel, now)
         self._keys = KeyTaking(table, now)
 
@@ -51,18 +53,21 @@ class DynamoJobs:
         places = self._addresses.of(_target(write) for write in writes)
         return self._parallel.map(lambda write: self._apply(write, places.get(_target(write))), writes)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
-        """See `JobStore.head`. The index knows no names: with some, the jobs themselves are read."""
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
+        """See `JobStore.head`. Several keys are asked at once. It knows no names: with some, the jobs are read."""
+        boards = self._spreads.boards(lane, keys)
         if not names:
-            return self._first(lane_board(lane), limit, from_rank)
-        ready = self._first(lane_board(lane), max(limit, NAMED_REACH), from_rank)
+            return self._best(boards, limit, from_rank)
+        ready = self._best(boards, max(limit, NAMED_REACH), from_rank)
         jobs = self.get([JobKey(lane.tenant, each.job_id) for each in ready]) if ready else ()
         fit = {job.id for job in jobs if job is not None and job.name in names}
         return [each for each in ready if each.job_id in fit][:limit]
 
     def parked(self, lane: Lane, key: str, limit: int) -> Sequence[Ready]:
         """See `JobStore.parked`."""
-        return self._first(parked_board(lane, key), limit)
+        return _ready(self._first(parked_board(lane, key), limit))
 
     def due(self, by: Ms, limit: int) -> Sequence[JobKey]:
         """See `JobStore.due`."""
@@ -107,7 +112,7 @@ class DynamoJobs:
             return Outcome(False)
         if write.takes_key:
             return self._update_with_key(write, sort_key)
-        answer = self._table.update(job_key(write.tenant, sort_key), **update_for(write, sort_key))
+        answer = self._table.update(job_key(write.tenant, sort_key), **update_for(write, sort_key, self._spreads))
         if not isinstance(answer, Refused):
             return Outcome(True, job_of(answer))
         job = live_job(answer.image, self._now())
@@ -121,18 +126,21 @@ class DynamoJobs:
         owner = self._keys.owner(job)
         if blocker(job, owner) is not None:
             return Outcome(False, job)
-        update = {"Update": {"Key": place(where), **update_for(write, sort_key)}}
+        update = {"Update": {"Key": place(where), **update_for(write, sort_key, self._spreads)}}
         refused = self._table.transact([update, *self._keys.actions(job, sort_key, owner)])
         return Outcome(refused is None, live_job(self._table.get(where), self._now()))
 
-    def _first(self, board: str, limit: int, from_rank: int = 0) -> list[Ready]:
-        items = self._table.query(
+    def _best(self, boards: Sequence[str], limit: int, from_rank: int) -> list[Ready]:
+        found = self._parallel.map(lambda board: self._first(board, limit, from_rank), boards)
+        return _ready(heapq.nsmallest(limit, (item for part in found for item in part), key=_place))
+
+    def _first(self, board: str, limit: int, from_rank: int = 0) -> list[Item]:
+        return self._table.query(
             limit,
             IndexName=INDEX,
             KeyConditionExpression="board = :board AND board_at >= :first",
             ExpressionAttributeValues={":board": {"S": board}, ":first": {"S": order_text(from_rank)}},
         )
-        return [Ready(_order(item), item["id"]["S"]) for item in items]
 
     def _due(self, shard: int, by: Ms, limit: int) -> list[Item]:
         return self._table.query(
@@ -147,5 +155,13 @@ def _target(write: GuardedWrite) -> JobKey:
     return JobKey(write.tenant, write.job_id)
 
 
+def _ready(items: Iterable[Item]) -> list[Ready]:
+    return [Ready(_order(item), item["id"]["S"]) for item in items]
+
+
+def _place(item: Mapping[str, Mapping[str, str]]) -> str:
+    return item["board_at"]["S"]
+
+
 def _order(item: Mapping[str, Mapping[str, str]]) -> int:
-    return int(item["board_at"]["S"].partition("#")[0])
+    return int(_place(item).partition("#")[0])

@@ -10,8 +10,8 @@ from tidegate.domain.job import TERMINAL, HardMiss, Job, Ms, Sla
 from tidegate.ports import JobQuery
 
 from .attributes import AttributeValue
-from .keys import spot_attributes
 from .records import TTL, changes_of_values
+from .spreads import Spreads
 
 UNUSED = "attribute_not_exists(pk)"
 """There is no item under the key."""
@@ -51,12 +51,12 @@ class Placeholders:
         }
 
 
-def update_for(write: GuardedWrite, key: str) -> dict[str, Any]:
+def update_for(write: GuardedWrite, key: str, spreads: Spreads) -> dict[str, Any]:
     """The arguments of the UpdateItem that is this write, for the job at sort key `key`."""
     marks = Placeholders()
     changes = changes_of_values(write.values)
     if write.spot is not None:
-        changes |= {"board": None, "board_at": None, **spot_attributes(write.spot, key)}
+        changes |= {"board": None, "board_at": None, **spreads.attributes(write.spot, key)}
     return {
         "UpdateExpression": _update(changes, _increments(write), marks),
         "ConditionExpression": " AND ".join(("attribute_exists(pk)", *_guard(write.guard, marks))),

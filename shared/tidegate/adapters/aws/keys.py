@@ -73,9 +73,9 @@ def unique_key(lane: Lane, key: str) -> Key:
     return f"{lane.tenant}#unique#{crc32(name.encode()) % SHARDS:02d}", name
 
 
-def lane_board(lane: Lane) -> str:
-    """The index partition of a lane's ready jobs."""
-    return f"r#{lane.tenant}#{lane.queue}"
+def lane_board(lane: Lane, key: int = 0) -> str:
+    """The index partition of a lane's ready jobs; of a queue with several `shards`, the one with this number."""
+    return f"r#{lane.tenant}#{lane.queue}#{key}" if key else f"r#{lane.tenant}#{lane.queue}"
 
 
 def parked_board(lane: Lane, key: str) -> str:
@@ -98,14 +98,15 @@ def order_text(rank: int) -> str:
     return f"{rank:020d}"
 
 
-def spot_attributes(spot: Spot, key: str) -> Item:
-    """`board` and `board_at` of a spot; empty for a job that is off the board."""
+def spot_attributes(spot: Spot, key: str, shards: int) -> Item:
+    """`board` and `board_at` of a spot; empty for a job that is off the board. `shards`: so many has its lane."""
     if spot.place is Place.DUE:
         return _board(due_board(crc32(key.encode()) % DUE_SHARDS), f"{spot.order:015d}#{key}")
     if spot.lane is None:
         return {}
     if spot.place is Place.READY:
-        return _board(lane_board(spot.lane), f"{order_text(spot.order)}#{key}")
+        board = lane_board(spot.lane, crc32(key.encode()) % shards)
+        return _board(board, f"{order_text(spot.order)}#{key}")
     if spot.place is Place.PARKED and spot.key is not None:
         return _board(parked_board(spot.lane, spot.key), f"{order_text(spot.order)}#{key}")
     if spot.place is Place.SHELF and spot.state is not None:

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from tidegate.adapters.caching import CachedQueues, CachedTenants
+from tidegate.adapters.caching_definitions import CachedDefinitions
 from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
 from tidegate.ports import AlwaysPolled, Ports
@@ -39,6 +41,9 @@ With leases of a minute, renewed each twenty seconds, two clocks may differ by a
 worker that lives. Even then it is fenced, and costs an attempt.
 """
 
+SHARDS_SECONDS = 5.0
+"""How long the number of a queue's keys is believed beyond what its policy is; `domain.spread` allows for far more."""
+
 
 NO_LAMBDAS: Mapping[str, int] = MappingProxyType({})
 
@@ -59,6 +64,7 @@ def open_ports(
     lambda_pools: Mapping[str, int] = NO_LAMBDAS,
     own_memory: int = 0,
     mappings: Sequence[str] = (),
+    policy_seconds: float = 0.0,
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
@@ -67,20 +73,22 @@ def open_ports(
     `event_bus` is the bus that transitions are announced on, `state_machine` the ARN of the one that supervises
     runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas
     and their memory in MB, `own_memory` is this process's own if it is one of those;
-    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done.
+    `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done. What people set is
+    remembered for `policy_seconds`.
 
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
     clients = clients or Clients()
     registry = Table(clients, registry_table)
+    queues = CachedQueues(DynamoQueues(registry), now, policy_seconds)
     return Ports(
-        jobs=DynamoJobs(Table(clients, jobs_table), now),
+        jobs=DynamoJobs(Table(clients, jobs_table), now, CachedQueues(queues, now, SHARDS_SECONDS).get),
         tickets=SqsTickets(clients, pools),
         blobs=S3Blobs(clients, bucket),
         logs=DynamoLogs(registry, now),
-        queues=DynamoQueues(registry),
-        tenants=DynamoTenants(registry),
-        definitions=DynamoDefinitions(registry),
+        queues=queues,
+        tenants=CachedTenants(DynamoTenants(registry), now, policy_seconds),
+        definitions=CachedDefinitions(DynamoDefinitions(registry), now, policy_seconds),
         webhook_secrets=DynamoWebhookSecrets(registry),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
@@ -107,4 +115,5 @@ def open_ports(
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,
+        policy_seconds=policy_seconds,
     )

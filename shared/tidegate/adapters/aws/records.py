@@ -9,7 +9,8 @@ from tidegate.domain.guarded import spot_of
 from tidegate.domain.job import TERMINAL, Job, Ms, State
 
 from .attributes import AttributeValue, Item, Shape
-from .keys import job_key, spot_attributes
+from .keys import job_key
+from .spreads import Spreads
 
 JOB: Shape[Job] = Shape(Job, sparse=True, always=frozenset({"attempt"}))
 """`attempt` is always stored, for the guards that compare it."""
@@ -25,10 +26,10 @@ class Change(NamedTuple):
     new: Job | None
 
 
-def item_of(job: Job, key: str) -> Item:
+def item_of(job: Job, key: str, spreads: Spreads) -> Item:
     """The item of a job at a sort key, in its index spot."""
     pk, sk = job_key(job.tenant, key)
-    item = {"pk": {"S": pk}, "sk": {"S": sk}, **JOB.dump(job), **spot_attributes(spot_of(job), key)}
+    item = {"pk": {"S": pk}, "sk": {"S": sk}, **JOB.dump(job), **spreads.attributes(spot_of(job), key)}
     if job.state in TERMINAL and job.keep_until is not None:
         item[TTL] = ttl_of(job.keep_until)
     return item

@@ -75,8 +75,12 @@ class SqliteJobs:
         rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
         return Outcome(False, job_of(rows[0]) if rows else None)
 
-    def head(self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = ()) -> Sequence[Ready]:
+    def head(
+        self, lane: Lane, limit: int, from_rank: int = 0, names: Collection[str] = (), keys: range | None = None
+    ) -> Sequence[Ready]:
         """See `JobStore.head`."""
+        if keys is not None and 0 not in keys:
+            return []
         named = f"AND name IN ({', '.join('?' * len(names))}) " if names else ""
         sql = (
             "SELECT place_order, id FROM jobs WHERE place = 'ready' AND tenant = ? AND queue = ? AND place_order >= ? "

@@ -110,8 +110,13 @@ function JobFacts({ job }) {
     ["Soft deadline", job.soft_sla && html`<${Deadline} job=${job} time=${job.soft_sla} />`],
     ["Hard deadline", job.hard_sla && html`<${Deadline} job=${job} time=${job.hard_sla} />`],
     ["Time-out", job.timeout && duration(job.timeout)],
+    ["Request", job.correlation_id && job.correlation_id !== job.trace_id && html`<${Name} text=${job.correlation_id}
+      what="the name of its request" />`],
+    ["Trace", job.trace_id && html`<${Name} text=${job.trace_id} what="the id of its trace" />`],
   ]} />`;
 }
+
+const Name = ({ text, what }) => html`<span class="mono id">${text}</span><${Copy} text=${text} what=${what} />`;
 
 function Deadline({ job, time }) {
   const now = useNow(10_000);

@@ -1,7 +1,7 @@
 // How the water stands: what runs, what waits and why, what failed.
 
 import { get } from "../core/api.js";
-import { count, duration, percent, plural, short, tail } from "../core/format.js";
+import { count, daysAgo, dollars, duration, percent, plural, short, tail } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { route, setQuery, to } from "../core/router.js";
 import { BANDS } from "../core/states.js";
@@ -23,10 +23,11 @@ export default function Overview() {
     return Object.assign({}, ...answers);
   }, [], { every: 10_000, on: ANY });
   const past = useData(async (signal) => {
-    const [timeline, hourly] = await Promise.all([
+    const [timeline, hourly, today] = await Promise.all([
       get("/stats/timeline", { hours }, signal), get("/stats/throughput", { hours: Math.max(hours, 12) }, signal),
+      get("/costs", { from: daysAgo(1) }, signal).catch(() => null), // a browser's clock may be days off
     ]);
-    return { ...timeline.timeline, hourly: hourly.throughput };
+    return { ...timeline.timeline, hourly: hourly.throughput, cost: today?.costs.days.at(-1).dollars };
   }, [hours], { every: 15_000, on: ANY });
   return html`
     <${Head} title="Overview">
@@ -84,6 +85,7 @@ function Strip({ figures, past, hours }) {
       <${Figure} name="Success" value=${percent(past?.success_rate)} note="of all ended" />
       <${Figure} name="Median run" value=${duration(past?.p50_run_seconds)}
         note=${`99 % in ${duration(past?.p99_run_seconds)}`} />
+      <${Figure} name="Cost today" value=${dollars(past?.cost)} note="estimated" href=${to("/costs")} />
       ${sla.queues.length > 0
         && html`<${Figure} name="Deadlines" value=${short(sla.at_risk)} note=${`at risk; ${short(missed)} missed`}
           tone=${sla.at_risk ? "retry" : ""} />`}

@@ -61,7 +61,8 @@ function Past({ runs }) {
   return html`<table class="plain">
     <thead><tr><th scope="col">Time</th><th scope="col">Outcome</th><th scope="col">Made</th></tr></thead>
     <tbody>${runs.map((run) => html`
-    <tr key=${run.scheduled_for}><td><${Clock} time=${run.scheduled_for} /></td>
+    <tr key=${run.fate + run.scheduled_for}><td><${Clock} time=${run.scheduled_for} />
+      ${run.fate === "backfilled" && html`<span class="faint"> afterwards</span>`}</td>
       <td>${run.job || run.dag ? html`<${State} state=${(run.job ?? run.dag).state} />`
         : html`<span class="tone-${fateTone(run)}">${fateText(run)}</span>`}</td>
       <td>${run.job ? html`<${JobLink} id=${run.job.id}>${tail(run.job.id)}</${JobLink}>`
