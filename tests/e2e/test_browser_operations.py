@@ -87,7 +87,10 @@ def test_what_jobs_have_cost_is_told_by_day_and_queue(browser: Browser, server: 
     browser.run("document.querySelector('.days svg').focus()")
     browser.press("ArrowLeft")
     browser.find(".days figcaption", "dear $0.")
+    client.change_tenant(daily_budget=100)
     browser.click(".switch button", "7 days")
+    browser.find(".budgets", "of $100.00")
+    client.change_tenant(daily_budget=None)
     browser.until(lambda: "days=7" in browser.url, "the span in the address")
 
 

@@ -4,7 +4,7 @@ import { dollars } from "../core/format.js";
 import { html, useState } from "../core/ui.js";
 import { useWidth } from "./scale.js";
 
-const HEIGHT = 170, TOP = 14, FOOT = 20, LEFT = 62;
+const HEIGHT = 170, TOP = 14, FOOT = 20, LEFT = 62, TICK = 40;
 const DAY = { day: "numeric", month: "short", timeZone: "UTC" };
 
 /** "3 May" */
@@ -45,7 +45,7 @@ function Columns({ days, width, over }) {
   return html`
     ${[1, 0.5].map((share) => html`<g key=${share} class="grid"><path d="M${LEFT} ${floor - share * space}H${width}" />
       <text x=${LEFT - 8} y=${floor - share * space + 4} text-anchor="end">${dollars(most * share)}</text></g>`)}
-    ${days.map(({ day }, index) => index % every === 0
+    ${days.map(({ day }, index) => index % every === 0 && x(index) + TICK < width
       && html`<text key=${day} class="tick" x=${x(index)} y=${HEIGHT - 5}>${dayText(day)}</text>`)}
     ${over !== null && html`<rect class="over" x=${x(over)} y=${TOP} width=${column} height=${space} />`}
     <path class="completed" d=${days.map((each, index) =>

@@ -16,7 +16,7 @@ export const short = (n) => (n === null || n === undefined ? NONE : n < 10_000 ?
 /** $12.30, $0.0032: small sums to two digits that count. */
 export function dollars(n) {
   if (n === null || n === undefined) return NONE;
-  if (n === 0 || n >= 0.01) return `$${n >= 10_000 ? SHORT.format(n) : n === 0 ? "0" : n.toFixed(2)}`;
+  if (n === 0 || n >= 0.1) return `$${n >= 10_000 ? SHORT.format(n) : n === 0 ? "0" : n.toFixed(2)}`;
   return n < 1e-6 ? "< $0.000001" : `$${n.toFixed(Math.min(7, 1 - Math.floor(Math.log10(n))))}`;
 }
 

@@ -59,7 +59,8 @@ function Queues({ costs }) {
 }
 
 function Budgets({ budgets }) {
-  if (!budgets.length) return html`<p class="faint">No budget is set.</p>`;
+  if (!budgets.length) return html`<p class="faint">None is set.
+    ${" "}<code>tidegate tenant set daily_budget=5</code> does that.</p>`;
   return html`<ul class="budgets">${budgets.map((each) => html`<${Budget} key=${each.period} budget=${each} />`)}</ul>`;
 }
 
