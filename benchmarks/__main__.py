@@ -120,6 +120,13 @@ def _growth(options: argparse.Namespace) -> Iterator[Table]:
         yield measure(Path(folder), (*_SIZES, _MILLION) if options.million else _SIZES)
 
 
+def _console(options: argparse.Namespace) -> Iterator[Table]:
+    from .embedded.console import measure
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        yield measure(Path(folder), _SIZES[-1], options.rounds)
+
+
 def _fairness(options: argparse.Namespace) -> Iterator[Table]:
     from .embedded.fairness import measure
 
@@ -206,6 +213,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "peers": _peers,
     "http": _http,
     "growth": _growth,
+    "console": _console,
     "fairness": _fairness,
     "workflows": _workflows,
     "cold": _cold,

@@ -71,9 +71,10 @@ def _waiting(stage: str) -> list[cloudwatch.IWidget]:
         metrics.own(stage, "Workers", "Maximum", "workers"),
     ]
     return [
-        _graph("Waiting for a worker, by priority", bands, 3),
-        _graph("How long jobs waited, ms", waits, 3),
-        _graph("Scheduled jobs, workers", around, 3),
+        _graph("Waiting for a worker, by priority", bands, 4),
+        _graph("Oldest waiting job, s", [metrics.own(stage, "OldestJob", "Maximum", "its age")], 4),
+        _graph("How long started jobs had waited, ms", waits, 4),
+        _graph("Scheduled jobs, workers", around, 4),
     ]
 
 

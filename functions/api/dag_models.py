@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SkipValidation,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tidegate.domain.dag.branches import Branch, Switch, parse_branch, parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition, parse_path
@@ -23,7 +32,7 @@ from tidegate.domain.spec import JobSpec, check_labels
 from tidegate.ports import Ports
 
 from .bodies import Body, Time, Word
-from .errors import invalid_input
+from .errors import invalid_input, rule_of
 from .job_models import JobRequest
 from .sub_dags import flattened, with_definitions
 
@@ -57,6 +66,19 @@ class DagRequest(Body):
     metadata: dict[str, str] = Field(default_factory=dict)
     dag_id: str | None = Field(None, description="A UUIDv7 of your own: asking again with it makes no second run.")
     task_token: str | None = Field(None, description="Of the Step Functions task that waits for the run's end.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_all_faults(cls, value: Any, read: ModelWrapValidatorHandler[DagRequest]) -> DagRequest:
+        """A field of the wrong kind does not hide what is wrong with the nodes: all of it is told at once."""
+        try:
+            return read(value)
+        except ValidationError as error:
+            if not isinstance(value, Mapping):
+                raise
+            told = [_detail(each["loc"], rule_of(each), each["input"]) for each in error.errors()]
+            told += [_detail(fault.place.split("."), fault.rule, None) for fault in _faults_beside(error, value)]
+            raise ValidationError.from_exception_data(error.title, told) from error
 
 
 class RunsQuery(BaseModel):
@@ -145,6 +167,25 @@ def checked_offline(raw: Mapping[str, Any]) -> Mapping[str, int]:
         raise invalid_input((each["loc"], each) for each in error.errors()) from error
     check_dag(asked.spec, asked.faults)
     return extent_of(asked.spec.nodes)
+
+
+def _faults_beside(error: ValidationError, value: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a run besides the fields that could not be read, as far as that can be told without a home."""
+    unread = {str(step) for each in error.errors() for step in each["loc"][:1]}
+    rest = {name: given for name, given in value.items() if name not in unread}
+    if "nodes" not in rest:
+        return []
+    try:
+        asked = asked_of(DagRequest.model_validate(rest))
+        check_dag(asked.spec, asked.faults)
+    except InvalidInput as found:
+        return [fault for fault in Fault.all_in(found) if fault.place.partition(".")[0] not in unread]
+    return []
+
+
+def _detail(place: Iterable[int | str], rule: str, given: Any) -> InitErrorDetails:
+    said = PydanticCustomError("fault", "{rule}", {"rule": rule})
+    return InitErrorDetails(type=said, loc=tuple(place), input=given)
 
 
 def _faults_of_run(body: DagRequest) -> Iterator[Fault]:

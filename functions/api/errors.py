@@ -80,7 +80,7 @@ def invalid(error: RequestValidationError) -> Response[Any]:
 
 def invalid_input(found: Iterable[tuple[Iterable[int | str], Mapping[str, Any]]]) -> domain.InvalidInput:
     """What pydantic found, each with the path of its field, as Tidegate says it."""
-    errors = [{"field": ".".join(map(str, path)) or "body", "rule": _rule(each)} for path, each in found]
+    errors = [{"field": ".".join(map(str, path)) or "body", "rule": rule_of(each)} for path, each in found]
     return domain.InvalidInput("; ".join(f"{each['field']}: {each['rule']}" for each in errors[:3]), errors=errors)
 
 
@@ -117,6 +117,7 @@ _RULES: Mapping[str, str] = {
 }
 
 
-def _rule(error: Mapping[str, Any]) -> str:
+def rule_of(error: Mapping[str, Any]) -> str:
+    """What pydantic found, as Tidegate says it."""
     message = str(error["msg"])
     return _RULES.get(error["type"]) or message.replace("Input should", "must").replace("List should", "must")

@@ -10,12 +10,14 @@ from tidegate.console import is_console
 from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import TidegateError
 from tidegate.execution.correlating import correlated
+from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 
 from . import console, errors, waiting, wire
 from .resolver import resolver
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Answer one API Gateway HTTP API event (payload format 2.0); the answer says what the request was called."""
     if is_console(event["rawPath"]):

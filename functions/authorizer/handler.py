@@ -9,10 +9,12 @@ from tidegate import runtime
 from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import Unauthenticated
 from tidegate.execution.correlating import correlated
+from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 from tidegate.service.tokens import authenticate
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Answer whether the caller is known, and for whom the request is made.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
+from tidegate.execution.discreet import discreet
 from tidegate.service.announce_changes import announce_changes
 from tidegate.service.budgets import tell_budgets
 from tidegate.service.call_back import call_back
@@ -23,6 +24,7 @@ _MOST_NAMED = 20
 """Requests that one line names."""
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Record all changes of the batch, or report its first record, from which the stream then starts again.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.domain.errors import InvalidInput
+from tidegate.execution.discreet import discreet
 from tidegate.service.tick import tick
 
 from .gauges import publish
@@ -18,6 +19,7 @@ _log = logging.getLogger("tidegate.clock")
 PERIOD_SECONDS = 60.0
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Do what is due; answer what was done, in numbers, and `lag_seconds` from the event to the end.
 

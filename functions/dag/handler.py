@@ -12,6 +12,7 @@ from tidegate.domain.correlation import Correlation
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.errors import InvalidInput, NotFound
 from tidegate.execution.correlating import correlated
+from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 from tidegate.service import supervise
 from tidegate.service.run_ends import outcome_of_run
@@ -26,6 +27,7 @@ ENDED: Mapping[RunState, str] = {
 }
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Do what `task` names (`release`, `wait`, `deadline`, `close`) for the run of the execution's input.
 

@@ -10,6 +10,7 @@ from typing import Any
 from tidegate import runtime
 from tidegate.domain.errors import Unavailable
 from tidegate.execution.correlating import correlated
+from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 from tidegate.service.bury import Burial, bury, correlation_of
 
@@ -21,6 +22,7 @@ FATES: Mapping[Burial, str] = {
 }
 
 
+@discreet
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Deal with every message; the answer names those that SQS must deliver again, the store being out of reach."""
     failed, fates = [], Counter[str]()

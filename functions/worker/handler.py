@@ -11,6 +11,7 @@ from tidegate import __version__, runtime
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.job import Job
 from tidegate.execution.correlating import correlated
+from tidegate.execution.discreet import discreet
 from tidegate.execution.presence import TELL_SECONDS_LAMBDA, Presence, describe
 from tidegate.execution.runner import Again, Runner, Verdict
 from tidegate.ports import Delivery, Tickets
@@ -26,6 +27,7 @@ _START_SHARE = 0.5
 """No job is started once this share of the invocation's time is gone; its ticket goes back at once."""
 
 
+@discreet
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serve the batch; the answer names the messages that SQS must deliver again."""
     app = runtime.current()

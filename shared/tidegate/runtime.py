@@ -225,15 +225,15 @@ def database_file(folder: Path) -> Path:
     return folder / FILE_NAME
 
 
-def back_up(settings: Settings, target: str) -> list[str]:
+def back_up(settings: Settings, target: str, told: Callable[[int, int], object] = lambda *_: None) -> list[str]:
     """Back up a home: into the folder `target`, or in the cloud under that name; answers where, in words.
 
-    Raises what the home's adapter raises.
+    `told` hears how many parts of how many are done, where it takes a while. Raises what the home's adapter raises.
     """
     if settings.data is not None:
         from tidegate.adapters.sqlite.backup import back_up as copy_folder
 
-        size = copy_folder(settings.data, Path(target))
+        size = copy_folder(settings.data, Path(target), told)
         return [f"{target} ({size} bytes)"]
     from tidegate.adapters.aws.backup import back_up as back_up_tables
 

@@ -94,11 +94,11 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "cloud":
         stage: Cloud = request.getfixturevalue("cloud")
         deployed: runtime.App = request.getfixturevalue("app")
-        yield Place("cloud", stage.url, deployed, SLOTS, lambda: stage.invoke("clock", clock_event()))
+        yield Place(stage.url, "--stack tidegate", deployed, SLOTS, lambda: stage.invoke("clock", clock_event()))
         return
     server: Server = request.getfixturevalue("seed_server")
     opened = runtime.embedded(server.data)
-    yield Place("embedded", server.url, opened, server.workers, lambda: None)
+    yield Place(server.url, f"--data {server.data}", opened, server.workers, lambda: None)
     opened.ports.close()
 
 

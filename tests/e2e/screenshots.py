@@ -47,6 +47,7 @@ def paths(ids: Mapping[str, str]) -> dict[str, str]:
         "queues": "/queues",
         "queue": "/queues/mail",
         "workers": "/workers",
+        "costs": "/costs",
         "dead": "/dead",
         "audit": "/audit",
         "tokens": "/tokens",

@@ -26,10 +26,13 @@ Newcomer = Callable[[str], "tuple[User, Shell]"]
 
 @dataclass(frozen=True)
 class Place:
-    """One home. `slots` is how many jobs it runs at once; `minute` does what its clock does each minute."""
+    """One home. `slots` is how many jobs it runs at once; `minute` does what its clock does each minute.
 
-    kind: str
+    `itself` are the options that name it to commands which need no server.
+    """
+
     url: str
+    itself: str
     app: App
     slots: int
     minute: Callable[[], Any]

@@ -7,6 +7,8 @@ from visiting import visit, waiting
 from webdriver import Browser
 
 from tidegate import Client, Dag
+from tidegate.domain.correlation import Correlation
+from tidegate.execution.correlating import correlated
 
 
 def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Server, client: Client) -> None:
@@ -21,6 +23,15 @@ def test_a_job_is_watched_from_its_start_to_its_end(browser: Browser, server: Se
     outcomes = ".attempts + table tbody tr td:nth-child(2)"
     browser.until(lambda: browser.texts(outcomes) == ["Completed"], "its one attempt, completed")
     assert client.get(job_id).state == "COMPLETED"
+
+
+def test_a_job_names_its_request_and_its_trace(browser: Browser, server: Server, client: Client) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with correlated(Correlation("order-4711", f"00-{trace}-00f067aa0ba902b7-01")):
+        job = client.submit("echo")
+    visit(browser, server, f"/jobs/{job.id}")
+    browser.find(".facts div", "Requestorder-4711")
+    browser.find(".facts div", f"Trace{trace}")
 
 
 def test_a_job_is_submitted_by_hand(browser: Browser, server: Server, client: Client) -> None:

@@ -10,8 +10,8 @@ from webdriver import Browser
 
 from tidegate import Client
 
-TITLES = ("Overview", "Jobs", "Runs", "Schedules", "Queues", "Workers", "Dead letters", "Audit log", "Tokens")
-KEYS = dict(zip("ojrsqwdat", zip(EVERYWHERE, TITLES, strict=True), strict=True))
+TITLES = ("Overview", "Jobs", "Runs", "Schedules", "Queues", "Workers", "Costs", "Dead letters", "Audit log", "Tokens")
+KEYS = dict(zip("ojrsqwcdat", zip(EVERYWHERE, TITLES, strict=True), strict=True))
 """Path and title of each page of the rail, by the key that follows g."""
 PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(10, 20, 24)"}
 PAPER = "return getComputedStyle(document.documentElement).backgroundColor"

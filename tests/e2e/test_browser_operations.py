@@ -10,7 +10,8 @@ from visiting import visit
 from webdriver import Browser
 
 from tidegate import Client, runtime
-from tidegate.ports import Ports
+from tidegate.domain.ticket import encode, ticket_for
+from tidegate.ports import JobKey, Ports
 from tidegate.service.bury import put_aside
 
 
@@ -52,10 +53,14 @@ def test_a_schedule_runs_now_and_rests(browser: Browser, server: Server, client:
     assert not client.schedule("nightly").enabled
 
 
-def test_workers_are_seen(browser: Browser, server: Server) -> None:
+def test_workers_are_seen_and_that_none_of_them_serves_a_job(browser: Browser, server: Server, client: Client) -> None:
+    alone = client.submit("nobody-serves-me")
     visit(browser, server, "/workers")
     browser.until(lambda: len(browser.texts(".workers li")) == 2, "two workers")
     browser.find(".head .note", "2 workers")
+    visit(browser, server, "/")
+    browser.find(".remark", "nobody-serves-me in default. Not started: none of the 2 workers")
+    client.cancel(alone.id)
 
 
 def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) -> None:
@@ -71,6 +76,28 @@ def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) ->
     browser.find("td", "revoked")
 
 
+def test_what_jobs_have_cost_is_told_by_day_and_queue(browser: Browser, server: Server, client: Client) -> None:
+    client.put_queue("dear")
+    client.wait(client.submit("echo", queue="dear").id)
+    visit(browser, server, "/")
+    browser.find(".strip", "Cost today$0.")
+    browser.click(".strip dt a", "Cost today")
+    browser.find("h1", "Costs")
+    browser.find("td a", "dear")
+    told = client.costs()["queues"]["dear"]
+    assert 0 < told < 0.01
+    (row,) = [text for text in browser.texts(".plain tbody tr") if "dear" in text]
+    assert float(row.partition("$")[2]) == pytest.approx(told, rel=0.1)
+    browser.run("document.querySelector('.days svg').focus()")
+    browser.press("ArrowLeft")
+    browser.find(".days figcaption", "dear $0.")
+    client.change_tenant(daily_budget=100)
+    browser.click(".switch button", "7 days")
+    browser.find(".budgets", "of $100.00")
+    client.change_tenant(daily_budget=None)
+    browser.until(lambda: "days=7" in browser.url, "the span in the address")
+
+
 def test_past_times_of_a_schedule_are_run(browser: Browser, server: Server, client: Client) -> None:
     client.create_schedule(name="daily", expression="0 2 * * *", job={"name": "echo"})
     visit(browser, server, "/schedules/daily")
@@ -79,6 +106,8 @@ def test_past_times_of_a_schedule_are_run(browser: Browser, server: Server, clie
     browser.set("#field-until", "2026-03-04T00:00")
     browser.click("dialog button[type=submit]")
     browser.find(".toasts", "3 past runs")
+    browser.until(lambda: browser.texts(".main-side tbody .state") == ["Completed"] * 3, "them among the latest times")
+    assert len(browser.texts(".spark a.tone-completed")) == 3
     browser.click(".facts a", "all that it made")
     browser.find("h1", "Jobs")
     browser.until(lambda: browser.texts(".rows .state") == ["Completed"] * 3, "three jobs of past times")
@@ -98,6 +127,29 @@ def test_one_dead_letter_is_dropped_and_the_other_stays(browser: Browser, server
     browser.gone(".rows", "the one is no ticket")
     browser.find(".rows", "the other is no ticket")
     assert len(browser.texts(".rows tbody tr")) == before - 1
+
+
+def test_a_dead_letter_is_sent_again_and_its_job_runs(
+    browser: Browser, server: Server, client: Client, ports: Ports
+) -> None:
+    """Its job's ticket was lost to the dead letters; a letter that is still no ticket stays where it is."""
+    client.put_queue("lost")
+    client.pause_queue("lost")
+    job = client.submit("echo", queue="lost")
+    held = ports.jobs.get([JobKey("main", job.id)])[0]
+    assert held is not None
+    put_aside(ports, encode(ticket_for(held)), "default/normal", "received too often")
+    put_aside(ports, "never a ticket", "default/normal", "it is not JSON")
+    visit(browser, server, "/dead")
+    for reason in ("received too often", "it is not JSON"):
+        browser.click(f"input[aria-label='Choose {reason}']")
+    browser.click(".actions button", "Send 2 again")
+    browser.click("dialog button[type=submit]")
+    browser.find(".toasts", "1 sent again, 1 still no ticket")
+    browser.gone(".rows", "received too often")
+    browser.find(".rows", "it is not JSON")
+    client.resume_queue("lost")
+    assert client.wait(job.id).state == "COMPLETED"
 
 
 def test_what_was_done_is_in_the_log_with_who_did_it(browser: Browser, server: Server, client: Client) -> None:

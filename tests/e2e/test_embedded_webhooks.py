@@ -14,6 +14,7 @@ import pytest
 from cloud import eventually
 from embedded import Server
 
+from tidegate.client.work import WorkClient
 from tidegate.domain.errors import InvalidInput
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "webhooks.md"
@@ -111,3 +112,26 @@ def test_a_job_made_from_a_definition_runs_and_bad_data_does_not(server: Server)
         assert (done.state, done.definition, done.priority) == ("COMPLETED", "echo@1", 8)
         with pytest.raises(InvalidInput, match=r"data\.n: must be integer"):
             client.submit(definition="echo", data={"n": "one"})
+
+
+def test_a_server_whose_workers_have_only_a_token_delivers_itself(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_DEVELOPMENT", "1")
+    server = Server(tmp_path / "data", workers=0).start()
+    try:
+        with server.client() as client, WorkClient(server.url, data=server.data) as worker:
+            receiver.statuses = [500]
+            job = client.submit("echo", {"n": 1}, webhook={"url": receiver.url})
+            claimed = eventually(lambda: worker.claim("box").jobs)
+            worker.complete(claimed[0].id, claimed[0].attempt, {"n": 1})
+            eventually(lambda: len(receiver.messages) == 2)
+            headers, body = receiver.messages[-1]
+            assert json.loads(body)["data"]["job_id"] == job.id
+            assert guides_check()(client.webhook_secret("default").secret, headers, body)
+            (delivery,) = client.deliveries(job.id)
+            eventually(lambda: client.get(delivery.id).state == "COMPLETED")
+            assert client.get(delivery.id).attempt == 2
+        assert server.stop() == 0
+    finally:
+        server.stop_if_running()

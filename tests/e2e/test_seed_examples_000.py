@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from seed_places import Place, User
+from seed_places import Place, Shell, User
 
 from tidegate.models import WorkInfo, WorkState
 
@@ -28,6 +28,13 @@ def test_a_job_submitted_by_invoke_is_listed_shown_and_extracted(user: User) -> 
 def test_without_a_token_there_is_nothing(place: Place) -> None:
     assert httpx.post(f"{place.url}/api/v1/invoke", json=INVOKE).status_code == 401
     assert httpx.get(f"{place.url}/api/jobs").status_code == 401
+
+
+def test_the_first_token_is_made_by_who_has_the_home_itself(place: Place, user: User, tidegate: Shell) -> None:
+    made = tidegate(f"token create me --scope submit --scope read --tenant {user.tenant} {place.itself}").split()
+    headers = {"authorization": f"Bearer {next(word for word in made if word.startswith('tg_'))}"}
+    assert httpx.post(f"{place.url}/api/v1/invoke", json=INVOKE, headers=headers).status_code == 200
+    assert httpx.put(f"{place.url}/queues/extract", json={}, headers=headers).status_code == 403
 
 
 def test_a_job_described_by_work_info_runs_with_all_that_it_says(user: User) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cloud import eventually
-from seed_places import Newcomer, Shell, User
+from seed_places import Newcomer, Place, Shell, User
 
 INVOICE = {"doc_type": "invoice", "doc_id": "doc_id_0001"}
 
@@ -91,7 +92,7 @@ def test_stuck_jobs_retries_and_throughput(user: User, tidegate: Shell, jobs: di
     assert found[-1]["hour"] >= hour
 
 
-def test_a_dag_its_next_job_and_its_progress(user: User, tidegate: Shell, tmp_path: Any) -> None:
+def test_a_dag_its_next_job_and_its_progress(user: User, tidegate: Shell, tmp_path: Path) -> None:
     """Three jobs, the first of which runs; the others wait in a queue that is paused until they were looked at."""
     user.client.put_queue("later")
     user.client.pause_queue("later")
@@ -122,6 +123,16 @@ def _at(user: User, dag_id: str, completed: int) -> Any:
 
 def _ids(text: str) -> list[str]:
     return [job["id"] for job in json.loads(text)["jobs"]]
+
+
+def test_a_home_is_backed_up_before_maintenance(place: Place, tidegate: Shell, tmp_path: Path) -> None:
+    """Into a folder that can be served; in the cloud a backup of each of the two tables."""
+    if "--data" in place.itself:
+        assert tidegate(f"backup {tmp_path / 'before'} {place.itself}").startswith("✅ Backed up to ")
+        assert (tmp_path / "before" / "tidegate.db").stat().st_size > 0
+    else:
+        told = tidegate(f"backup before-maintenance {place.itself}").splitlines()
+        assert [line.startswith("✅ Backed up to arn:aws:dynamodb:") for line in told] == [True, True]
 
 
 def test_old_jobs_are_purged_and_archived_and_all_are_if_it_is_meant(newcomer: Newcomer) -> None:

@@ -10,7 +10,7 @@ from webdriver import Browser
 from tidegate import Client, runtime
 from tidegate.service.tokens import new_token
 
-EVERYWHERE = ("/", "/jobs", "/runs", "/schedules", "/queues", "/workers", "/dead", "/audit", "/tokens")
+EVERYWHERE = ("/", "/jobs", "/runs", "/schedules", "/queues", "/workers", "/costs", "/dead", "/audit", "/tokens")
 """The pages of the rail."""
 
 

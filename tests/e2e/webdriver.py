@@ -20,7 +20,10 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--force-color-profile=srgb", "--hide-scrollbars",
 )  # fmt: skip
-KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004", "ArrowDown": "\ue015", "ArrowRight": "\ue014"}
+KEYS = {
+    "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004",
+    "ArrowDown": "\ue015", "ArrowRight": "\ue014", "ArrowLeft": "\ue012",
+}  # fmt: skip
 
 
 def programs() -> tuple[str, str] | None:

@@ -99,6 +99,24 @@ def test_all_faults_of_all_nodes_are_told(api: Api) -> None:
     assert fields == {"nodes.0.priority", "nodes.1.unknown", "nodes.2.when.path", "nodes.3.id"}
 
 
+def test_what_is_wrong_with_the_run_does_not_hide_what_is_wrong_with_its_nodes(api: Api) -> None:
+    """Fields of the wrong kind, unknown ones, and the nodes' own faults and cycles in one answer; so is `validate`."""
+    nodes = [
+        {"id": "a", "name": "work", "priority": 11},
+        {"id": "b", "name": "work", "depends_on": ["c", "nowhere"]},
+        {"id": "c", "name": "work", "depends_on": ["b"]},
+    ]
+    for path in ("/dags", "/dags/validate"):
+        answer = api.post(path, {"name": 5, "tags": "x", "nope": 1, "hard_sla": "soon", "nodes": nodes})
+        assert answer.status == 422
+        told = {error["field"]: error["rule"] for error in answer.body["details"]["errors"]}
+        assert set(told) == {"name", "tags", "nope", "hard_sla", "nodes.0.priority", "nodes.1.depends_on", "nodes"}
+        assert told["name"] == "must be a string"
+        assert told["nodes"] == "depend on one another in a cycle: b → c → b"
+    answer = api.post("/dags", {"name": 5, "nodes": "none"})
+    assert [error["field"] for error in answer.body["details"]["errors"]] == ["name", "nodes"]
+
+
 def test_a_node_may_ask_for_nothing_that_is_tidegates_own(api: Api) -> None:
     nodes = [
         {"id": "a", "name": "tidegate.webhook"},

@@ -109,6 +109,8 @@ def test_a_switch_leads_to_a_run_or_past_it(api: Api, home: Home, kind: str) -> 
     if kind == "x":
         assert seen.pop("past") == seen.pop("review/other") == "SKIPPED"
         assert set(seen.values()) == {"COMPLETED"}
+        ended = {"items": [1, 2], "kind": "x"}
+        assert home.job(node_job_id(dag_id, "review")).result == {"in": {"read": ended}, "judge": ended}
     else:
         assert {node for node, state in seen.items() if state == "COMPLETED"} == {"split", "route", "past"}
         reason = home.job(node_job_id(dag_id, "review/in/read")).reason

@@ -84,7 +84,8 @@ def test_top_in_json_has_all_that_it_looked_at(run: Run, home: Home) -> None:
     busy(home)
     code, out, _ = run("top", "--json")
     found = json.loads(out)
-    assert (code, set(found)) == (0, {"status", "depth", "timeline", "queues", "workers"})
+    assert (code, set(found)) == (0, {"status", "depth", "timeline", "queues", "workers", "costs"})
+    assert found["costs"]["dollars"] > 0
     assert found["depth"]["bands"]["high"] == 2
 
 

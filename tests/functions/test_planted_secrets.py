@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import random
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from support.aws import Cloud
 from support.homes import KINDS, stream_records
 from support.homes import Home as Plain
 from tidegate import runtime
+from tidegate.domain.errors import NotFound
+from tidegate.domain.ticket import encode, ticket_for
+from tidegate.execution.discreet import FunctionFailed, discreet
 from tidegate.local.background import Background
 from tidegate.local.functions import Context, invoke
 from tidegate.runtime import App, Settings
@@ -88,7 +93,7 @@ def of_kind(home: Home) -> Plain:
 
 def feed(home: Home) -> None:
     """Hand all changes to the change feed's function."""
-    records = stream_records(of_kind(home)) if home.app.feed is None else list(home.app.feed.read(1_000))
+    records = _changes(home)
     assert records
     assert invoke("changes", {"Records": records}) == {"batchItemFailures": []}
 
@@ -205,3 +210,63 @@ def test_the_threads_of_the_local_server_log_kind_and_place_alone(logged: Everyt
 class _Thread(Background):
     def ask_to_stop(self) -> None:
         self._stopping.set()
+
+
+FAILING: Mapping[str, str] = {
+    "authorizer": "tokens",
+    "changes": "figures",
+    "clock": "timers",
+    "dag": "dags",
+    "dead_letters": "jobs",
+    "worker": "queues",
+}
+"""Each function whose errors leave it, and a port that it cannot do without."""
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_functions_raise_says_nothing_of_what_they_were_given(world: Home, logged: Everything) -> None:
+    """Lambda's runtime writes the error that leaves a function, and all that it was raised from, to the log."""
+    ticket = encode(ticket_for(world.submit("work", data=PLANTED)))
+    events: Mapping[str, Any] = {
+        "authorizer": {"headers": {"authorization": bearer(world, "main", "ada", "read")}},
+        "changes": {"Records": _changes(world)},
+        "clock": sample("clock"),
+        "dag": {"task": "release", "tenant": "main", "dag_id": PLANTED, "resumed": 0},
+        "dead_letters": _letter(ticket),
+        "worker": {"Records": [sample("worker")["Records"][0] | {"body": ticket}]},
+    }
+    for name, port in FAILING.items():
+        broken = world.with_ports(**{port: Quoting()}).app
+        with runtime.use(broken), pytest.raises(FunctionFailed, match=r"^RuntimeError$") as raised:
+            invoke(name, events[name], Context(name))
+        assert PLANTED not in "".join(traceback.format_exception(raised.value)), name
+    told = logged()
+    assert told.count("function failed: RuntimeError") >= len(FAILING)
+    assert PLANTED not in told
+
+
+def _changes(home: Home) -> list[Any]:
+    return stream_records(of_kind(home)) if home.app.feed is None else list(home.app.feed.read(1_000))
+
+
+def test_tidegates_own_errors_keep_their_kind_and_lose_what_they_were_raised_from(logged: Everything) -> None:
+    """State machines tell NotFound and InvalidInput from what is worth another try."""
+
+    def handler(event: Any, context: Any) -> None:
+        try:
+            raise ValueError(PLANTED)
+        except ValueError as error:
+            raise NotFound("there is no such run") from error
+
+    with pytest.raises(NotFound, match="no such run") as raised:
+        discreet(handler)({}, None)
+    assert PLANTED not in "".join(traceback.format_exception(raised.value))
+    assert PLANTED not in logged()
+
+
+def test_every_function_is_discreet() -> None:
+    names = {path.parent.name for path in (Path(__file__).parents[2] / "functions").glob("*/handler.py")}
+    assert names == {*FAILING, "api"}
+    for name in names:
+        handler = importlib.import_module(f"tidegate_functions.{name}.handler").handler
+        assert hasattr(handler, "__wrapped__"), name

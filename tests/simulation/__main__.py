@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from . import crash_points, mutants
-from .history import Told, play
+from .history import ASKED_FOR, STYLES, Told, play
 from .watch import Broken
 
 _SHOWN = 10
@@ -20,10 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; answers 1 when a rule was broken or a mutant lives."""
     options = _options(arguments)
     if options.replay is not None:
-        told = play(options.replay, _say if options.v else None)
+        told = play(options.replay, _say if options.v else None, options.style)
         _say(_told(told))
         return 1 if told.broken else 0
     good = _histories(range(options.start, options.start + options.seeds))
+    for style in ASKED_FOR:
+        _say(f"style {style}:")
+        good = _histories(range(options.start, options.start + options.seeds // 4), style) and good
     if not options.only_seeds:
         good = all([_points(), _mutants(), good])
     return 0 if good else 1
@@ -35,14 +38,15 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--from", type=int, default=0, dest="start", help="the first seed (default: 0)")
     parser.add_argument("--only-seeds", action="store_true", help="leave out the crash points and the mutants")
     parser.add_argument("--replay", type=int, metavar="SEED", help="play one history again; -v shows every call")
+    parser.add_argument("--style", choices=STYLES, help="with --replay: the style that it was played in")
     parser.add_argument("-v", action="store_true", help="with --replay: show every call")
     return parser.parse_args(arguments)
 
 
-def _histories(seeds: range) -> bool:
+def _histories(seeds: range, style: str | None = None) -> bool:
     started, told = time.monotonic(), Totals()
     for seed in seeds:
-        each = play(seed)
+        each = play(seed, style=style)
         told.add(each)
         if each.broken and told.failed <= _SHOWN:
             _say(_told(each))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from tidegate_functions.api.dag_models import Asked
 
 from tidegate.adapters.sqlite.dags import SqliteDags
 from tidegate.adapters.sqlite.registry import SqliteFigures
 from tidegate.domain.dag.run import BROKEN, OPEN_RUNS, node_job_id, outcome_of
-from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.job import Ms
-from tidegate.ports import JobKey
+from tidegate.ports import JobKey, Ports
 from tidegate.service import looks, release, runs
 from tidegate.service.record_changes import run_series
 
 from .cast import CALLER, Cast
 from .clients import Api, operator
-
-Step = Callable[[], Mapping[str, Any]]
+from .run_shapes import Step, asked_for
 
 
 def come_in(cast: Cast, step: Step, within: Ms) -> None:
@@ -26,11 +27,23 @@ def come_in(cast: Cast, step: Step, within: Ms) -> None:
     for remembered in (release._graphs, looks._open, looks._reached):
         remembered.clear()  # type: ignore[attr-defined]
     api = Api(cast)
-    for _ in range(1 + int(cast.world.rng.random() * 2)):
-        spec = _spec(cast, step)
-        cast.watch.book.specs[spec.dag_id or ""] = spec
+    book = cast.watch.book
+    for _ in range(1 + int(cast.world.rng.random() * 3)):
+        others = [(dag_id, [node.id for node in spec.nodes]) for dag_id, spec in book.specs.items()]
+        asked = asked_for(cast.world, step, _next_id(cast), others)
+        book.specs[asked.spec.dag_id or ""] = asked.spec
         tries = 1 + int(cast.world.rng.random() * 6)
-        cast.visit(_submission(cast, api, spec, tries), within)
+        cast.visit(_submission(cast, api, asked, tries), within)
+
+
+@contextmanager
+def looking_closely(cast: Cast) -> Iterator[None]:
+    """In every other history joins of two are wide already."""
+    narrow, chunk = (1, 2) if cast.world.chance(0.5) else (looks.NARROW, looks.CHUNK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "NARROW", narrow)
+        patch.setattr(looks, "CHUNK", chunk)
+        yield
 
 
 def runs_are_watched(cast: Cast) -> bool:
@@ -51,6 +64,11 @@ def faults_at_the_end(cast: Cast) -> Iterator[str]:
         counted = {state: n for state, n in figures.read(CALLER.tenant, run_series(dag_id)).items() if n}
         if counted != dict(states):
             yield f"run {dag_id}: counted {counted}, recounted {dict(states)}"
+        entries = Counter(job.state.value for job in jobs.values() if job.dag_id == dag_id and "[" in (job.node or ""))
+        series = run_series(dag_id, items=True)
+        if (told := {state: n for state, n in figures.read(CALLER.tenant, series).items() if n}) != dict(entries):
+            yield f"run {dag_id}: counted {told} entries, recounted {dict(entries)}"
+        yield from filter(None, (cast.watch.book.wrongly_gathered(job, jobs) for job in nodes))
         if run.state in OPEN_RUNS:
             yield f"run {dag_id} is still {run.state}"
         elif len(nodes) == len(spec.nodes):
@@ -63,33 +81,22 @@ def _key(dag_id: str, node: str) -> JobKey:
     return JobKey(CALLER.tenant, node_job_id(dag_id, node))
 
 
-def _submission(cast: Cast, api: Api, spec: DagSpec, tries: int) -> Callable[[], None]:
+def _submission(cast: Cast, api: Api, asked: Asked, tries: int) -> Callable[[], None]:
+    """Ask for a run; what was answered is accepted. One that waits for a run that is not there yet is refused."""
+
     def submit() -> None:
-        if operator(cast, api, lambda ports: runs.submit_dag(ports, CALLER, spec, {}), tries):
-            cast.watch.answered |= {_key(spec.dag_id or "", node.id) for node in spec.nodes}
+        dag_id, accepted = asked.spec.dag_id or "", list[bool]()
+
+        def request(ports: Ports) -> None:
+            runs.submit_dag(ports, CALLER, asked.spec, asked.conditions)
+            accepted.append(True)
+
+        operator(cast, api, request, tries)
+        if accepted:
+            cast.watch.book.accepted[dag_id] = cast.world.now
+            cast.watch.answered |= {_key(dag_id, node.id) for node in asked.spec.nodes}
 
     return submit
-
-
-def _spec(cast: Cast, step: Step) -> DagSpec:
-    """A random graph of a few nodes with all kinds of joins."""
-    world, rng = cast.world, cast.world.rng
-    nodes: list[NodeSpec] = []
-    for number in range(2 + int(rng.random() * 6)):
-        parents = tuple(f"n{each}" for each in range(number) if world.chance(0.4))[:4]
-        join = list(Join)[int(rng.random() * len(Join))] if parents else Join.ALL_ACTIVE
-        nodes.append(
-            NodeSpec(
-                id=f"n{number}",
-                job={"name": "work", "data": {"plan": [step(), {"does": "work", "ms": 100}]}, "retry_limit": 2},
-                depends_on=parents,
-                join=join,
-                join_count=1 + int(rng.random() * len(parents)) if join is Join.N_OF else None,
-                cleanup=bool(parents) and join is Join.ALL_DONE and world.chance(0.5),
-            )
-        )
-    policy = FailurePolicy.CONTINUE if world.chance(0.7) else FailurePolicy.FAIL_FAST
-    return DagSpec(name="run", nodes=tuple(nodes), failure_policy=policy, dag_id=_next_id(cast))
 
 
 def _next_id(cast: Cast) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-STYLES = ("storm", "calm", "priority", "limits", "deadlines", "clocks", "runs", "shards")
-"""The last four are played where they are asked for."""
+ASKED_FOR = ("deadlines", "clocks", "runs", "shards")
+"""Played where they are asked for."""
+STYLES = ("storm", "calm", "priority", "limits", *ASKED_FOR)
 CALM = ("calm", "priority", "clocks")
 _KEYS = (None, "a", "a", "b")
 
@@ -55,7 +57,7 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
     world = World(seed, say)
     cast, style = _cast(world, style)
     world.note(f"seed {seed}: {style}, {cast.home.name}")
-    with on_stage(cast):
+    with on_stage(cast), dag_runs.looking_closely(cast) if style == "runs" else nullcontext():
         _begin(cast, style)
         world.run()
     check_end(cast)

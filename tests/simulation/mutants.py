@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tidegate.domain.guarded import Guard, GuardedWrite, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import decode
+from tidegate.execution import attempt_runner
 from tidegate.execution.runner import Done, Runner
 from tidegate.ports import JobKey, Ports
 from tidegate.service import (
@@ -27,9 +29,11 @@ from tidegate.service import (
     claim,
     deadlines,
     limits,
+    looks,
     record_changes,
     release,
     reticket,
+    runs,
     settle,
     sweep_slots,
     tick,
@@ -389,6 +393,36 @@ def _closed_early(patch: Patch) -> None:
     patch.setattr(release, "_all_ended", lambda run, states: sum(states.values()) > 1)
 
 
+def _every_path_is_taken(patch: Patch) -> None:
+    patch.setattr(release, "why_not_taken", lambda node, results: None)
+
+
+def _entries_not_waited_for(patch: Patch) -> None:
+    patch.setattr(release, "ends_of_entries", lambda looks, job, count: {})
+
+
+def _one_entry_too_few(patch: Patch) -> None:
+    real = release.fan_out
+    patch.setattr(release, "fan_out", lambda ports, run, job, entries: real(ports, run, job, entries[:-1]))
+
+
+def _nothing_collected(patch: Patch) -> None:
+    patch.setattr(attempt_runner, "_collected", lambda context: {})
+
+
+def _other_runs_not_told(patch: Patch) -> None:
+    patch.setattr(runs, "wait_for_others", lambda ports, run, graph: None)
+
+
+def _one_look_decides(patch: Patch) -> None:
+    real = looks.Looks._in_turn
+    patch.setattr(looks.Looks, "_in_turn", lambda self, names, last: islice(real(self, names, last), 1))
+
+
+def _figures_never_enough(patch: Patch) -> None:
+    patch.setattr(looks, "_may_decide", lambda vertex, counted, last: False)
+
+
 def _old_keys_not_asked(patch: Patch) -> None:
     patch.setattr(spread, "asked", lambda queue: queue.shards)
 
@@ -464,6 +498,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a failed parent strands its children", _failures_strand, _caught(B.LOST), "runs"),
     Mutant("a node that ended is released again", _released_again, _caught(B.OVERWRITTEN, B.DOUBLED), "runs"),
     Mutant("a run is closed before its jobs have ended", _closed_early, _caught(B.LOST, B.MISCOUNTED), "runs"),
+    Mutant("every path of a switch is taken", _every_path_is_taken, _caught(B.UNREADY), "runs"),
+    Mutant("a node with a list does not wait for its entries", _entries_not_waited_for, _caught(B.UNREADY), "runs"),
+    Mutant("the last entry of a list gets no job", _one_entry_too_few, _caught(B.UNREADY), "runs"),
+    Mutant("a run within a run has no results", _nothing_collected, _caught(B.MISCOUNTED), "runs"),
+    Mutant("runs that wait for others are not told", _other_runs_not_told, _caught(B.LOST), "runs"),
+    Mutant("a wide join is decided by the first look", _one_look_decides, _caught(B.UNREADY), "runs"),
+    Mutant("a wide join never has enough", _figures_never_enough, _caught(B.LOST), "runs"),
     Mutant("claims ask none but the keys that are wanted now", _old_keys_not_asked, _caught(B.INVERTED), "shards"),
     Mutant("a change forgets the keys that there were", _old_keys_forgotten, _caught(B.LOST), "shards"),
     Mutant("keys are given up with jobs on them", _keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),

@@ -136,6 +136,8 @@ class Watch:
         key = JobKey(job.tenant, job.id)
         if key in self.seen:
             self.breaks(Broken.OVERWRITTEN, f"{job.id} was made again")
+        if (wrong := self.book.wrongly_made(job, self.jobs()) if self.book.specs else None) is not None:
+            self.breaks(Broken.UNREADY, wrong)
         now, spot = self.world.now, spot_of(job)
         seen = Seen(job, len(self.seen) + len(self.erased), spot, [(now, spot)], ready_since=now)
         seen.loose_from, seen.busy_then = None if job.blocked else max(now, job.wake_at or 0), self.busy()

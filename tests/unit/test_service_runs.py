@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from tidegate.domain.dag.branches import choice_in, routed
 from tidegate.domain.dag.conditions import parse_condition
 from tidegate.domain.dag.run import CHOOSE, Run, RunState, node_job_id
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
-from tidegate.domain.errors import Conflict, InvalidInput, NotFound, WrongState
-from tidegate.domain.job import State
+from tidegate.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, WrongState
+from tidegate.domain.job import Job, State
 from tidegate.execution.context import JobContext, PermanentError
+from tidegate.ports import JobKey
+from tidegate.service.release import Engine
 from tidegate.service.runs import cancel_run, get_run, next_job, resume_run, run_progress, submit_dag
 
 IS_INVOICE = {"path": "$.a.result.label", "op": "==", "value": "invoice"}
@@ -266,6 +269,63 @@ def test_a_lost_word_of_another_run_is_made_up_for_by_the_clock(works: Works) ->
     feed.drop(feed.read(100))
     works.home.settle(runner, seconds=1_500, step=5)
     assert works.state(second) is RunState.COMPLETED
+
+
+def test_a_node_whose_list_is_there_a_moment_after_the_first_look_gets_its_entries(works: Works) -> None:
+    """Its parent ends between two reads of one look: it is not let go without them."""
+    home = works.home
+    works.results["a"] = {"items": [1, 2]}
+    run = works.run(node("a"), node("b", "a", for_each=("a", "result", "items")))
+    before = home.job(node_job_id(run.id, "a"))
+    home.serve_one(home.runner(work=works.work))
+    outdated = [before]
+
+    class Lagging:
+        """Tells once how the parent stood a moment ago."""
+
+        def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
+            found = home.ports.jobs.get(keys)
+            return [outdated.pop() if job is not None and job.id == before.id and outdated else job for job in found]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(home.ports.jobs, name)
+
+    Engine(home.with_ports(jobs=Lagging()).ports).evaluate(run, ["b"])
+    assert not outdated
+    assert home.job(node_job_id(run.id, "b")).blocked
+    works.quiet()
+    assert works.states(run) == dict.fromkeys(["a", "b[0]", "b[1]", "b"], "COMPLETED")
+
+
+class Dying:
+    """A port of a process that dies at one kind of call."""
+
+    def __init__(self, port: Any, call: str) -> None:
+        self._port, self._call = port, call
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._call:
+            raise Unavailable("the process is gone")
+        return getattr(self._port, name)
+
+
+def test_a_run_that_was_never_stored_whole_is_given_up_with_all_that_waits_for_it(works: Works) -> None:
+    """Its request died before any job was stored, or before it was said that all were."""
+    home = works.home
+    made = []
+    for dying in ({"jobs": Dying(home.ports.jobs, "create")}, {"dags": Dying(home.ports.dags, "put_if_unchanged")}):
+        made.append(home.clock.new_id())
+        spec = DagSpec(name="d", nodes=(node("a"), node("clean", "a", cleanup=True)), dag_id=made[-1])
+        with pytest.raises(Unavailable):
+            submit_dag(home.with_ports(**dying).ports, ADMIN, spec, {})
+    waiting = works.run(node("x"), node("y", f"{made[0]}:a"))
+    home.settle(home.runner(work=works.work), seconds=2_500, step=20)
+    for dag_id in made:
+        view = get_run(home.ports, ADMIN, dag_id)
+        assert view.run.state is RunState.CANCELLED
+        assert {job.state for job in view.jobs} <= {State.CANCELLED}
+    assert works.states(waiting) == {"x": "COMPLETED", "y": "SKIPPED"}
+    assert works.state(waiting) is RunState.FAILED
 
 
 def test_a_failed_parent_never_strands_its_children(works: Works) -> None:

@@ -370,6 +370,17 @@ class TestBackfill:
         assert filled[0].metadata["scheduled_for"] == "2033-05-18T02:33:20Z"
         assert stored(home).backfill is None
 
+    def test_what_it_made_is_in_the_history_beside_what_ran_in_time(self, home: Home) -> None:
+        create(home, expression="every 1m", starts_at=START_MS - 86_400_000)
+        pass_time(home, 60)
+        schedule, _ = self.begin(home, first=START_MS - 180_000, until=START_MS - 60_000)
+        runs = service.history(home.ports, stored(home))
+        ran = [(run.firing.fate, run.firing.at, run.made and run.made.id) for run in runs]
+        past = [START_MS - 60_000 * n for n in (1, 2, 3)]
+        filled = [(Fate.BACKFILLED, at, backfill_id(schedule.id, at)) for at in past]
+        now = START_MS + 60_000
+        assert ran == [*filled, (Fate.FIRED, now, run_id(schedule.id, now))]
+
     def test_times_that_have_run_are_passed_over_and_a_second_backfill_makes_nothing(self, home: Home) -> None:
         schedule = create(home, expression="every 1m")
         pass_time(home, 600, 60)

@@ -13,8 +13,10 @@ from tidegate.domain.dag.run import Run, RunState, node_job_id, supervisor_name
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.events import RunEvent
+from tidegate.domain.job import Sla
 from tidegate.execution.context import JobContext
 from tidegate.service import supervise
+from tidegate.service.record_changes import SLA
 from tidegate.service.release import Engine
 from tidegate.service.runs import cancel_run, get_run, resume_run, submit_dag
 from tidegate.service.supervise import Watch
@@ -23,6 +25,11 @@ from tidegate.service.supervise import Watch
 def node(node_id: str, *parents: str, **fields: Any) -> NodeSpec:
     job = {"name": fields.pop("name", "work"), "data": {"node": node_id}, "retry_limit": 0}
     return NodeSpec(id=node_id, job=job, depends_on=parents, **fields)
+
+
+def due_node(node_id: str, *parents: str, **deadlines: Any) -> NodeSpec:
+    made = node(node_id, *parents)
+    return replace(made, job={**(made.job or {}), **deadlines})
 
 
 def submitted(home: Home, *nodes: NodeSpec, **fields: Any) -> Run:
@@ -128,6 +135,42 @@ class TestDeadlines:
         quiet(home, long=long)
         assert seen == [True]
         assert state_of(home, run) == (RunState.EXPIRED, {"a": "COMPLETED"}), "it finished before it looked"
+
+    @pytest.mark.parametrize(
+        ("of_node", "of_run", "ended", "reason", "figures"),
+        [
+            (5, 20, (RunState.FAILED, {"a": "EXPIRED", "b": "CANCELLED"}), "its node a is EXPIRED", {"missed_hard": 1}),
+            (20, 5, (RunState.EXPIRED, {"a": "CANCELLED", "b": "CANCELLED"}), "its hard deadline passed", {}),
+        ],
+    )
+    def test_of_a_node_and_its_run_the_earlier_hard_deadline_takes_effect(
+        self, home: Home, of_node: int, of_run: int, ended: Any, reason: str, figures: Any
+    ) -> None:
+        """What its run ends is not held against a job, whose own deadline lay ahead."""
+        now = home.clock.now()
+        first = due_node("a", hard_sla=now + of_node * 1_000)
+        run = submitted(home, first, node("b", "a"), hard_sla=now + of_run * 1_000)
+        home.changes()
+        for _ in range(24):
+            home.clock.advance(1)
+            home.tick()
+            home.changes()
+        assert state_of(home, run) == ended
+        assert get_run(home.ports, ADMIN, run.id).run.reason == reason
+        assert {name: n for name, n in home.ports.figures.read("main", f"{SLA}default").items() if n} == figures
+
+    def test_a_soft_deadline_of_a_node_is_its_own(self, home: Home) -> None:
+        """A duration counts from when the run is submitted; it is missed while the node waits for others, too."""
+        run = submitted(home, node("a"), due_node("b", "a", soft_sla_seconds=5.0), soft_sla=home.clock.now() + 20_000)
+        home.changes()
+        home.clock.advance(7)
+        home.tick()
+        quiet(home, work=work)
+        job = home.job(node_job_id(run.id, "b"))
+        assert (job.state, job.sla, job.soft_sla) == ("COMPLETED", Sla.SOFT_MISSED, run.created_at + 5_000)
+        assert told_of(home, run) == ["dag.started", "dag.completed"]
+        figures = home.ports.figures.read("main", f"{SLA}default")
+        assert {name: n for name, n in figures.items() if n} == {"missed_soft": 1}
 
     def test_both_deadlines_in_the_past_are_told_in_their_order(self, home: Home) -> None:
         now = home.clock.now()

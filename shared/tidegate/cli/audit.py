@@ -13,6 +13,7 @@ from tidegate.domain.errors import InvalidInput
 from .exits import REFUSED
 from .output import clean, emit, json_text, say, table
 from .session import Session, with_session
+from .watch import bar
 
 if TYPE_CHECKING:
     from tidegate.client import AuditEntry, AuditHead
@@ -58,7 +59,8 @@ def verify(
     from tidegate.domain.audit import NONE
 
     start = NONE if since is None else _head(since)
-    with session.client() as client:
+    with session.client() as client, bar() as progress:
+        progress.add_task("Check", total=None, visible=not session.as_json)
         verdict = client.verify_audit(start)
     if session.as_json:
         emit(

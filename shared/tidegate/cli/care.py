@@ -14,6 +14,7 @@ from tidegate.domain.errors import InvalidInput
 from .exits import REFUSED
 from .output import clean, emit, say
 from .session import AsJson
+from .watch import bar
 
 if TYPE_CHECKING:
     from tidegate.runtime import App
@@ -42,7 +43,9 @@ def backup(
         settings = runtime.settings_of_stack(stack)
     else:
         settings = runtime.settings_from({"TIDEGATE_DATA": str(data_folder(data))})
-    made = runtime.back_up(settings, name)
+    with bar() as progress:
+        task = progress.add_task("Backup", total=None, visible=not as_json)
+        made = runtime.back_up(settings, name, lambda done, all_: progress.update(task, completed=done, total=all_))
     if as_json:
         emit({"backups": made})
     else:
@@ -62,7 +65,11 @@ def doctor(
     app = _app(data, stack)
     from tidegate.service.examine import examine
 
-    found = examine(app.ports, repair=repair)
+    with bar() as progress:
+        task = progress.add_task("Jobs looked at: 0", total=None, visible=not as_json)
+        found = examine(
+            app.ports, repair=repair, told=lambda jobs: progress.update(task, description=f"Jobs looked at: {jobs}")
+        )
     findings = [*found.findings, *_counters(app, found, repair=repair)]
     if as_json:
         shown = [_shown(each) for each in findings]

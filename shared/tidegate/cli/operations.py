@@ -17,13 +17,15 @@ from .session import Session, with_session
 from .watch import bar
 
 if TYPE_CHECKING:
-    from tidegate.client import Maintained
+    from tidegate.client import Client, Maintained
 
 dead_app = typer.Typer(help="Messages that were no tickets, and why.", no_args_is_help=True)
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BAR = 40
+_LETTERS = 100
+"""Dead letters of one request."""
 
 States = Annotated[
     list[str] | None,
@@ -197,10 +199,24 @@ def redrive(
     """Send dead letters on their way again, or --drop them. A dry run unless --yes."""
     if bool(ids) == everything:
         raise InvalidInput.field("ID", "give ids, or --all")
-    with session.client() as client:
-        found = client.redrive(ids or None, drop=drop, confirm=yes)
+    with session.client() as client, bar() as progress:
+        wanted = ids or _all_letters(client)
+        task = progress.add_task("Drop" if drop else "Redrive", total=len(wanted), visible=not session.as_json)
+        found: list[Any] = []
+        for start in range(0, len(wanted), _LETTERS):
+            part = wanted[start : start + _LETTERS]
+            found += client.redrive(part, drop=drop, confirm=yes)
+            progress.advance(task, len(part))
     rows = ((each["id"], each["result"] or ("would be dropped" if drop else "would be redriven")) for each in found)
     _shown(session, "results", found, ("ID", "Result"), rows)
+
+
+def _all_letters(client: Client) -> list[str]:
+    """The ids of all dead letters."""
+    ids: list[str] = []
+    while page := client.dead_letters(ids[-1] if ids else "", _LETTERS):
+        ids += [each["id"] for each in page]
+    return ids
 
 
 def selected(

@@ -35,10 +35,13 @@ class Seen:
     timeline: Mapping[str, Any]
     queues: list[Mapping[str, Any]]
     workers: tuple[Worker, ...]
+    costs: Mapping[str, Any]
+    """Of today, in UTC."""
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
         parts = {"status": self.status, "depth": self.depth, "timeline": self.timeline, "queues": self.queues}
+        parts["costs"] = self.costs
         return {**parts, "workers": [worker.raw for worker in self.workers]}
 
 
@@ -79,11 +82,19 @@ def frame(seen: Seen, before: Seen | None) -> Iterator[RenderableType]:
         ("Success ", "bold"), _percent(past["success_rate"]),
         ("   Run time ", "bold"), f"{_seconds(past['p50_run_seconds'])}, 99 % {_seconds(past['p99_run_seconds'])}",
     )  # fmt: skip
-    yield "   ".join(f"{clean(band)} {jobs}" for band, jobs in depth["bands"].items())
+    bands = "   ".join(f"{clean(band)} {jobs}" for band, jobs in depth["bands"].items())
+    yield Text.assemble(bands, ("   Cost today ", "bold"), f"${seen.costs['dollars']:.4f}", *_budgets(seen))
     yield ""
     yield grid(("Queue", "Waiting", "Running", "Failed", "Completed"), _queue_rows(seen))
     yield ""
     yield grid(("Worker", "Kind", "Pool", "Busy", "Runs"), _worker_rows(seen))
+
+
+def _budgets(seen: Seen) -> Iterator[tuple[str, str]]:
+    """How much of each budget is used."""
+    for each in seen.costs.get("budgets", ()):
+        told = f", {each['dollars'] / each['budget']:.0%} of the {each['period']}'s budget" if each["budget"] else ""
+        yield told, "red" if each["reached"] else ""
 
 
 def _queue_rows(seen: Seen) -> Iterator[tuple[str | Text, ...]]:
@@ -116,13 +127,16 @@ def _rate(seen: Seen, before: Seen | None, outcome: str) -> float:
 
 
 def _look(client: Client) -> Seen:
+    timeline = client.timeline(1)
+    today = timeline["points"][-1]["at"].partition("T")[0]  # by the server's clock
     return Seen(
         time.monotonic(),
         client.pipeline_status(),
         client.depth(),
-        client.timeline(1),
+        timeline,
         list(client.queue_figures()),
         client.workers(),
+        client.costs(today, today),
     )
 
 

@@ -145,7 +145,7 @@ class Operations(Sender):
         return self._run(rows("/maintenance/dead-letters", "dead_letters", after=after, limit=limit))
 
     def redrive(self, ids: Sequence[str] | None, *, drop: bool = False, confirm: bool = False) -> list[Row]:
-        """Deal with dead letters (None: all of them); only with `confirm`. `id` and `result` of each."""
+        """Deal with dead letters (None: the first 200); only with `confirm`. `id` and `result` of each."""
         return self._run(redrive(ids, drop=drop, confirm=confirm))
 
 

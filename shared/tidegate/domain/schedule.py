@@ -55,6 +55,8 @@ class Fate(StrEnum):
     """What became of one of a schedule's times."""
 
     FIRED = "fired"
+    BACKFILLED = "backfilled"
+    """It was run afterwards, by a backfill."""
     MISSED = "missed"
     """Nothing ticked in time, and the misfire policy let it go; stands for all until the next entry."""
     OVERLAPPED = "overlapped"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tidegate.domain.dag.branches import choice_in
-from tidegate.domain.dag.run import CHOOSE, COLLECT, GATHER
+from tidegate.domain.dag.run import CHOOSE, COLLECT, GATHER, node_job_id
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guarded import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress, State
@@ -281,8 +281,15 @@ class AttemptRunner:
 
 
 def _collected(context: JobContext) -> Any:
-    """The results of the nodes that end a run within a run; those that were skipped have none."""
-    return {name: each.result for name, each in context.upstream.items() if each.state is State.COMPLETED}
+    """The results of the nodes that end a run within a run; those that were skipped have none.
+
+    Whoever chose the run is before it too, and is no part of it.
+    """
+    dag_id, run = context.record.dag_id or "", context.record.node or ""
+    ends = {
+        name: each for name, each in context.upstream.items() if each.job_id == node_job_id(dag_id, f"{run}/{name}")
+    }
+    return {name: each.result for name, each in ends.items() if each.state is State.COMPLETED}
 
 
 def described(error: BaseException) -> str:

@@ -24,6 +24,7 @@ FIGURES: Mapping[str, str] = {
     "WaitingLow": COUNT,
     "Scheduled": COUNT,
     "Workers": COUNT,
+    "OldestJob": SECONDS,
     # as the change feed sees it
     "JobsCreated": COUNT,
     "JobsStarted": COUNT,

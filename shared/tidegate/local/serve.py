@@ -20,7 +20,8 @@ from tidegate.execution.registry import load_executors
 from tidegate.ports import EventStream, Ports
 from tidegate.service.tokens import DEFAULT_TENANT, new_token
 
-from .background import changes_pump, ticker
+from .background import Background, changes_pump, ticker
+from .deliveries import Deliveries
 from .functions import preload
 from .http import Gateway
 from .patience import PatientProtocol
@@ -54,7 +55,7 @@ def serve(options: ServeOptions) -> None:
     data = options.data.resolve()
     os.environ["TIDEGATE_DATA"] = str(data)
     os.environ["TIDEGATE_SLOTS"] = str(options.workers)
-    load_executors(options.handlers)
+    handlers = load_executors(options.handlers)
     runtime.start_tracing()
     app = runtime.current()
     listener = _listen(options.host, options.port)
@@ -62,8 +63,12 @@ def serve(options: ServeOptions) -> None:
     if app.feed is None:
         raise InvalidInput("serving needs the embedded home: TIDEGATE_DATA names another")
     preload("api", "authorizer", "clock", "changes")
-    background = [ticker(), changes_pump(app.ports, app.feed)]
+    background: list[Background | Deliveries] = [ticker(), changes_pump(app.ports, app.feed)]
+    if not options.workers:
+        background.append(Deliveries(app))
     workers = Workers(options.workers, data, options.handlers)
+    if options.workers and not handlers:
+        print("No handlers were given: jobs wait for a worker that has some (--handlers FILE.py)", flush=True)  # noqa: T201
     for each in background:
         each.start()
     workers.start()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tidegate.domain.job import Ms
 from tidegate.domain.schedule import Backfill, Schedule, backfill_id, next_time, run_id, target_for
@@ -20,7 +20,8 @@ class Part:
     """What to make now, and what is left to do afterwards."""
 
     backfill: Backfill | None
-    specs: Sequence[Submission] = ()
+    specs: Mapping[Ms, Submission] = field(default_factory=dict)
+    """By the time that each is the run of."""
 
 
 def next_part(ports: Ports, schedule: Schedule, now: Ms, by: Ms, *, held: bool) -> Part:
@@ -38,13 +39,19 @@ def next_part(ports: Ports, schedule: Schedule, now: Ms, by: Ms, *, held: bool) 
     there = made_by(ports, schedule, [run_id(schedule.id, at) for at in times])
     missing = [at for at, made in zip(times, there, strict=True) if made is None]
     start = max(now, backfill.due)
-    # A run is that of its time, whenever it is made; a job of the past is one of its own, listed when it was made.
-    id_of = backfill_id if schedule.dag is None else run_id
-    specs = [target_for(schedule, at, id_of(schedule.id, at), start) for at in missing]
+    specs = {at: target_for(schedule, at, id_of_past(schedule, at), start) for at in missing}
     if following is None:
         return Part(None, specs)
     due = start + _MINUTE_MS * count // backfill.per_minute
     return Part(replace(backfill, next=following, due=due, made=backfill.made + len(missing)), specs)
+
+
+def id_of_past(schedule: Schedule, at: Ms) -> str:
+    """The id of what a backfill makes for a time.
+
+    A run is that of its time, whenever it is made; a job of the past is one of its own, listed when it was made.
+    """
+    return backfill_id(schedule.id, at) if schedule.dag is None else run_id(schedule.id, at)
 
 
 def times_from(ports: Ports, schedule: Schedule, first: Ms, until: Ms, limit: int) -> tuple[list[Ms], Ms | None]:

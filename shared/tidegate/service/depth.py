@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.job import WAITING, Job, Ms
@@ -40,13 +41,13 @@ def depth(ports: Ports, caller: Caller) -> Depth:
     Of each queue and priority that has waiting jobs, one entry of the ready index is read.
     """
     caller.require(Scope.READ)
-    counted = _by_priority(ports.figures.read(caller.tenant, TOTALS))
-    priorities = {priority: jobs for priority, jobs in counted.items() if jobs}
-    oldest = _oldest(ports, caller, priorities)
+    totals = ports.figures.read(caller.tenant, TOTALS)
+    figures = sorted(queue_figures(ports, caller), key=lambda each: -each.depth)
+    oldest = waited_longest(ports, caller.tenant, totals, [each.queue for each in figures if each.depth])
     if oldest is None:
-        return Depth(priorities, None, None)
+        return Depth(_waiting(totals), None, None)
     visible = oldest if oldest.owner == caller.user or caller.sees_all_users() else None
-    return Depth(priorities, visible, max(0, ports.now() - ready_since(oldest)) / 1000)
+    return Depth(_waiting(totals), visible, seconds_ready(oldest, ports.now()))
 
 
 def by_band(totals: Mapping[str, int]) -> Mapping[Band, int]:
@@ -65,24 +66,38 @@ def _banded(priorities: Mapping[int, int]) -> Mapping[Band, int]:
     return found
 
 
-def ready_since(job: Job) -> Ms:
+def seconds_ready(job: Job, now: Ms) -> float:
+    """For how long a ready job has been so."""
+    return max(0, now - _ready_since(job)) / 1000
+
+
+def _ready_since(job: Job) -> Ms:
     """When a ready job became so: when it was made, or its time came, or it was released or put back."""
     if job.attempt or job.dag_id is not None:
         return job.updated_at
     return max(job.created_at, job.start_after or 0)
 
 
-def _oldest(ports: Ports, caller: Caller, priorities: Mapping[int, int]) -> Job | None:
-    keys = dict.fromkeys(JobKey(caller.tenant, job_id) for job_id in _heads(ports, caller, priorities))
+def waited_longest(ports: Ports, tenant: str, totals: Mapping[str, int], queues: Iterable[str]) -> Job | None:
+    """The job of these queues (the first 50 of them) that has been ready for the longest; None if none is.
+
+    Costs a read for each queue and each priority at which jobs wait by the tenant's `totals`, and one for the jobs
+    found.
+    """
+    keys = dict.fromkeys(JobKey(tenant, job_id) for job_id in _heads(ports, tenant, _waiting(totals), queues))
     jobs = ports.jobs.get(list(keys)) if keys else []
     ready = [job for job in jobs if job is not None and job.state in WAITING and job.wake_at is None]
-    return min(ready, key=ready_since, default=None)
+    return min(ready, key=_ready_since, default=None)
 
 
-def _heads(ports: Ports, caller: Caller, priorities: Mapping[int, int]) -> Iterator[str]:
+def _heads(ports: Ports, tenant: str, priorities: Mapping[int, int], queues: Iterable[str]) -> Iterator[str]:
     """The oldest jobs of each queue and priority, where queues are strict; else the first of each queue."""
-    figures = sorted(queue_figures(ports, caller), key=lambda each: -each.depth)
-    for queue in [each.queue for each in figures if each.depth][:MAX_LANES]:
+    for queue in islice(queues, MAX_LANES):
         for priority in dict.fromkeys((HIGHEST, *priorities)):
-            for ready in ports.jobs.head(Lane(caller.tenant, queue), 1, first_rank(priority)):
+            for ready in ports.jobs.head(Lane(tenant, queue), 1, first_rank(priority)):
                 yield ready.job_id
+
+
+def _waiting(totals: Mapping[str, int]) -> Mapping[int, int]:
+    """The jobs that wait for a worker, by the priorities at which there are any."""
+    return {priority: jobs for priority, jobs in _by_priority(totals).items() if jobs}

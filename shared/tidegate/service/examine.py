@@ -8,7 +8,7 @@ reported: jobs and timers are given `GRACE_MS`, and counters are compared only w
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -91,10 +91,13 @@ class Examination:
     """How far each counter is off: to be compared with a second look before anyone believes it."""
 
 
-def examine(ports: Ports, *, repair: bool = False) -> Examination:
-    """Look at everything but the counters' truth: `counts` says what they lack, `repair_counters` sets them right."""
+def examine(ports: Ports, *, repair: bool = False, told: Callable[[int], object] = lambda _: None) -> Examination:
+    """Look at everything but the counters' truth: `counts` says what they lack, `repair_counters` sets them right.
+
+    `told` hears how many jobs were looked at so far.
+    """
     now = ports.now()
-    seen = _walked(ports, now)
+    seen = _walked(ports, now, told)
     timers = ports.timers.due(_END_OF_TIME, _MOST_TIMERS)
     checks = (
         _unknown_lanes(ports, seen, repair=repair),
@@ -125,13 +128,14 @@ def repair_counters(ports: Ports, counts: Counts) -> None:
     ports.figures.add_once(f"repair-{ports.new_id()}", additions)
 
 
-def _walked(ports: Ports, now: Ms) -> _Seen:
+def _walked(ports: Ports, now: Ms, told: Callable[[int], object]) -> _Seen:
     seen = _Seen()
     after: str | None = None
     while True:
         jobs, after = ports.upkeep.walk(after, _PART)
         for job in jobs:
             _note(seen, job, now)
+        told(seen.jobs)
         if after is None:
             return seen
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tidegate.domain.dag.run import Run
 from tidegate.domain.errors import TidegateError, Unavailable
@@ -64,13 +64,14 @@ class _Step:
     after: Schedule
     """As it stands once the jobs are made."""
     runs: Mapping[Ms, Submission]
-    fills: Sequence[Submission] = ()
+    fills: Mapping[Ms, Submission] = field(default_factory=dict)
+    """Of times gone by, for its backfill."""
     certain: bool = True
     """The decision need not be on record."""
 
     def asked(self) -> list[Submission]:
         """All that it makes."""
-        return [*self.runs.values(), *self.fills]
+        return [*self.runs.values(), *self.fills.values()]
 
 
 def fire_schedules(ports: Ports, by: Ms) -> Sequence[str]:
@@ -163,7 +164,7 @@ def _step(ports: Ports, schedule: Schedule, now: Ms, by: Ms, previous: Job | Run
     runs = {at: _kept(_asked(schedule, at), kept) for at in decision.release}
     filling = next_part(ports, schedule, now, by, held=held or _spent(ports, schedule, now))
     after = watched(replace(planned, backfill=filling.backfill), undecided_until=by + 1 if decision.waits else None)
-    fills = [_kept(each, kept) for each in filling.specs]
+    fills = {at: _kept(each, kept) for at, each in filling.specs.items()}
     return _Step(schedule, planned, after, runs, fills, decision.certain)
 
 
@@ -223,12 +224,11 @@ def _submitted(ports: Ports, steps: Sequence[_Step], end: Ms) -> Outcomes:
 
 def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     """The schedule as it stands once its jobs are made."""
-    results = {at: outcomes[JobKey(step.seen.tenant, id_of(spec))] for at, spec in step.runs.items()}
-    refused = {at: result for at, result in results.items() if isinstance(result, TidegateError)}
+    refused, past_refused = (_refused(step, made, outcomes) for made in (step.runs, step.fills))
     fired = [at for at in step.runs if at not in refused]
-    done = with_firings(
-        step.after, tuple(Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs)
-    )
+    past = (Firing(at, Fate.REFUSED if at in past_refused else Fate.BACKFILLED) for at in step.fills)
+    now = (Firing(at, Fate.REFUSED if at in refused else Fate.FIRED) for at in step.runs)
+    done = with_firings(step.after, (*past, *now))
     if fired:
         last = fired[-1]
         done = replace(done, last_run=last, last_job_id=id_of(step.runs[last]), fired=done.fired + len(fired))
@@ -237,6 +237,11 @@ def _concluded(step: _Step, outcomes: Outcomes) -> Schedule:
     if refused:
         _log.warning("run refused: %s", done.last_error, extra=_extra(done, "run_refused"))
     return replace(done, releasing=(), version=step.seen.version + 1)
+
+
+def _refused(step: _Step, made: Mapping[Ms, Submission], outcomes: Outcomes) -> Mapping[Ms, TidegateError]:
+    results = {at: outcomes[JobKey(step.seen.tenant, id_of(spec))] for at, spec in made.items()}
+    return {at: result for at, result in results.items() if isinstance(result, TidegateError)}
 
 
 def _key(schedule: Schedule) -> ScheduleKey:

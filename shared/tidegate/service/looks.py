@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tidegate.domain.dag.graph import Vertex
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import Run, end_of, node_job_id
+from tidegate.domain.dag.run import OPEN_RUNS, Run, end_of, node_job_id
 from tidegate.domain.dag.spec import Join, outside
 from tidegate.domain.job import TERMINAL, Job, State
 from tidegate.ports import JobKey, Ports
@@ -121,12 +121,20 @@ class Looks:
         unknown = [name for name in names if name not in self._ended]
         read: dict[str, Stand] = {}
         for name, job in zip(unknown, self._get(unknown), strict=True):
-            read[name] = Stand(None, None) if job is None else Stand(job.state, end_of(job))
+            read[name] = Stand(None, self._end_of_missing(name)) if job is None else Stand(job.state, end_of(job))
             if read[name].end is not None:
                 self._ended[name] = read[name]
             if job is not None and name in wanted and len(self._jobs) < CHUNK:
                 self._jobs[name] = job
         return {name: read.get(name) or self._ended[name] for name in names}
+
+    def _end_of_missing(self, name: str) -> End | None:
+        """A job of another run that has ended, or is gone, will never be there: it was never stored, or erased."""
+        other = outside(name)
+        if other is None:
+            return None
+        run = self._ports.dags.get(self._run.tenant, other[0])
+        return None if run is not None and run.state in OPEN_RUNS else End.BROKEN
 
     def _get(self, names: Sequence[str]) -> list[Job | None]:
         found: list[Job | None] = []

@@ -133,7 +133,6 @@ class Engine:
         for start in range(0, len(nodes), _CHUNK):
             jobs = self._jobs(run, nodes[start : start + _CHUNK])
             blocked = [job for job in jobs if _is_blocked(job)]
-            blocked = [self._fanned_out(run, graph, job, looks) for job in blocked]
             writes = [write for job in blocked if (write := self._write_for(run, graph, job, looks)) is not None]
             remember_lanes(self._ports, blocked if writes else [])
             outcomes = self._ports.jobs.apply(writes) if writes else []
@@ -142,16 +141,20 @@ class Engine:
 
     def stop(self, run: Run, ending: RunState, reason: str) -> Run:
         """End a run early: no further node starts but clean-up, and what runs is asked to stop."""
+        run = self._noted(run, ending, reason)
+        self._stop_jobs(run, self.graph(run))
+        self.close_if_done(run, whatever_is_counted=True)
+        return run
+
+    def _noted(self, run: Run, ending: RunState, reason: str) -> Run:
+        """The run with a note of how it is to end; one that stops already, or has ended, as it is."""
         for _ in range(_TRIES):
             if run.stopping is not None or run.state not in OPEN_RUNS:
                 break
             stopping = replace(run, stopping=ending, reason=reason, updated_at=self._ports.now())
             if self._ports.dags.put_if_unchanged(stopping, run):
-                run = stopping
-                break
+                return stopping
             run = self._ports.dags.get(run.tenant, run.id) or run
-        self._stop_jobs(run, self.graph(run))
-        self.close_if_done(run, whatever_is_counted=True)
         return run
 
     def close_if_done(self, run: Run, *, whatever_is_counted: bool = False) -> None:
@@ -176,14 +179,20 @@ class Engine:
             run = self._ports.dags.get(run.tenant, run.id) or run
 
     def _abandon(self, run: Run, graph: Graph) -> None:
-        """Cancel a run that was never stored whole and whose request was not repeated."""
-        now = self._ports.now()
-        if now - run.created_at < _ABANDONED_MS:
+        """Cancel a run that was never stored whole and whose request was not repeated.
+
+        That it is given up is noted first, and it is closed last: a crash in between leaves no job behind. Nothing of
+        it has run, so there is nothing to clean up.
+        """
+        if self._ports.now() - run.created_at < _ABANDONED_MS:
             return
-        reason = "it was never stored whole"
-        closed = replace(run, state=RunState.CANCELLED, reason=reason, completed_at=now, updated_at=now)
+        run = self._noted(run, RunState.CANCELLED, "it was never stored whole")
+        if run.state is not RunState.CREATED:
+            return
+        self._stop_jobs(run, graph, clean_up_too=True)
+        now = self._ports.now()
+        closed = replace(run, state=RunState.CANCELLED, completed_at=now, updated_at=now)
         if self._ports.dags.put_if_unchanged(closed, run):
-            self._stop_jobs(closed, graph)
             settle(self._ports, closed)
 
     def _write_for(self, run: Run, graph: Graph, job: Job, looks: Looks) -> GuardedWrite | None:
@@ -192,30 +201,25 @@ class Engine:
         if run.stopping is not None and not vertex.cleanup:
             return guarded.cancel_if_waiting(job, run.reason or "the run was stopped", now)
         decision = self._decision(run, vertex, looks.before(job.node or "", vertex))
-        entries = entries_of(job)
-        if isinstance(decision, Release) and entries is not None:
-            decision = decide(Join.ALL_DONE, None, ends_of_entries(looks, job, entries))
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Pass):
             why = "failed" if decision.broken else "skipped"
             reason = f"upstream {why}: {', '.join(decision.because[:5])}"
             return guarded.skip_if_blocked(job, reason, now, broken=decision.broken)
-        if entries is None and (why_not := self._why_not(vertex, job, looks)) is not None:
+        if entries_of(job) is None and (why_not := self._why_not(vertex, job, looks)) is not None:
             return guarded.skip_if_blocked(job, why_not, now, broken=False)
-        return guarded.unblock(job, now)
+        return guarded.unblock(job, now) if self._has_its_entries(run, vertex, job, looks) else None
 
-    def _fanned_out(self, run: Run, graph: Graph, job: Job, looks: Looks) -> Job:
-        """The job of a node with `for_each` whose time has come, once its entries have got jobs of their own."""
-        vertex = graph.vertex(job.node or "")
-        if vertex.for_each is None or entries_of(job) is not None or run.stopping is not None:
-            return job
-        if not isinstance(self._decision(run, vertex, looks.before(job.node or "", vertex)), Release):
-            return job
-        if self._why_not(vertex, job, looks) is not None:
-            return job
-        found = found_at(vertex.for_each, looks.results({str(vertex.for_each[0])}))
-        return fan_out(self._ports, run, job, found)
+    def _has_its_entries(self, run: Run, vertex: Vertex, job: Job, looks: Looks) -> bool:
+        """Whether the entries of a node with `for_each` have ended, once they have got jobs of their own."""
+        if vertex.for_each is None:
+            return True
+        if entries_of(job) is None:
+            found = found_at(vertex.for_each, looks.results({str(vertex.for_each[0])}))
+            job = fan_out(self._ports, run, job, found)
+        ends = ends_of_entries(looks, job, entries_of(job) or 0)
+        return isinstance(decide(Join.ALL_DONE, None, ends), Release)
 
     def _why_not(self, vertex: Vertex, job: Job, looks: Looks) -> str | None:
         """Why a node is not to run although its parents would let it, in words; None if it is."""
@@ -239,9 +243,9 @@ class Engine:
     def _first_broken(self, run: Run, nodes: Sequence[str]) -> Job | None:
         return next((job for job in self._jobs(run, nodes) if end_of(job) is End.BROKEN), None)
 
-    def _stop_jobs(self, run: Run, graph: Graph) -> None:
+    def _stop_jobs(self, run: Run, graph: Graph, *, clean_up_too: bool = False) -> None:
         now, reason = self._ports.now(), run.reason or "the run was stopped"
-        nodes = [node for node in graph.nodes() if not graph.vertex(node).cleanup]
+        nodes = [node for node in graph.nodes() if clean_up_too or not graph.vertex(node).cleanup]
         for start in range(0, len(nodes), _CHUNK):
             jobs = self._jobs(run, nodes[start : start + _CHUNK])
             writes = [guarded.cancel_if_waiting(job, reason, now) for job in jobs if job.state in WAITING]

@@ -32,7 +32,7 @@ from tidegate.ports import Hold, Ports, ScheduleKey
 
 from .allowed import check_allowed
 from .audit import Act, audited
-from .backfill import times_from
+from .backfill import id_of_past, times_from
 from .fire_schedules import fire_one
 from .policies import queue_named, tenant_named
 from .runs import check_run, submit_dag
@@ -249,8 +249,13 @@ def next_runs(ports: Ports, schedule: Schedule, count: int) -> list[Moment]:
 def history(ports: Ports, schedule: Schedule) -> list[Run]:
     """What became of its latest times, newest first, with the jobs and runs that are still kept."""
     firings = list(reversed(schedule.recent))
-    found = made_by(ports, schedule, [run_id(schedule.id, each.at) for each in firings])
-    return [Run(each, made if each.fate is Fate.FIRED else None) for each, made in zip(firings, found, strict=True)]
+    ids = [
+        id_of_past(schedule, each.at) if each.fate is Fate.BACKFILLED else run_id(schedule.id, each.at)
+        for each in firings
+    ]
+    found = made_by(ports, schedule, ids)
+    ran = (Fate.FIRED, Fate.BACKFILLED)
+    return [Run(each, made if each.fate in ran else None) for each, made in zip(firings, found, strict=True)]
 
 
 def hold_schedules(ports: Ports, caller: Caller, reason: str | None) -> Hold:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,12 +17,13 @@ _PAGES = 1_000
 _BLOBS = "blobs"
 
 
-def back_up(folder: Path, target: Path) -> int:
+def back_up(folder: Path, target: Path, told: Callable[[int, int], object] = lambda *_: None) -> int:
     """Copy a data folder into a new or empty one, which can be served afterwards; answers the bytes copied.
 
     The database is copied by SQLite's online backup, which gives one moment of it whatever is written meanwhile.
     Large values are copied before it and again after it: each that the copied jobs refer to is there, unless its job
-    was erased while the copy was made. Raises NotFound, Conflict when the target is not empty, Unavailable.
+    was erased while the copy was made. `told` hears how many of the database's pages are copied, and how many there
+    are. Raises NotFound, Conflict when the target is not empty, Unavailable.
     """
     source = folder / FILE_NAME
     if not source.is_file():
@@ -32,19 +33,19 @@ def back_up(folder: Path, target: Path) -> int:
         if any(target.iterdir()):
             raise Conflict(f"{target} is not empty", target=str(target))
         _copy_blobs(folder / _BLOBS, target / _BLOBS)
-        _copy_database(source, target / FILE_NAME)
+        _copy_database(source, target / FILE_NAME, told)
         _copy_blobs(folder / _BLOBS, target / _BLOBS)
         return sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     except (OSError, sqlite3.DatabaseError) as error:
         raise Unavailable(f"the backup failed: {error}") from error
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def _copy_database(source: Path, target: Path, told: Callable[[int, int], object]) -> None:
     """Into a file beside it first, so that a backup cut short is never taken for one."""
     partial = target.with_suffix(".partial")
     reading = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
     with closing(reading), closing(sqlite3.connect(partial)) as writing:
-        reading.backup(writing, pages=_PAGES, sleep=0.001)
+        reading.backup(writing, pages=_PAGES, progress=lambda _, left, all_: told(all_ - left, all_), sleep=0.001)
         (verdict,) = writing.execute("PRAGMA quick_check").fetchone()
     if verdict != "ok":
         raise Unavailable(f"the copy is damaged: {verdict}")

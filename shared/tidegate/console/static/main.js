@@ -23,6 +23,7 @@ const PAGES = [
   ["/queues", "Queues", () => import("./pages/queues.js")],
   ["/queues/:name", "Queue", () => import("./pages/queue.js")],
   ["/workers", "Workers", () => import("./pages/workers.js")],
+  ["/costs", "Costs", () => import("./pages/costs.js")],
   ["/dead", "Dead letters", () => import("./pages/dead.js")],
   ["/audit", "Audit log", () => import("./pages/audit.js")],
   ["/tokens", "Tokens", () => import("./pages/access.js")],

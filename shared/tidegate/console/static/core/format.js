@@ -13,6 +13,16 @@ export const count = (n) => (n === null || n === undefined ? NONE : WHOLE.format
 /** 12.3K from 10,000 on. */
 export const short = (n) => (n === null || n === undefined ? NONE : n < 10_000 ? WHOLE.format(n) : SHORT.format(n));
 
+/** $12.30, $0.0032: small sums to two digits that count. */
+export function dollars(n) {
+  if (n === null || n === undefined) return NONE;
+  if (n === 0 || n >= 0.1) return `$${n >= 10_000 ? SHORT.format(n) : n === 0 ? "0" : n.toFixed(2)}`;
+  return n < 1e-6 ? "< $0.000001" : `$${n.toFixed(Math.min(7, 1 - Math.floor(Math.log10(n))))}`;
+}
+
+/** The day of UTC so many days ago, as 2026-01-31. */
+export const daysAgo = (days, now = Date.now()) => new Date(now - days * 86_400_000).toISOString().slice(0, 10);
+
 /** 99.5 % */
 export const percent = (n) => (n === null || n === undefined ? NONE : `${n} %`);
 

@@ -10,6 +10,7 @@ const PLACES = [
   { name: "Schedules", path: "/schedules", icon: "schedules", key: "s" },
   { name: "Queues", path: "/queues", icon: "queues", key: "q" },
   { name: "Workers", path: "/workers", icon: "workers", key: "w", minor: true },
+  { name: "Costs", path: "/costs", icon: "costs", key: "c", minor: true },
   { name: "Dead letters", path: "/dead", icon: "dead", key: "d", scope: "operate", minor: true },
   { name: "Audit log", path: "/audit", icon: "audit", key: "a", scope: "operate", minor: true },
   { name: "Tokens", path: "/tokens", icon: "access", key: "t", scope: "admin", minor: true },

@@ -1,7 +1,7 @@
 // One job: what became of it, why, what it told, what can be done.
 
 import { at, get } from "../core/api.js";
-import { between, clock, duration } from "../core/format.js";
+import { between, clock, dollars, duration } from "../core/format.js";
 import { useData, useNow } from "../core/live.js";
 import { to } from "../core/router.js";
 import { band, isOpen } from "../core/states.js";
@@ -110,8 +110,14 @@ function JobFacts({ job }) {
     ["Soft deadline", job.soft_sla && html`<${Deadline} job=${job} time=${job.soft_sla} />`],
     ["Hard deadline", job.hard_sla && html`<${Deadline} job=${job} time=${job.hard_sla} />`],
     ["Time-out", job.timeout && duration(job.timeout)],
+    ["Cost so far", html`<span title="estimated, at list prices">${dollars(job.cost)}</span>`],
+    ["Request", job.correlation_id && job.correlation_id !== job.trace_id && html`<${Name} text=${job.correlation_id}
+      what="the name of its request" />`],
+    ["Trace", job.trace_id && html`<${Name} text=${job.trace_id} what="the id of its trace" />`],
   ]} />`;
 }
+
+const Name = ({ text, what }) => html`<span class="mono id">${text}</span><${Copy} text=${text} what=${what} />`;
 
 function Deadline({ job, time }) {
   const now = useNow(10_000);
