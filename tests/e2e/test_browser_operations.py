@@ -53,10 +53,14 @@ def test_a_schedule_runs_now_and_rests(browser: Browser, server: Server, client:
     assert not client.schedule("nightly").enabled
 
 
-def test_workers_are_seen(browser: Browser, server: Server) -> None:
+def test_workers_are_seen_and_that_none_of_them_serves_a_job(browser: Browser, server: Server, client: Client) -> None:
+    alone = client.submit("nobody-serves-me")
     visit(browser, server, "/workers")
     browser.until(lambda: len(browser.texts(".workers li")) == 2, "two workers")
     browser.find(".head .note", "2 workers")
+    visit(browser, server, "/")
+    browser.find(".remark", "nobody-serves-me in default. Not started: none of the 2 workers")
+    client.cancel(alone.id)
 
 
 def test_an_admin_makes_and_revokes_a_token(browser: Browser, server: Server) -> None:

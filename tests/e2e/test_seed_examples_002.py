@@ -14,7 +14,7 @@ import pytest
 from cloud import eventually
 from seed_places import HANDLERS, UNMANNED, Newcomer, Place, Shell, User
 
-from tidegate.manager import JobExecutor, JobManager
+from tidegate.manager import JobExecutor, JobManager, TrainingScheduler
 
 CONFIG = {"training_config": {"learning_rate": 5e-5, "batch_size": 4, "epochs": 10}}
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -160,6 +160,26 @@ def test_three_workers_share_the_jobs_and_exit_after_theirs(newcomer: Newcomer, 
     done = [user.client.get(job_id) for job_id in jobs]
     assert {(job.state, job.attempt) for job in done} == {("COMPLETED", 1)}
     assert sorted(job.worker_id or "" for job in done) == ["worker-01"] * 2 + ["worker-02"] * 2 + ["worker-03"] * 2
+
+
+def test_the_documents_python_makes_and_switches_schedules(place: Place, newcomer: Newcomer) -> None:
+    user, tidegate = newcomer("guide-cron")
+    scheduler = TrainingScheduler(place.url, token=user.token)
+    schedule_id = scheduler.create_schedule(
+        name="daily-retrain", job_type="training", config=CONFIG, schedule_expr="0 2 * * *", priority=7
+    )
+    scheduler.create_schedule(name="periodic-check", job_type="evaluation", config={}, schedule_expr="0 */6 * * *")
+    scheduler.disable_schedule(schedule_id)
+    assert [each.name for each in scheduler.list_schedules(enabled_only=True)] == ["periodic-check"]
+    scheduler.enable_schedule(schedule_id)
+    daily, periodic = scheduler.list_schedules()
+    assert (daily.schedule_id, daily.job_type, daily.config, daily.priority) == (schedule_id, "training", CONFIG, 7)
+    assert (daily.schedule_expr, daily.enabled, periodic.priority) == ("0 2 * * *", True, 5)
+    assert daily.next_run is not None
+    assert (daily.next_run.hour, daily.next_run.minute) == (2, 0)
+    assert scheduler.check_due_schedules() == []
+    assert schedule_id in tidegate("schedule list")
+    scheduler.close()
 
 
 def test_the_documents_python_runs_its_jobs_from_a_queue_of_its_own(place: Place, newcomer: Newcomer) -> None:

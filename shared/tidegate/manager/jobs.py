@@ -40,6 +40,11 @@ def folder_for(path: str | os.PathLike[str]) -> Path:
     return given if given.is_dir() else given.with_name(given.name + ".tidegate")
 
 
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether this names a server rather than a file."""
+    return isinstance(path, str) and path.startswith(("http://", "https://"))
+
+
 @dataclass(slots=True)
 class _Held:
     """A job that was claimed here."""
@@ -268,12 +273,12 @@ class JobManager:
 
 
 def _home(path: str | os.PathLike[str], token: str | None, queue: str | None) -> Home:
-    if isinstance(path, str) and path.startswith(("http://", "https://")):
+    if is_address(path):
         from tidegate.client.work import WorkClient
 
         from .server import ServerHome
 
-        return ServerHome(WorkClient(path, token), queue)
+        return ServerHome(WorkClient(str(path), token), queue)
     if token is not None:
         raise InvalidInput.field("token", "is for a server's address")
     return EmbeddedHome(folder_for(path), queue)

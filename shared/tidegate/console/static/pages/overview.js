@@ -8,8 +8,8 @@ import { BANDS } from "../core/states.js";
 import { html } from "../core/ui.js";
 import { Lines } from "../charts/lines.js";
 import { Tide } from "../charts/tide.js";
-import { isFull, useQueues } from "../parts/held.js";
-import { Icon } from "../parts/icons.js";
+import { useQueues } from "../parts/held.js";
+import { Reasons } from "../parts/reasons.js";
 import { Ago, Head, JobLink, Nothing, Panel, Progress } from "../parts/small.js";
 
 const WINDOWS = { 3: "3 hours", 24: "24 hours", 168: "7 days" };
@@ -110,34 +110,6 @@ function Waiting({ figures }) {
       <${Reasons} data=${data} queues=${[...queues.values()]} />`}
   </${Panel}>`;
 }
-
-/** Why jobs wait: the gravest first. */
-function Reasons({ data: { depth, stats, status }, queues }) {
-  const { CREATED: created = 0, RETRY: retrying = 0 } = stats.states;
-  const blocked = created + retrying - depth.total - status.scheduled_jobs;
-  const oldest = depth.oldest_job;
-  return html`
-    ${!status.worker_count && depth.total > 0
-      && html`<${Reason} icon="workers" tone="failed"><b>No worker</b> was seen in the last minute.</${Reason}>`}
-    ${queues.filter((queue) => queue.paused).map((queue) => html`<${Reason} key=${queue.name} icon="pause" tone="retry">
-      <${QueueLink} name=${queue.name} /> is paused${queue.paused_by ? ` by ${queue.paused_by}` : ""}
-      ${queue.paused_reason ? `: ${queue.paused_reason}` : ""}. ${count(queue.depth)} wait.</${Reason}>`)}
-    ${queues.filter((queue) => !queue.paused && queue.depth && isFull(queue)).map((queue) =>
-      html`<${Reason} key=${queue.name} icon="queues" tone="retry"><${QueueLink} name=${queue.name} /> is full:
-        ${" "}${count(queue.running)} of ${count(queue.slots)} run, ${count(queue.depth)} wait.</${Reason}>`)}
-    ${oldest && html`<${Reason} icon="help"><${JobLink} id=${oldest.id}>${oldest.name}</${JobLink}> in ${oldest.queue}
-      ${" "}has waited longest: ${duration(depth.oldest_seconds)}.</${Reason}>`}
-    ${status.scheduled_jobs > 0 && html`<${Reason} icon="schedules">
-      ${count(status.scheduled_jobs)} more ${status.scheduled_jobs === 1 ? "waits for its" : "wait for their"} time.
-      </${Reason}>`}
-    ${blocked > 0 && html`<${Reason} icon="runs">
-      ${count(blocked)} more ${blocked === 1 ? "waits" : "wait"} for other jobs of the same run.</${Reason}>`}`;
-}
-
-const Reason = ({ icon, tone, children }) => html`
-  <p class="remark ${tone ? `tone-${tone}` : ""}"><${Icon} name=${icon} /><span>${children}</span></p>`;
-
-const QueueLink = ({ name }) => html`<a href=${to(`/queues/${encodeURIComponent(name)}`)}><b>${name}</b></a>`;
 
 function Running() {
   const running = useData((signal) => get("/jobs", { state: "ACTIVE", limit: 8, brief: true, count: false }, signal),

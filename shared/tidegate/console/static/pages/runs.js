@@ -69,7 +69,7 @@ const COLUMNS = [
   { key: "jobs", head: "Jobs", align: "end",
     cell: (run) =>
       html`<span class="num">${plural(run.progress.total_jobs, "job")}</span>
-      ${run.progress.failed > 0 && html` <span class="num tone-failed">${run.progress.failed} failed</span>`}` },
+      ${run.progress.failed > 0 && html`${" "}<span class="num tone-failed">${run.progress.failed} failed</span>`}` },
   { key: "took", head: "Took", align: "end", cell: (run) => html`<${Took} run=${run} />` },
   { key: "created", head: "Created", align: "end", cell: (run) => html`<${Ago} time=${run.created_at} />` },
 ];

@@ -1,7 +1,7 @@
 // One schedule: its rule, its times to come, what became of the latest, and what can be done.
 
 import { at, del, get, post } from "../core/api.js";
-import { clock, count, duration, exact, tail } from "../core/format.js";
+import { clock, count, duration, exact, plural, tail } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { go, to } from "../core/router.js";
 import { may } from "../core/session.js";
@@ -33,7 +33,7 @@ export default function SchedulePage({ ref_: ref }) {
       ${schedule.enabled ? html`<span>next <b><${Ago} time=${schedule.next_run} none="never: it is over" /></b></span>`
         : html`<span class="tag tone-retry">paused</span>
           <span>${[schedule.paused_by, schedule.paused_reason].filter(Boolean).join(": ")}</span>`}
-      <span>${count(schedule.fired)} times fired</span>
+      <span>fired ${plural(schedule.fired, "time")}</span>
       ${schedule.backfill
         && html`<span
           class="tag">backfill: ${count(schedule.backfill.made)} made, up to ${clock(schedule.backfill.until)}</span>`}

@@ -38,7 +38,7 @@ export function SignIn() {
           value=${token} onInput=${(event) => setToken(event.target.value)} />
         <button class="main" disabled=${busy}>${busy ? "One moment" : "Sign in"}</button>
         <p class="faint">On this machine it is in the file <code>.tidegate/token</code>. For a deployed stage:
-          <code>tidegate token create NAME --scope read --stack STACK</code>. It is kept in this tab alone.</p>
+          ${" "}<code>tidegate token create NAME --scope read --stack STACK</code>. It is kept in this tab alone.</p>
       </form>
     </div>`;
 }
