@@ -18,12 +18,11 @@ from tidegate.adapters.aws.records import JOB, job_of
 from tidegate.domain.dag.spec import MAX_NODES
 from tidegate.domain.job import State
 
-from .meter import Item
 from .runs import TRANSITIONS, fan
 from .stage import Stage
 from .watch import KEY, Tally
 
-Change = tuple[str, Item | None, Item | None]
+Change = tuple[str, Any, Any]
 PUTS_AT_ONCE = 25
 
 FEED_BATCH = 500
