@@ -13,7 +13,8 @@ from tidegate.service.record_changes import STATES, TOTALS
 from tidegate.service.workers import ALIVE_MS
 
 MAX_TENANTS = 100
-"""Each costs a read a minute, two while it has jobs; with more of them the gauges are left out rather than wrong."""
+"""Each costs a read a minute, and while it has jobs one more, and one for each queue (of 50) and priority at which
+they wait; with more tenants the gauges are left out rather than wrong."""
 LATE_SECONDS = 10.0
 """A lag that is worth a line by itself."""
 _busy: set[str] = set()

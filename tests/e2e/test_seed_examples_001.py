@@ -48,6 +48,8 @@ def listed(tidegate: Shell) -> Callable[[str], set[str]]:
 def test_all_jobs_are_listed(user: User, jobs: dict[str, str], listed: Callable[[str], set[str]]) -> None:
     assert listed("list") == set(jobs.values())
     assert user.get("/jobs")["total_count"] == len(jobs)
+    assert listed("list --since 1h") == set(jobs.values())
+    assert listed("list --until 1h") == set()
 
 
 def test_jobs_are_found_by_metadata(jobs: dict[str, str], listed: Callable[[str], set[str]]) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -451,6 +452,17 @@ def test_list_passes_its_filters_on(server: FakeServer, run: Run) -> None:
         str(server.requests[-1].url.params)
         == "state=failed&state=RETRY&queue=q&name=training&tag=t&metadata.a=b&limit=20"
     )
+
+
+def test_list_takes_a_run_and_a_span_of_time(server: FakeServer, run: Run) -> None:
+    begun = datetime.now(UTC)
+    assert run("list", "--dag", "d1", "--since", "2h", "--until", "2030-01-31T08:00:00", "--metadata", "a=b")[0] == 0
+    asked = server.requests[-1].url.params
+    assert (asked["dag_id"], asked["created_to"], asked["metadata.a"]) == ("d1", "2030-01-31T08:00:00.000Z", "b")
+    since = datetime.fromisoformat(asked["created_from"]) + timedelta(hours=2, milliseconds=1)
+    assert begun <= since <= datetime.now(UTC) + timedelta(milliseconds=1)
+    code, _, err = run("list", "--since", "yesterday")
+    assert (code, "--since: must be a time" in err) == (2, True)
 
 
 def test_list_says_when_there_is_nothing_or_more(server: FakeServer, run: Run) -> None:

@@ -68,13 +68,14 @@ def number_or_name(text: str | None) -> int | str | None:
     return int(text) if text is not None and re.fullmatch(r"-?\d{1,9}", text) else text
 
 
-def point_in_time(option: str, text: str | None, now: datetime) -> datetime | None:
-    """RFC 3339 (UTC unless it names a zone), or a span from `now`: 90s, 10m, 2h, 1d."""
+def point_in_time(option: str, text: str | None, now: datetime, *, ago: bool = False) -> datetime | None:
+    """RFC 3339 (UTC unless it names a zone), or a span from `now`, or before it (`ago`): 90s, 10m, 2h, 1d."""
     if text is None:
         return None
     try:
         if span := _SPAN.fullmatch(text):
-            return now + timedelta(seconds=float(span[1]) * _SECONDS[span[2]])
+            length = timedelta(seconds=float(span[1]) * _SECONDS[span[2]])
+            return now - length if ago else now + length
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         rule = f"must be a time such as 2030-01-31T08:00:00Z or a span such as 10m, not '{text}'"

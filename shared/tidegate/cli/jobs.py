@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,9 +40,15 @@ def list_jobs(
         typer.Option("--meta", "--metadata", help="Jobs with this metadata; repeatable.", metavar="KEY=VALUE"),
     ] = None,
     dag: Annotated[str | None, typer.Option(help="Jobs of this run of a DAG.", metavar="DAG_ID")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Made at this time or later: a time, or 90s, 10m, 2h, 7d ago.", metavar="TIME|AGE"),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Made before this time.", metavar="TIME|AGE")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 50,
 ) -> None:
     """List jobs, newest first."""
+    now = datetime.now(UTC)
     filters = {
         "state": state or None,
         "queue": queue,
@@ -49,6 +56,8 @@ def list_jobs(
         "tag": tag,
         "metadata": inputs.pairs("--meta", meta) if meta else None,
         "dag_id": dag,
+        "created_from": inputs.point_in_time("--since", since, now, ago=True),
+        "created_to": inputs.point_in_time("--until", until, now, ago=True),
     }
     with session.client() as client:
         page = _collected(client, limit, filters)

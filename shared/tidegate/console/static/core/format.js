@@ -38,6 +38,9 @@ export function duration(seconds) {
   return `${Math.floor(whole / size)} ${unit}${rest ? ` ${rest} ${next[1]}` : ""}`;
 }
 
+/** The same to its largest unit: 3 m */
+export const coarse = (seconds) => duration(seconds).split(" ").slice(0, 2).join(" ");
+
 /** Seconds from one RFC 3339 time to another, or to now. */
 export const between = (from, to = null, now = Date.now()) =>
   from ? ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000 : null;

@@ -1,7 +1,7 @@
 // How the water stands: what runs, what waits and why, what failed.
 
 import { get } from "../core/api.js";
-import { count, daysAgo, dollars, duration, percent, plural, short, tail } from "../core/format.js";
+import { coarse, count, daysAgo, dollars, duration, percent, plural, short, tail } from "../core/format.js";
 import { useData } from "../core/live.js";
 import { route, setQuery, to } from "../core/router.js";
 import { BANDS } from "../core/states.js";
@@ -73,7 +73,7 @@ function Strip({ figures, past, hours }) {
       <${Figure} name="Running" value=${short(status.active_jobs)} note=${slots ? `of ${plural(slots, "slot")}` : ""}
         href=${to("/jobs", { state: "ACTIVE" })} />
       <${Figure} name="Waiting" value=${short(depth.total)}
-        note=${depth.total ? `longest ${duration(depth.oldest_seconds)}` : "nobody waits"}
+        note=${depth.total ? `longest ${coarse(depth.oldest_seconds)}` : "nobody waits"}
         tone=${depth.oldest_seconds > 900 ? "retry" : ""} href=${to("/jobs", { state: "CREATED,RETRY" })} />
       <${Figure} name="Scheduled" value=${short(status.scheduled_jobs)} note="for their time" />
       <${Figure} name="Workers" value=${short(status.worker_count)} note="seen in a minute"
