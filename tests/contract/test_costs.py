@@ -15,6 +15,7 @@ from benchmarks.cloud.width import ITEM_LIMIT, TRANSACTION_LIMIT, count
 
 from support.aws import Cloud
 from tidegate.domain.cost import estimated
+from tidegate.domain.tenant import Tenant
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey
 from tidegate.service.fares import prices
@@ -172,3 +173,18 @@ def test_the_targets_say_pass_and_miss(flows: Mapping[str, Flow]) -> None:
     verdicts = {f"{row[0]} {row[1]}": row[4] for row in table.rows}
     assert verdicts["10 write units a job, its own"] == "pass"
     assert verdicts["15 $ of an idle month, stage dev, list prices"] == "MISS"
+
+
+def test_a_budget_costs_a_query_now_and_then_and_the_feed_a_query_and_a_read_a_batch(stage: Stage) -> None:
+    stage.app.ports.tenants.put_if_unchanged(Tenant(name="main", daily_budget=1.0, version=1), None)
+    stage.cloud.clock.advance(10)
+    stage.warm_policies()
+    with stage.counting() as first:
+        stage.post("/jobs", ONE)
+    with stage.counting() as second:
+        stage.post("/jobs", ONE)
+    assert first.tally.requests == {"Query": 1, **second.tally.requests}
+    assert second.tally.requests == {"PutItem": 1, "SendMessageBatch": 1}
+    with stage.counting() as fed:
+        stage.record([change for change in second.tally.changes if change[0] == "tidegate-jobs"])
+    assert fed.tally.requests == {"TransactWriteItems": 1, "Query": 1, "GetItem": 1}

@@ -9,6 +9,7 @@ from gateway import Answer, Api
 
 from home import Home
 from support.inprocess import client_of
+from tidegate import runtime
 from tidegate.cli import session
 from tidegate.cli.main import main
 from tidegate.service.tokens import new_token
@@ -39,6 +40,22 @@ def test_the_handler_is_taken_to_run_as_long_as_it_lately_did(api: Api, home: Ho
     assert 3_000 <= known["handler_ms"] < 4_000
     assert known["dollars"] > fresh["dollars"] > 0
     assert dry(api, name="other").body["estimate"] == fresh
+
+
+def test_the_memory_is_that_of_the_lambda_of_the_jobs_pool(api: Api, home: Home) -> None:
+    api.by(scopes="admin").call("PUT", "/queues/heavy", '{"pool": "heavy"}')
+    api.by(scopes="admin").call("PUT", "/queues/own", '{"pool": "machines"}')
+    for _ in range(2):
+        api.submit()
+    home.drain(home.runner(work=lambda _: home.clock.advance(3)))
+    home.pump()
+    lambdas = home.with_ports(lambda_pools={"default": 512, "heavy": 2048}, own_memory=0)
+    with runtime.use(lambdas.app):
+        default, heavy, own = (dry(api, queue=queue).body["estimate"] for queue in ("default", "heavy", "own"))
+    assert [each["memory_mb"] for each in (default, heavy, own)] == [512, 2048, 0]
+    second = (default["dollars"] - own["dollars"]) / (default["handler_ms"] / 1000)
+    assert heavy["dollars"] - own["dollars"] == pytest.approx(4 * (default["dollars"] - own["dollars"]))
+    assert second == pytest.approx(0.5 * 13.3334e-6, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from tidegate.adapters.caching import CachedQueues, CachedTenants
+from tidegate.adapters.caching import CachedQueues, CachedTenants, Memory
 from tidegate.adapters.caching_definitions import CachedDefinitions
 from tidegate.adapters.cron import ZonedCron
 from tidegate.domain.job import Ms
@@ -115,5 +115,6 @@ def open_ports(
         polling=LambdaPolling(clients, mappings, now) if mappings else AlwaysPolled(),
         clock_seconds=60.0,
         lease_grace_ms=LEASE_GRACE_MS,
+        remember=Memory(now).remember,
         policy_seconds=policy_seconds,
     )
