@@ -45,7 +45,8 @@ _ASSETS = (
 )
 _LIMITS = {"worker": 1.4, "api": 1.6}
 _FUNCTIONS = {
-    "api": f"from tidegate_functions.api.resolver import resolver; resolver(); {_USE.format(touch=_TOUCH)}",
+    "api": f"from tidegate_functions.api.resolver import resolver; resolver('/jobs'); {_USE.format(touch=_TOUCH)}",
+    "api, every route": "from tidegate_functions.api.resolver import build; build(); " + _USE.format(touch=_TOUCH),
     "worker": "from tidegate_functions.worker import handler as h; from tidegate import runtime; "
     f"h._runner(runtime.current()); {_USE.format(touch=_TOUCH)}",
     "authorizer": f"import tidegate_functions.authorizer.handler; {_USE.format(touch=_TABLE_ONLY)}",

@@ -137,6 +137,11 @@ class Stage:
             self._delete([record for record in records if record["messageId"] not in kept])
         return len(records)
 
+    def drop_tickets(self) -> None:
+        """Take all tickets that can be seen out of the queues, for jobs that nobody is to run."""
+        while records := self._receive():
+            self._delete(records)
+
     def warm_policies(self) -> None:
         """Read the policies of the tenant and its default queue anew, as some job before would have done."""
         self.app.ports.queues.get("main", "default")

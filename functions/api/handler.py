@@ -42,4 +42,4 @@ def _answered(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except TidegateError as error:
         return errors.lambda_answer(error)
     with waiting.within(context):
-        return resolver().resolve(request, context)
+        return resolver(request["rawPath"]).resolve(request, context)

@@ -38,8 +38,11 @@ def free_port() -> int:
 
 
 def eventually(check: Callable[[], Any], seconds: float = 30.0, pause: float = 0.05) -> Any:
-    """What `check` answers once it is true; fails when it never is."""
-    end = time.monotonic() + seconds
+    """What `check` answers once it is true; fails when it never is.
+
+    `seconds` are those of a machine with nothing else to do; one that has other work may take five times as long.
+    """
+    end = time.monotonic() + 5 * seconds
     while not (found := check()):
         assert time.monotonic() < end, f"not within {seconds} s: {check}"
         time.sleep(pause)

@@ -69,11 +69,11 @@ def test_a_job_of_a_pool_without_a_lambda_waits_for_a_worker_with_a_token(
     rival = start(*over_https(cloud, app, tenant="rival"), "--worker-id", "rival")
     eventually(lambda: _seen(app, "rival"))
     worker = start(*over_https(cloud, app), "--worker-id", "box-1", "--concurrency", "2")
-    done = client.wait(job.id, timeout=30)
+    done = client.wait(job.id, timeout=120)
     assert (done.state, done.result, done.worker_id) == (
         "COMPLETED", {"data": {"text": "hello"}, "attempt": 1}, "box-1",
     )  # fmt: skip
-    assert client.wait(later.id, timeout=30).result["data"] == "x" * 200_000
+    assert client.wait(later.id, timeout=120).result["data"] == "x" * 200_000
     assert [(each.id, each.kind, each.pool) for each in client.workers() if each.pool == "gpu"] == [
         ("box-1", "http", "gpu")
     ], "another tenant's worker is not shown, and ran nothing"
@@ -91,7 +91,7 @@ def test_a_retry_is_found_at_its_time_without_its_ticket(
     cloud: Cloud, app: runtime.App, client: Client, start: Start
 ) -> None:
     start(*over_https(cloud, app))
-    done = client.wait(client.submit("fail", {"until": 3}, queue="training").id, timeout=40)
+    done = client.wait(client.submit("fail", {"until": 3}, queue="training").id, timeout=120)
     assert (done.state, done.attempt, done.result) == ("COMPLETED", 3, "at last")
 
 
@@ -129,12 +129,12 @@ def test_a_worker_with_aws_credentials_takes_the_pools_tickets(
     jobs = [client.submit("echo", n, queue="training") for n in range(6)]
     aws = {name: value for name, value in cloud.environ.items() if name.startswith("AWS_")}
     worker = start("--stack", "tidegate", "--concurrency", "2", "--worker-id", "puller", environ=aws)
-    assert {client.wait(job.id, timeout=60).worker_id for job in jobs} == {"puller"}
+    assert {client.wait(job.id, timeout=120).worker_id for job in jobs} == {"puller"}
     assert [each.kind for each in client.workers() if each.id == "puller"] == ["pull"]
     worker.terminate()
     assert worker.wait(30) == 0
 
 
 def test_lambdas_are_among_the_workers(client: Client) -> None:
-    assert client.wait(client.submit("echo", 1).id, timeout=30).succeeded
+    assert client.wait(client.submit("echo", 1).id, timeout=120).succeeded
     assert "lambda" in {worker.kind for worker in client.workers()}

@@ -60,7 +60,7 @@ def marks(file: Path) -> list[str]:
 
 def test_a_run_that_is_killed_twice_ends_as_one_that_is_not(serve: Callable[[str], Server], tmp_path: Path) -> None:
     with serve("calm").client() as client:
-        run = client.wait_dag(client.submit_dag(workflow(tmp_path / "calm-marks")).id, timeout=60)
+        run = client.wait_dag(client.submit_dag(workflow(tmp_path / "calm-marks")).id, timeout=120)
         expected = came_to(client, run.id)
     assert run.state == "FAILED"
     assert (expected["merge"], expected["left"][0]) == (("COMPLETED", {"merged": True}), "SKIPPED")
@@ -73,7 +73,7 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_is_not(serve: Callable[[str
     eventually(lambda: len(marks(file)) >= ENTRIES // 2, 60)
     server.kill()
     with serve("killed").client() as client:
-        run = client.wait_dag(dag_id, timeout=90)
+        run = client.wait_dag(dag_id, timeout=120)
         assert came_to(client, dag_id) == expected
         assert (run.state, run.progress["total_jobs"]) == ("FAILED", ENTRIES + 9)
         eventually(lambda: client.dag(dag_id).progress == progress_of(client, dag_id), 20)

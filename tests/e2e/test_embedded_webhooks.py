@@ -108,7 +108,7 @@ def test_without_the_switch_this_machine_is_out_of_reach(
 def test_a_job_made_from_a_definition_runs_and_bad_data_does_not(server: Server) -> None:
     with server.client() as client:
         client.put_definition("echo", schema={"properties": {"n": {"type": "integer"}}}, job={"priority": "high"})
-        done = client.wait(client.submit(definition="echo", data={"n": 1}).id, timeout=60)
+        done = client.wait(client.submit(definition="echo", data={"n": 1}).id, timeout=120)
         assert (done.state, done.definition, done.priority) == ("COMPLETED", "echo@1", 8)
         with pytest.raises(InvalidInput, match=r"data\.n: must be integer"):
             client.submit(definition="echo", data={"n": "one"})

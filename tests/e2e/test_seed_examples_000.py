@@ -16,7 +16,7 @@ def test_a_job_submitted_by_invoke_is_listed_shown_and_extracted(user: User) -> 
     answer = user.post("/api/v1/invoke", INVOKE)
     job_id = answer["parameters"]["job_id"]
     assert answer == {"header": {}, "parameters": {"job_id": job_id, "status": "submitted"}, "data": None}
-    assert user.client.wait(job_id, timeout=30).result == {"pages": 3}
+    assert user.client.wait(job_id, timeout=120).result == {"pages": 3}
     assert job_id in {job["id"] for job in user.get("/api/jobs")["jobs"]}
     assert [job["id"] for job in user.get("/api/jobs/COMPLETED")["jobs"]] == [job_id]
     assert user.get("/api/jobs/ACTIVE")["jobs"] == []
@@ -53,7 +53,7 @@ def test_a_job_described_by_work_info_runs_with_all_that_it_says(user: User) -> 
         soft_sla=now + timedelta(hours=1),
         hard_sla=now + timedelta(hours=4),
     )
-    job = user.client.wait(user.client.submit(**work.fields()).id, timeout=30)
+    job = user.client.wait(user.client.submit(**work.fields()).id, timeout=120)
     assert (job.state, job.priority, job.retry_limit, job.result) == ("COMPLETED", 10, 2, {"pages": 3})
     shown = user.get(f"/jobs/{job.id}")["job"]
     assert _seconds(shown["soft_sla"], now) == 3_600

@@ -33,7 +33,7 @@ def jobs(user: User) -> dict[str, str]:
     }
     client.cancel(found["cancelled"])
     for state in ("completed", "failed"):
-        client.wait(found[state], timeout=30)
+        client.wait(found[state], timeout=120)
     eventually(lambda: client.get(found["retry"]).state == "RETRY")
     eventually(lambda: client.stats().total == len(found))
     return found
@@ -113,7 +113,7 @@ def test_a_dag_its_next_job_and_its_progress(user: User, tidegate: Shell, tmp_pa
     eventually(lambda: tidegate(f"dag next {dag_id}").split()[0] == node_of["b"])
     assert set(_ids(tidegate(f"list --dag {dag_id} --json"))) == set(node_of.values())
     tidegate("queue resume later")
-    assert user.client.wait_dag(dag_id, timeout=30).state == "COMPLETED"
+    assert user.client.wait_dag(dag_id, timeout=120).state == "COMPLETED"
     assert _at(user, dag_id, completed=3)["progress_pct"] == 100.0
     assert tidegate("dag list").splitlines()[1].split() == [dag_id, "my-dag", "COMPLETED", "100.0", "%"]
 
@@ -141,9 +141,9 @@ def test_old_jobs_are_purged_and_archived_and_all_are_if_it_is_meant(newcomer: N
     """In a tenant of its own, since `--all` takes all. Nothing here is seven days old."""
     user, tidegate = newcomer("cleaning")
     for number in range(2):
-        user.client.wait(user.client.submit("evaluation", {"n": number}).id, timeout=30)
+        user.client.wait(user.client.submit("evaluation", {"n": number}).id, timeout=120)
     for number in range(3):
-        user.client.wait(user.client.submit("training", {"fails": True, "n": number}, retry_limit=0).id, timeout=30)
+        user.client.wait(user.client.submit("training", {"fails": True, "n": number}, retry_limit=0).id, timeout=120)
     assert tidegate("purge --state completed --older-than 7d") == "Dry run: 0 jobs would be purged; --yes does it\n"
     assert tidegate("purge --state failed --older-than 30d --yes") == "✅ 0 jobs purged\n"
     assert tidegate("purge --state completed").startswith("Dry run: 2 jobs would be purged")
@@ -151,6 +151,6 @@ def test_old_jobs_are_purged_and_archived_and_all_are_if_it_is_meant(newcomer: N
     archived = tidegate("archive --state completed,failed,cancelled,expired --older-than 0s --yes")
     assert archived.startswith("✅ 3 jobs archived")
     assert user.get("/jobs")["jobs"] == []
-    user.client.wait(user.client.submit("evaluation").id, timeout=30)
+    user.client.wait(user.client.submit("evaluation").id, timeout=120)
     assert tidegate("purge --yes", code=2).strip()
     assert tidegate("purge --all --yes") == "✅ 1 job purged\n"

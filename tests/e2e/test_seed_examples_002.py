@@ -35,7 +35,7 @@ def submitted(tidegate: Shell, options: str) -> str:
 
 def test_a_training_job_is_submitted_shown_and_its_log_read(user: User, tidegate: Shell) -> None:
     job_id = submitted(tidegate, "--type training --config config.json --priority 7 --max-retries 3")
-    user.client.wait(job_id, timeout=30)
+    user.client.wait(job_id, timeout=120)
     shown = tidegate(f"show {job_id}")
     times = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     expected = rf"""Job ID: {job_id}
@@ -59,7 +59,7 @@ Retries: 0/3
 
 def test_jobs_are_listed_by_status_and_type(user: User, tidegate: Shell) -> None:
     job_id = submitted(tidegate, """--type evaluation --config '{"dataset": "test"}' --priority 5""")
-    assert user.client.wait(job_id, timeout=30).result == {"dataset": "test"}
+    assert user.client.wait(job_id, timeout=120).result == {"dataset": "test"}
     assert tidegate("list --status pending") == "No jobs\n"
     heading, row = tidegate("list --type evaluation --limit 20").splitlines()
     assert heading.split() == ["ID", "Type", "Status", "Priority", "Queue", "Created"]
@@ -74,10 +74,10 @@ def test_a_waiting_job_is_cancelled_and_a_failed_one_retried(newcomer: Newcomer)
     waiting = submitted(tidegate, "--type training --config config.json --queue night")
     assert tidegate(f"cancel {waiting}") == f"✅ Cancelled job {waiting}\n"
     failing = submitted(tidegate, """--type training --config '{"fails": true}' --max-retries 0""")
-    assert user.client.wait(failing, timeout=30).error_message == "RuntimeError: out of memory"
+    assert user.client.wait(failing, timeout=120).error_message == "RuntimeError: out of memory"
     assert "out of memory" in tidegate("errors")
     assert tidegate(f"retry {failing}") == f"✅ Job {failing} reset to pending (will retry)\n"
-    assert user.client.wait(failing, timeout=30).state == "FAILED"
+    assert user.client.wait(failing, timeout=120).state == "FAILED"
     assert tidegate(f"logs {failing} --level ERROR").splitlines()[-1].endswith("] ERROR: out of memory")
     eventually(lambda: user.client.stats().failed == 1)
     assert tidegate("stats").splitlines() == [

@@ -25,7 +25,7 @@ def test_a_job_is_created_listed_shown_and_deleted(newcomer: Newcomer) -> None:
     created = user.post("/jobs", CREATE, 201)
     job_id = created["job_id"]
     assert (created["success"], created["message"]) == (True, "Job created and queued for processing")
-    user.client.wait(job_id, timeout=30)
+    user.client.wait(job_id, timeout=120)
     listed = user.get("/jobs", limit=50, offset=0, result_as="string")
     assert (listed["success"], listed["message"], listed["total_count"]) == (True, "Jobs retrieved successfully", 1)
     shown = user.get(f"/jobs/{job_id}")
@@ -45,7 +45,7 @@ def test_a_job_is_submitted_under_an_id_of_ones_own_once(user: User) -> None:
     for _ in range(2):
         job = user.client.submit("text_processing", data, job_id="unique-job-id", priority="high", max_retries=3)
         assert (job.id, job.priority, job.retry_limit) == ("unique-job-id", 8, 3)
-    assert user.client.wait(job.id, timeout=30).result == {"sentiment": "positive"}
+    assert user.client.wait(job.id, timeout=120).result == {"sentiment": "positive"}
 
 
 def test_a_scheduled_job_waits_for_its_hour(newcomer: Newcomer) -> None:
@@ -64,7 +64,7 @@ def test_a_failed_job_is_retried_after_two_seconds(user: User) -> None:
     waiting = eventually(lambda: _in_state(user, job_id, "RETRY"))
     planned = datetime.fromisoformat(waiting["wake_at"]) - datetime.fromisoformat(waiting["updated_at"])
     assert (planned.total_seconds(), waiting["status"], waiting["error_type"]) == (2.0, "pending", "agent")
-    done = user.client.wait(job_id, timeout=30)
+    done = user.client.wait(job_id, timeout=120)
     assert (done.state, done.retry_count, done.attempt) == ("COMPLETED", 1, 2)
 
 

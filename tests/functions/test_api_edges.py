@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
 from gateway import Api
 from tidegate_functions.api import errors
-from tidegate_functions.api.resolver import build
+from tidegate_functions.api.resolver import _ROUTERS, Resolver, build, resolver
 
 from home import Home
 from tidegate import __version__, runtime
@@ -135,6 +136,20 @@ def test_a_new_resolver_knows_nothing_of_the_requests_of_others() -> None:
     first = build()
     first.context["_request"] = "of another thread"
     assert build().context == {}
+
+
+def test_every_route_is_served_by_the_modules_that_its_first_word_names() -> None:
+    """And no module is imported for a word that none of its paths begins with."""
+    for module, words in _ROUTERS:
+        router = import_module(f"tidegate_functions.api.{module}").router
+        paths = [route[0] for route in router._routes]
+        assert {path.split("/")[1] for path in paths} == set(words), module
+        assert {path for path in paths if path not in _paths(resolver(path))} == set(), module
+    assert _paths(resolver("/nowhere")) == set()
+
+
+def _paths(found: Resolver) -> set[str]:
+    return {str(route.path) for route in (*found._static_routes, *found._dynamic_routes)}
 
 
 def test_requests_on_many_threads_never_mix(api: Api) -> None:

@@ -49,6 +49,8 @@ def test_a_job_is_accepted_and_shown_in_the_documented_shape(api: Api) -> None:
         "definition": None,
         "webhook": None,
         "correlation_id": "JKJaXmPLvHcESHA=",
+        "trace_id": None,
+        "cost": pytest.approx(3.2e-6, rel=0.1),  # of its submission, by prices.toml
         "progress": None,
         "created_at": "2033-05-18T08:00:00.000Z",
         "started_at": None,

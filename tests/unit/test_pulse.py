@@ -63,7 +63,7 @@ def test_a_heartbeat_that_hangs_holds_the_end_up_for_a_while_only(monkeypatch: p
 
     def beat(job: Job, progress: Progress | None) -> Job:
         begun.set()
-        over.wait(10)
+        over.wait(60)
         return job
 
     pulse = Pulse(0.0, beat, refuse)
@@ -72,7 +72,7 @@ def test_a_heartbeat_that_hangs_holds_the_end_up_for_a_while_only(monkeypatch: p
     started = time.monotonic()
     pulse.release(running)
     over.set()
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 50
 
 
 def test_the_thread_ends_when_nothing_is_watched_and_the_next_attempt_has_another(

@@ -18,6 +18,7 @@ from tidegate.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.domain.job import Job, State
 from tidegate.execution.context import JobContext, PermanentError
 from tidegate.ports import JobKey, JobQuery
+from tidegate.service.control import erase
 from tidegate.service.costs import by_queue, costs
 from tidegate.service.release import Engine
 from tidegate.service.runs import cancel_run, get_run, next_job, resume_run, run_progress, submit_dag
@@ -327,6 +328,18 @@ def test_a_run_that_was_never_stored_whole_is_given_up_with_all_that_waits_for_i
         assert {job.state for job in view.jobs} <= {State.CANCELLED}
     assert works.states(waiting) == {"x": "COMPLETED", "y": "SKIPPED"}
     assert works.state(waiting) is RunState.FAILED
+
+
+def test_a_job_of_an_open_run_is_not_erased(works: Works) -> None:
+    """Those behind it would wait for ever for what it came to."""
+    run = works.run(node("a"), node("b", "a"))
+    first = node_job_id(run.id, "a")
+    works.home.serve_one(works.home.runner(work=works.work))
+    with pytest.raises(WrongState, match="which goes on"):
+        erase(works.home.ports, ADMIN, first)
+    works.quiet()
+    assert works.state(run) is RunState.COMPLETED
+    assert erase(works.home.ports, ADMIN, first).id == first
 
 
 def test_a_failed_parent_never_strands_its_children(works: Works) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.run import OPEN_RUNS
 from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable, WrongState
 from tidegate.domain.guarded import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
@@ -125,9 +126,15 @@ def reprioritise_each(ports: Ports, caller: Caller, job_ids: Sequence[str], prio
 
 
 def erase(ports: Ports, caller: Caller, job_id: str) -> Job:
-    """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState."""
+    """Delete an ended job and its large values; answers it as it was. Raises NotFound, WrongState.
+
+    One of an open run stays: others of the run wait for what it came to, and are counted with it.
+    """
     caller.require(Scope.SUBMIT)
     job = visible_job(ports, caller, job_id)
+    run = None if job.dag_id is None else ports.dags.get(job.tenant, job.dag_id)
+    if run is not None and run.state in OPEN_RUNS and job.state in TERMINAL:
+        raise WrongState(f"job '{job_id}' belongs to the run '{run.id}', which goes on", state=str(job.state))
     erase_log = log_eraser(ports, job)
     if job.state in TERMINAL:
         audited(ports, caller, "job.erase", job_id, state=job.state.value, owner=job.owner)
