@@ -12,7 +12,7 @@ import pytest
 from support.attempts import serve, stored, submitted, worker
 from tidegate import HandlerError, InvalidDataError, PermanentError
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.guarded import GuardedWrite, Outcome
+from tidegate.domain.guard import GuardedWrite, Outcome
 from tidegate.domain.job import ErrorType, Progress, State
 from tidegate.execution.context import JobContext
 from tidegate.ports import Ports

@@ -20,7 +20,7 @@ from support.clock import START_MS
 from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import Guard, GuardedWrite, Lease
+from tidegate.domain.guard import Guard, GuardedWrite, Lease, Outcome
 from tidegate.domain.job import ErrorType, Job, Progress, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane, Ticket
@@ -218,7 +218,7 @@ class TestRepeatedWrites:
         claim = guarded.claim_if_ready(LANE, job.id, Lease("w1", START_MS + 60_000), START_MS)
         with repeated(aws.clients.dynamodb, "UpdateItem"):
             outcome = aws_ports.jobs.apply([claim])[0]
-        assert outcome == guarded.Outcome(False, job)
+        assert outcome == Outcome(False, job)
 
     def test_a_promotion_does_not_pass_for_the_claim_that_beat_it(self, aws: Cloud, aws_ports: Ports) -> None:
         waiting = make_job(aws.clock.new_id(), wake_at=START_MS)
@@ -226,7 +226,7 @@ class TestRepeatedWrites:
         aws_ports.jobs.create([claimed])
         with repeated(aws.clients.dynamodb, "UpdateItem"):
             outcome = aws_ports.jobs.apply([guarded.promote_if_due(waiting, START_MS)])[0]
-        assert outcome == guarded.Outcome(False, claimed)
+        assert outcome == Outcome(False, claimed)
 
     @pytest.mark.parametrize("operation", ["PutItem", "BatchExecuteStatement"])
     def test_a_repeated_creation_is_one_creation(self, aws: Cloud, aws_ports: Ports, operation: str) -> None:

@@ -21,7 +21,7 @@ from tidegate.adapters.aws.spreads import Spreads
 from tidegate.adapters.aws.sqs_tickets import source_of
 from tidegate.domain import guarded
 from tidegate.domain.errors import NotFound
-from tidegate.domain.guarded import Guard, GuardedWrite, Lease
+from tidegate.domain.guard import Guard, GuardedWrite, Lease
 from tidegate.domain.job import TERMINAL, Job, State
 from tidegate.domain.priority import Band
 from tidegate.domain.ticket import Lane, Ticket

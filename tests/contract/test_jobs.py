@@ -11,7 +11,7 @@ import pytest
 from support.clock import START_MS, Clock
 from support.jobs import FULL, make_job
 from tidegate.domain import guarded
-from tidegate.domain.guarded import Guard, GuardedWrite, Lease, Place, Spot, spot_of
+from tidegate.domain.guard import Guard, GuardedWrite, Lease, Outcome, Place, Spot, spot_of
 from tidegate.domain.job import OPEN, TERMINAL, ErrorType, Failure, HardMiss, Job, Progress, Sla, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, Ports, Ready
@@ -216,7 +216,7 @@ class TestApply:
     def test_a_write_to_an_absent_job_makes_none(self, ports: Ports, clock: Clock) -> None:
         writes = [GuardedWrite("acme", name, Guard(ALL), {"reason": "x"}) for name in (clock.new_id(), "nobody")]
         for outcome in ports.jobs.apply(writes):
-            assert outcome == guarded.Outcome(False, None)
+            assert outcome == Outcome(False, None)
         assert list(ports.jobs.get([JobKey("acme", write.job_id) for write in writes])) == [None, None]
 
     def test_another_tenants_job_is_not_touched(self, ports: Ports, clock: Clock) -> None:

@@ -23,7 +23,7 @@ from contract.limited import (
 )
 from home import ADMIN, Home
 from support.homes import Home as Stores
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import State
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.spec import JobSpec

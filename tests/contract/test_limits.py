@@ -13,7 +13,7 @@ from support.clock import START_MS, Clock
 from support.homes import Home
 from support.jobs import make_job
 from tidegate.domain import guarded
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import Job, State, UniquePolicy
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.ticket import Lane

@@ -15,7 +15,7 @@ from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Forbidden, InvalidInput, NotFound
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import Job, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.spec import JobSpec

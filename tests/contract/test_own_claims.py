@@ -12,7 +12,7 @@ from support.attempts import ADMIN, LEASE_SECONDS, serve, stored, submitted, wor
 from support.homes import Home
 from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
+from tidegate.domain.guard import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Ports

@@ -16,7 +16,7 @@ from support.homes import Home
 from support.jobs import make_job
 from tidegate.adapters.sqlite.ports import open_ports
 from tidegate.domain import guarded
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import Job, State
 from tidegate.domain.logs import TABLE_LINES, Level, LogPlace, LogUsage, line_of, log_of
 from tidegate.domain.queue import Queue

@@ -11,7 +11,7 @@ from support.homes import Home
 from support.jobs import make_job
 from tidegate.domain import guarded, spread
 from tidegate.domain.caller import Caller
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Ports

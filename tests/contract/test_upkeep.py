@@ -11,7 +11,7 @@ from support.homes import Home
 from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import Job, State
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Addition, JobKey, JobQuery, Ports, Timer

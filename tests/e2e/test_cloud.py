@@ -16,7 +16,7 @@ from cloud import Cloud, eventually, token
 
 from tidegate import runtime
 from tidegate.domain.caller import Caller
-from tidegate.domain.guarded import Guard, GuardedWrite, due_spot
+from tidegate.domain.guard import Guard, GuardedWrite, due_spot
 from tidegate.domain.job import State
 from tidegate.domain.spec import JobSpec
 from tidegate.domain.ticket import Ticket, encode, ticket_for

@@ -17,7 +17,7 @@ from tidegate.domain import guarded, spread
 from tidegate.domain.dag import joins
 from tidegate.domain.dag.joins import Decision, End, Pass, Release, Wait
 from tidegate.domain.dag.spec import Join
-from tidegate.domain.guarded import Guard, GuardedWrite, Spot
+from tidegate.domain.guard import Guard, GuardedWrite, Lease, Place, Spot
 from tidegate.domain.job import OPEN, ErrorType, Job, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import decode
@@ -210,7 +210,7 @@ def _no_idempotency(patch: Patch) -> None:
 
 
 def _own_claim_unknown(patch: Patch) -> None:
-    patch.setattr(guarded.Lease, "is_of", lambda self, job: False)
+    patch.setattr(Lease, "is_of", lambda self, job: False)
 
 
 def _unread_data_fails(patch: Patch) -> None:
@@ -277,7 +277,7 @@ def _retry_at_once(patch: Patch) -> None:
     real = guarded.retry_if_held
 
     def unplaced(*args: Any, **kwargs: Any) -> GuardedWrite:
-        return replace(real(*args, **kwargs), spot=Spot(guarded.Place.OFF))
+        return replace(real(*args, **kwargs), spot=Spot(Place.OFF))
 
     patch.setattr(guarded, "retry_if_held", unplaced)
 

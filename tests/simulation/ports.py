@@ -27,7 +27,7 @@ from tidegate.adapters.unsupervised import ClockAlone
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.errors import NotFound
 from tidegate.domain.events import AnyEvent
-from tidegate.domain.guarded import GuardedWrite, Outcome, Place, spot_of
+from tidegate.domain.guard import GuardedWrite, Outcome, Place, spot_of
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.logs import LogChunk, LogOf, LogPlace
 from tidegate.domain.priority import Band

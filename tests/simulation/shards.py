@@ -7,7 +7,7 @@ from zlib import crc32
 
 from tidegate.adapters.caching import CachedQueues
 from tidegate.domain import spread
-from tidegate.domain.guarded import Place, Spot
+from tidegate.domain.guard import Place, Spot
 from tidegate.domain.ticket import Lane
 from tidegate.ports import JobKey, Ready
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.domain.events import SLA_EVENTS
-from tidegate.domain.guarded import MAX_FAILURES_KEPT, MISSED_HARD, OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
+from tidegate.domain.guard import OFF, RESCUE_MS, GuardedWrite, Place, Spot, spot_of
+from tidegate.domain.guarded import MAX_FAILURES_KEPT, MISSED_HARD
 from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines, is_stopped

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain import guarded
-from tidegate.domain.guarded import Guard, GuardedWrite, Lease, Place, spot_of
+from tidegate.domain.guard import Guard, GuardedWrite, Lease, Place, due_spot, spot_of
 from tidegate.domain.job import (
     COARSE,
     OPEN,
@@ -237,8 +237,8 @@ def test_a_history_stays_bounded() -> None:
 def test_delayed_jobs_stand_apart_from_ready_ones() -> None:
     soon, late = job(wake_at=NOW + 60_000), job(wake_at=NOW + 3_600_000)
     assert spot_of(job()).place is Place.READY
-    assert spot_of(soon) == guarded.due_spot(NOW + 60_000, ticketed=True)
-    assert spot_of(late) == guarded.due_spot(NOW + 3_600_000, ticketed=False)
+    assert spot_of(soon) == due_spot(NOW + 60_000, ticketed=True)
+    assert spot_of(late) == due_spot(NOW + 3_600_000, ticketed=False)
     assert spot_of(soon).order > NOW + 60_000  # its own ticket comes first, the clock only rescues
 
 

@@ -15,7 +15,7 @@ from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import Join
-from tidegate.domain.guarded import Lease
+from tidegate.domain.guard import Lease
 from tidegate.domain.job import TERMINAL, WAITING, ErrorType, Job, Progress, State
 from tidegate.domain.priority import Band
 from tidegate.domain.queue import Queue

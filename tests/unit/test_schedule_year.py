@@ -58,7 +58,7 @@ class Made:
         return [self._now(self.jobs.get(key.job_id)) for key in keys]
 
     def apply(self, writes: Sequence[Any]) -> list[Any]:
-        from tidegate.domain.guarded import Outcome
+        from tidegate.domain.guard import Outcome
 
         outcomes = []
         for write in writes:

@@ -282,12 +282,13 @@ class TestOverlap:
     def work(self, home: Home, each: int) -> None:
         """A worker with any number of hands."""
         from tidegate.domain import guarded
+        from tidegate.domain.guard import Lease
         from tidegate.domain.ticket import Lane
 
         now = home.clock.now()
         for job in jobs(home):
             if job.state is State.CREATED and (job.wake_at or 0) <= now:
-                lease = guarded.Lease("w", now + 10**9)
+                lease = Lease("w", now + 10**9)
                 home.ports.jobs.apply([guarded.claim_if_ready(Lane("main", "default"), job.id, lease, now)])
             elif job.state is State.ACTIVE and job.cancel_requested:
                 home.ports.jobs.apply([guarded.cancel_if_held(job, now)])

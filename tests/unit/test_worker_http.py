@@ -19,7 +19,8 @@ from tidegate.client.work import WorkClient
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import Conflict, LeaseLost, Unavailable
-from tidegate.domain.guarded import Lease, reclaim_if_lapsed
+from tidegate.domain.guard import Lease
+from tidegate.domain.guarded import reclaim_if_lapsed
 from tidegate.domain.job import ErrorType, Job, Progress, State
 from tidegate.execution.attempt_runner import AttemptRunner
 from tidegate.execution.context import HandlerError, JobContext, PermanentError

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tidegate.domain.dag.branches import choice_in
 from tidegate.domain.dag.run import CHOOSE, COLLECT, GATHER, node_job_id
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
-from tidegate.domain.guarded import SEND_REACH_MS
+from tidegate.domain.guard import SEND_REACH_MS
 from tidegate.domain.job import ErrorType, Job, Ms, Progress, State
 from tidegate.domain.logs import Level
 from tidegate.service.settle import Settled

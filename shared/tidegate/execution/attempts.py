@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from tidegate.domain.guarded import SEND_REACH_MS, failure_of
+from tidegate.domain.guard import SEND_REACH_MS
+from tidegate.domain.guarded import failure_of
 from tidegate.domain.job import ErrorType, Job, Json, Ms, Progress
 from tidegate.ports import Ports
 from tidegate.service import settle

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tidegate.domain.errors import InvalidInput
-from tidegate.domain.guarded import HOLD_REACH_MS, SEND_REACH_MS
+from tidegate.domain.guard import HOLD_REACH_MS, SEND_REACH_MS
 from tidegate.domain.job import Job, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from tidegate.domain.guarded import GuardedWrite, Outcome
+    from tidegate.domain.guard import GuardedWrite, Outcome
     from tidegate.domain.job import Job, Ms, State
     from tidegate.domain.ticket import Lane
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import SEND_REACH_MS
+from tidegate.domain.guard import SEND_REACH_MS
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.ticket import Ticket, ticket_for
 from tidegate.ports import Ports

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.run import GATHER
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound
-from tidegate.domain.guarded import SEND_REACH_MS, failure_of
+from tidegate.domain.guard import SEND_REACH_MS
+from tidegate.domain.guarded import failure_of
 from tidegate.domain.job import ErrorType, Job, Json, Progress, State
 from tidegate.domain.logs import CHUNK_BYTES, LINE_OVERHEAD, LogLine, LogUsage
 from tidegate.domain.ticket import ticket_for

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tidegate.domain import guarded
-from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
+from tidegate.domain.guard import HOLD_REACH_MS, GuardedWrite, Lease, Outcome
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import is_stopped
@@ -281,7 +281,7 @@ def _nothing(ports: Ports, own: Job | None, now: Ms, receives: int) -> Claim:
 
 
 def _seconds_until(time: Ms | None, now: Ms) -> float:
-    reach = guarded.HOLD_REACH_MS
+    reach = HOLD_REACH_MS
     return max(1.0, min((time or now) - now, reach) / 1000)
 
 

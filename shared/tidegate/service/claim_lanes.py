@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import RESCUE_MS
+from tidegate.domain.guard import RESCUE_MS
 from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.queue import DEFAULT_QUEUE, Queue
 from tidegate.domain.spread import asked

@@ -9,7 +9,7 @@ from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.run import OPEN_RUNS
 from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable, WrongState
-from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.guard import GuardedWrite
 from tidegate.domain.job import RESTARTABLE, TERMINAL, WAITING, Job, State
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import stands_in_way, takes_key

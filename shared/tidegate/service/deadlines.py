@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tidegate.domain import guarded
 from tidegate.domain.errors import NotFound
-from tidegate.domain.guarded import GuardedWrite, Outcome
+from tidegate.domain.guard import GuardedWrite, Outcome
 from tidegate.domain.job import OPEN, TERMINAL, Job, Ms, Sla, State
 from tidegate.domain.sla import is_stopped, next_look, standing
 from tidegate.ports import DEADLINES, Ports, Timer

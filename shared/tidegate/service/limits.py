@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import Lease, Outcome
+from tidegate.domain.guard import Lease, Outcome
 from tidegate.domain.job import WAITING, Job, Ms
 from tidegate.domain.limits import (
     CONFIRM_MS,

@@ -6,7 +6,7 @@ Else its job would wait for the lease to lapse, and an attempt would be used up 
 from __future__ import annotations
 
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import GuardedWrite, Lease, Outcome
+from tidegate.domain.guard import GuardedWrite, Lease, Outcome
 from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 

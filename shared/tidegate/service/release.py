@@ -31,7 +31,7 @@ from tidegate.domain.dag.run import (
 )
 from tidegate.domain.dag.spec import FailurePolicy, Join
 from tidegate.domain.errors import Unavailable
-from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.guard import GuardedWrite
 from tidegate.domain.job import TERMINAL, WAITING, Job, State
 from tidegate.ports import JobKey, Ports
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tidegate.domain import guarded
 from tidegate.domain.errors import LeaseLost, NotFound, StopAsked
-from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.guard import GuardedWrite
 from tidegate.domain.job import ErrorType, Failure, Job, Json, Ms, Progress, State
 from tidegate.domain.retry import next_attempt_at
 from tidegate.ports import Ports

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.domain import guarded
-from tidegate.domain.guarded import GuardedWrite
+from tidegate.domain.guard import GuardedWrite
 from tidegate.domain.job import WAITING, Job, Ms, Sla, State
 from tidegate.domain.ticket import ticket_for
 from tidegate.ports import DEADLINES, JobKey, Ports, Timer

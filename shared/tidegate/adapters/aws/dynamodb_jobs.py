@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from tidegate.domain.guarded import GuardedWrite, Outcome
+from tidegate.domain.guard import GuardedWrite, Outcome
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.ticket import Lane
 from tidegate.ports import NAMED_REACH, JobKey, JobPage, JobQuery, Ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegate.domain.guarded import Guard, GuardedWrite
+from tidegate.domain.guard import Guard, GuardedWrite
 from tidegate.domain.job import TERMINAL, HardMiss, Job, Ms, Sla
 from tidegate.ports import JobQuery
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from zlib import crc32
 
-from tidegate.domain.guarded import Place, Spot
+from tidegate.domain.guard import Place, Spot
 from tidegate.domain.ids import is_uuid7
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.ticket import Lane

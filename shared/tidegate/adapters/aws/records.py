@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tidegate.domain.guarded import spot_of
+from tidegate.domain.guard import spot_of
 from tidegate.domain.job import TERMINAL, Job, Ms, State
 
 from .attributes import AttributeValue, Item, Shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tidegate.domain import spread
-from tidegate.domain.guarded import Place, Spot
+from tidegate.domain.guard import Place, Spot
 from tidegate.domain.job import Ms
 from tidegate.domain.queue import Queue
 from tidegate.domain.ticket import Lane

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from tidegate.domain.guarded import Guard, GuardedWrite, Outcome, Spot, spot_of
+from tidegate.domain.guard import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, HardMiss, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import takes_key
