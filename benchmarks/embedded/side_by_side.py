@@ -169,6 +169,8 @@ def _drain(bench: Bench, results: Results, jobs: int) -> None:
         cpu, begun = worker.cpu(), bench.sink.count()
         if not bench.sink.reaches(jobs, _DRAIN_SECONDS, worker.alive):
             raise TimeoutError(f"{bench.sink.count()} of {jobs} jobs ran")
+        if begun >= jobs:
+            raise RuntimeError(f"all {jobs} jobs had run before the worker could be looked at: measure more of them")
         used = worker.cpu() - cpu
         marks = bench.sink.marks()
     results.values["drain_rate"].append((len(marks) - 1) / (marks[-1].at - marks[0].at))

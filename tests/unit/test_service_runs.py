@@ -17,8 +17,9 @@ from tidegate.domain.dag.spec import DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, WrongState
 from tidegate.domain.job import Job, State
 from tidegate.execution.context import JobContext, PermanentError
-from tidegate.ports import JobKey
+from tidegate.ports import JobKey, JobQuery
 from tidegate.service.control import erase
+from tidegate.service.costs import by_queue, costs
 from tidegate.service.release import Engine
 from tidegate.service.runs import cancel_run, get_run, next_job, resume_run, run_progress, submit_dag
 
@@ -544,6 +545,9 @@ def test_a_failing_entry_fails_the_run_and_is_run_again_alone(works: Works) -> N
     assert ran == [1]
     assert works.state(run) is RunState.COMPLETED
     assert works.home.job(node_job_id(run.id, "extract")).result == [1, 2]
+    jobs = works.home.ports.jobs.page(JobQuery(tenant="main", dag_id=run.id, limit=50)).jobs
+    assert len(jobs) == 4
+    assert by_queue(costs(works.home.ports, ADMIN)) == {"default": sum(job.cost for job in jobs)}
 
 
 def test_upstream_results_reach_the_handler(works: Works) -> None:

@@ -14,6 +14,7 @@ from tidegate.domain.job import Job
 from tidegate.ports import Ports
 
 from .announce import announce, remember_lanes
+from .fares import cost_of_accepting
 from .looks import Looks
 from .payloads import blob_key, offloaded, with_payloads
 
@@ -69,6 +70,7 @@ def _entry_job(ports: Ports, run: Run, node_job: Job, number: int, entry: Any) -
         blocked=False,
         created_at=now,
         updated_at=now,
+        cost=cost_of_accepting(),
         rank=node_job.rank,
         dependencies=node_job.dependencies,
     )
