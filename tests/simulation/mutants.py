@@ -265,7 +265,7 @@ def _cancel_anything(patch: Patch) -> None:
 
 
 def _own_job_first(patch: Patch) -> None:
-    patch.setattr(claim, "_candidates", lambda ports, ticket: iter([ticket.job_id]))
+    patch.setattr(claim, "_candidates", lambda ports, bearer, rounds=0: iter([bearer.ticket.job_id]))
 
 
 def _left_in_the_index(patch: Patch) -> None:
