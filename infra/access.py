@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -67,6 +68,19 @@ def stream(jobs: dynamodb.ITable) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=[f"dynamodb:{action}" for action in actions], resources=[str(jobs.table_stream_arn)]
     )
+
+
+def secrets(registry: dynamodb.ITable) -> iam.PolicyStatement:
+    """Allow the secrets of webhooks to be read, kept and forgotten; the registry names them."""
+    return iam.PolicyStatement(
+        actions=["ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameters"], resources=[secrets_arn(registry)]
+    )
+
+
+def secrets_arn(registry: dynamodb.ITable) -> str:
+    """All parameters that keep secrets of the stage."""
+    name = f"tidegate/{registry.table_name}/webhooks/*"
+    return Stack.of(registry).format_arn(service="ssm", resource="parameter", resource_name=name)
 
 
 def objects(bucket: s3.IBucket) -> list[iam.PolicyStatement]:

@@ -64,6 +64,7 @@ class Api(Construct):
         super().__init__(scope, name)
         self.function = python_function(Construct(self, "Routes"), common, _api_spec(stores, common.stage, schemas))
         nag.acknowledge_objects(self, stores.bucket)
+        nag.acknowledge_secrets(self, stores.tables.registry)
         integration = HttpLambdaIntegration("Integration", self.function)
         spec = _authorizer_spec(stores, common.stage, identity)
         self.authorizer = python_function(Construct(self, "Authorizer"), common, spec)
@@ -149,6 +150,7 @@ def _api_spec(stores: Stores, stage: StageConfig, schemas: lambda_.ILayerVersion
                 registry, *access.READ, access.PUT, access.UPDATE, access.DELETE, access.WRITE_MANY, appends=True
             ),
             *access.objects(stores.bucket),
+            access.secrets(registry),
             access.send(stores.ticket_queues()),
             access.measure([*stores.ticket_queues(), *stores.dead_queues()]),
             *access.announce(stores.bus),

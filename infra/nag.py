@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
 OBJECTS = "Payloads are named by tenant and job at run time, so the objects of this one bucket cannot be listed here."
+SECRETS = "Secrets of webhooks are named at run time; the path is that of this stage's registry alone."
 XRAY = "X-Ray has no resources to name: PutTraceSegments, PutTelemetryRecords and sampling accept '*' alone."
 HISTORY = (
     "Step Functions keeps the whole history of each Standard execution for 90 days; a second copy in CloudWatch Logs "
@@ -34,6 +36,13 @@ def acknowledge_objects(owner: Construct, bucket: s3.IBucket) -> None:
     """Accept that the role of `owner` reaches every object of the bucket."""
     logical_id = Stack.of(bucket).get_logical_id(cast("CfnElement", bucket.node.default_child))
     acknowledge(owner, f"AwsSolutions-IAM5[Resource::<{logical_id}.Arn>/*]", OBJECTS)
+
+
+def acknowledge_secrets(owner: Construct, registry: dynamodb.ITable) -> None:
+    """Accept that the role of `owner` reaches every secret of the stage's webhooks."""
+    logical_id = Stack.of(registry).get_logical_id(cast("CfnElement", registry.node.default_child))
+    arn = "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter"
+    acknowledge(owner, f"AwsSolutions-IAM5[Resource::{arn}/tidegate/<{logical_id}>/webhooks/*]", SECRETS)
 
 
 def check(scope: Construct) -> None:

@@ -37,6 +37,7 @@ class PullPolicy(Construct):
             statements=statements,
         )
         nag.acknowledge_objects(self, stores.bucket)
+        nag.acknowledge_secrets(self, stores.tables.registry)
 
 
 def _outputs(scope: Construct) -> iam.PolicyStatement:

@@ -27,6 +27,7 @@ class Worker(Construct):
         super().__init__(scope, f"Worker-{pool.config.name}")
         self.function = python_function(self, common, _spec(pool, stores, code))
         nag.acknowledge_objects(self, stores.bucket)
+        nag.acknowledge_secrets(self, stores.tables.registry)
         self.mappings = [
             lambda_.EventSourceMapping(
                 self,
@@ -50,6 +51,7 @@ def work_access(pool: Pool, stores: Stores) -> list[iam.PolicyStatement]:
         access.board(jobs),
         *access.registry(registry, *access.READ, access.PUT, access.UPDATE),
         *access.objects(stores.bucket),
+        access.secrets(registry),
         access.consume(pool.queues.values()),
         # To every pool: a queue can move to another one while jobs of its lanes are running here.
         access.send(stores.ticket_queues()),

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from support.aws import REGISTRY, Cloud
 from support.clock import START_MS, Clock
+from tidegate.adapters.aws.parameters import Parameters
 from tidegate.adapters.caching_definitions import CachedDefinitions
 from tidegate.domain.definition import Definition
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.webhook import WebhookSecret
 from tidegate.ports import Ports
 
@@ -109,3 +112,33 @@ class TestWebhookSecrets:
     def test_a_secret_that_is_not_there_cannot_be_replaced(self, ports: Ports) -> None:
         assert not ports.webhook_secrets.put_if_unchanged(NEXT, SECRET)
         assert ports.webhook_secrets.get("acme", "mail") is None
+
+    def test_in_the_cloud_the_parameter_store_alone_has_it(self, aws_ports: Ports, aws: Cloud) -> None:
+        """One encrypted parameter a queue, whatever was tried; the table names it and no more."""
+        aws_ports.webhook_secrets.put_if_unchanged(SECRET, None)
+        assert not aws_ports.webhook_secrets.put_if_unchanged(NEXT, None)
+        assert aws_ports.webhook_secrets.put_if_unchanged(NEXT, SECRET)
+        (item,) = aws.clients.dynamodb.scan(TableName=REGISTRY)["Items"]
+        (kept,) = aws.clients.ssm.describe_parameters()["Parameters"]
+        assert (item["parameter"], kept["Type"]) == ({"S": kept["Name"]}, "SecureString")
+        assert "whsec" not in str(item)
+
+    def test_of_two_that_saw_the_same_one_replaces_it(self, aws_ports: Ports, aws: Cloud) -> None:
+        """The other's secret is forgotten again."""
+        aws_ports.webhook_secrets.put_if_unchanged(SECRET, None)
+        other = aws.open(aws.queue_urls()).webhook_secrets
+        seen = other.get("acme", "mail")
+        keep = Parameters.keep
+
+        def overtaken(self: Parameters, text: str) -> str:
+            with pytest.MonkeyPatch.context() as first:
+                first.setattr(Parameters, "keep", keep)
+                assert aws_ports.webhook_secrets.put_if_unchanged(NEXT, SECRET)
+            return keep(self, text)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Parameters, "keep", overtaken)
+            assert not other.put_if_unchanged(replace(SECRET, current="whsec_CCCC"), seen)
+        assert len(aws.clients.ssm.describe_parameters()["Parameters"]) == 1
+        with pytest.raises(Unavailable, match="being replaced"):
+            Parameters(aws.clients, "/tidegate").read("/tidegate/gone")

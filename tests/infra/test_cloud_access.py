@@ -58,6 +58,10 @@ ANSWER: list[Permission] = [
     (("states:SendTaskSuccess",), MACHINE),
     (("states:SendTaskFailure", "states:SendTaskSuccess"), (WAITING,)),
 ]
+SECRETS: Permission = (
+    ("ssm:DeleteParameters", "ssm:GetParameter", "ssm:PutParameter"),
+    ("arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/tidegate/<TablesRegistry>/webhooks/*",),
+)
 INDEX: Permission = (("dynamodb:Query",), (BOARD,))
 
 
@@ -67,6 +71,7 @@ def worker(pool: str) -> list[Permission]:
         INDEX,
         ((*READ, PUT, UPDATE), (REGISTRY,)),
         *BLOBS,
+        SECRETS,
         (CONSUME, tickets(pool)),
         (SEND, ALL_TICKETS),
     ]
@@ -78,6 +83,7 @@ ALLOWED: dict[str, list[Permission]] = {
         INDEX,
         ((*READ, PUT, UPDATE, DELETE, WRITE_MANY), (REGISTRY,)),
         *BLOBS,
+        SECRETS,
         (SEND, ALL_TICKETS),
         (MEASURE, (*ALL_TICKETS, *DEAD)),
         (SWITCH, MAPPINGS),
@@ -178,7 +184,7 @@ def test_the_roles_together_may_do_what_the_adapters_ask_of_aws(template: Synthe
     assert asked == granted - platform
 
 
-REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs|stepfunctions)_?\.([a-z_0-9]+)")
+REQUEST = re.compile(r"clients\.(dynamodb|events|lambda|s3|sqs|ssm|stepfunctions)_?\.([a-z_0-9]+)")
 SERVICES = {"stepfunctions": "states"}
 ACTIONS = {
     "list_objects_v2": "ListBucket",
@@ -196,12 +202,12 @@ def test_the_table_covers_every_function(template: Synthesised) -> None:
     assert set(template.functions()) == set(ALLOWED)
 
 
-def test_no_action_is_a_pattern_and_no_resource_but_the_bucket_and_traces(template: Synthesised) -> None:
+def test_no_action_is_a_pattern_and_no_resource_but_objects_secrets_and_traces(template: Synthesised) -> None:
     for function in ALLOWED:
         for actions, resources in permissions(template, function):
             assert not any("*" in action for action in actions)
             patterns = {resource for resource in resources if "*" in resource}
-            assert patterns <= {"<Payloads.Arn>/*"} or (actions == TRACE and patterns == {"*"})
+            assert patterns <= {"<Payloads.Arn>/*", *SECRETS[1]} or (actions == TRACE and patterns == {"*"})
 
 
 def test_each_function_has_a_role_of_its_own_with_no_managed_policy(template: Synthesised) -> None:

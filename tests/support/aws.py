@@ -46,7 +46,7 @@ class Cloud:
 
         With `dynamodb`, the endpoint of a server, the tables are there, and all else is moto's.
         """
-        for service in ("dynamodb", "dynamodbstreams", "sqs", "s3", "events"):
+        for service in ("dynamodb", "dynamodbstreams", "sqs", "s3", "events", "ssm"):
             for backend in moto.backends.get_backend(service).values():
                 for regional in backend.values():
                     regional.reset()

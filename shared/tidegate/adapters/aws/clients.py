@@ -91,6 +91,11 @@ class Clients:
         return self._client("lambda")
 
     @property
+    def ssm(self) -> Any:
+        """The client of Systems Manager."""
+        return self._client("ssm")
+
+    @property
     def stepfunctions(self) -> Any:
         """The Step Functions client."""
         return self._client("stepfunctions")

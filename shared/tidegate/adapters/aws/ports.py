@@ -28,6 +28,7 @@ from .dynamodb_webhook_secrets import DynamoWebhookSecrets
 from .dynamodb_workers import DynamoWorkers
 from .eventbridge import bus_named
 from .lambda_polling import LambdaPolling
+from .parameters import Parameters
 from .s3_blobs import S3Blobs
 from .sqs_tickets import SqsTickets
 from .step_functions import supervisors_of
@@ -89,7 +90,7 @@ def open_ports(
         queues=queues,
         tenants=CachedTenants(DynamoTenants(registry), now, policy_seconds),
         definitions=CachedDefinitions(DynamoDefinitions(registry), now, policy_seconds),
-        webhook_secrets=DynamoWebhookSecrets(registry),
+        webhook_secrets=DynamoWebhookSecrets(registry, Parameters(clients, f"/tidegate/{registry_table}/webhooks")),
         lanes=DynamoLanes(registry, now),
         slots=DynamoSlots(registry),
         rates=DynamoRates(registry),
