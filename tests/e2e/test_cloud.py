@@ -260,3 +260,13 @@ def test_transitions_are_announced_on_the_bus(cloud: Cloud, http: httpx.Client, 
         return told == {"job.created", "job.started", "job.completed"}
 
     eventually(all_told, 30)
+
+
+def test_the_secret_of_webhooks_is_kept_in_the_parameter_store(cloud: Cloud, http: httpx.Client) -> None:
+    path = "/queues/default/webhook-secret"
+    first = http.get(path).json()["secret"]
+    assert http.get(path).json()["secret"] == first
+    rotated = http.post(f"{path}/rotate", json={}).json()
+    assert (rotated["previous"], http.get(path).json()["secret"]) == (first, rotated["secret"])
+    (kept,) = cloud.client("ssm").describe_parameters()["Parameters"]
+    assert kept["Type"] == "SecureString"
