@@ -146,10 +146,12 @@ def _trouble(stage: str) -> list[cloudwatch.IWidget]:
     tickets = named(
         TicketsReturned="returned", TicketsRenewed="renewed", TicketsSpent="spent", TicketsPutAside="put aside"
     )
+    budgets = named(BudgetsWarned="warned of", BudgetsReached="reached")
     return [
-        _graph("Requests refused", refused, 3),
-        _graph("Ends of runs", runs, 3),
-        _graph("Tickets returned, and dead ones dealt with", tickets, 3),
+        _graph("Requests refused", refused, 4),
+        _graph("Ends of runs", runs, 4),
+        _graph("Tickets returned, and dead ones dealt with", tickets, 4),
+        _graph("Budgets of tenants", budgets, 4),
     ]
 
 

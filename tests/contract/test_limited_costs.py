@@ -15,7 +15,7 @@ from contract.limited import (
 from home import Home
 from support.homes import Home as Stores
 from tidegate.adapters.caching import CachedTenants
-from tidegate.domain.ticket import ticket_for
+from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.execution.runner import Done
 from tidegate.service import settle
 from tidegate.service.claim import Claimed, claim_for
@@ -75,6 +75,7 @@ class TestCosts:
             pytest.skip("requests are counted on AWS")
         limited(either, slots=5, key_slots=5, rate_limit=5, max_queue_size=5)
         either = with_known_tenants(either)
+        either.ports.jobs.head(Lane("main", "narrow"), 1)  # reads on how many keys it stands, as in the seconds before
         client = request.getfixturevalue("aws").clients.dynamodb
         seen: Counter[str] = Counter()
 

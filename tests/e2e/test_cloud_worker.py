@@ -137,4 +137,4 @@ def test_a_worker_with_aws_credentials_takes_the_pools_tickets(
 
 def test_lambdas_are_among_the_workers(client: Client) -> None:
     assert client.wait(client.submit("echo", 1).id, timeout=120).succeeded
-    assert "lambda" in {worker.kind for worker in client.workers()}
+    eventually(lambda: client.submit("echo", 1) and "lambda" in {each.kind for each in client.workers()}, pause=0.5)
