@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ pytest_plugins = ["tidegate.testing.plugin"]
 # How long an example takes says more about the machine and its other work than about the program.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,19 +28,14 @@ LOCAL = "dynamodb-local"
 Feed = Callable[[], list[Change]]
 DECIDED_BY_DYNAMODB = {
     "test_attempts",
-    "test_claim_lanes",
     "test_dags",
     "test_definitions",
     "test_feed",
     "test_jobs",
-    "test_limited_costs",
     "test_limited_faults",
-    "test_limited_keys",
-    "test_limited_queues",
     "test_own_claims",
     "test_races",
     "test_registry",
-    "test_tickets",
 }
 """Modules about conditional writes, transactions and PartiQL, where emulators err."""
 

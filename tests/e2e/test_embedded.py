@@ -143,7 +143,7 @@ def test_the_token_is_written_once_and_only_its_hash_kept(serve: Callable[..., S
     clear = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     server.stop()
-    secret = clear.rpartition("_")[2].encode()
+    secret = clear.split("_", 2)[2].encode()
     for kept in (tmp_path / "data").glob("tidegate.db*"):
         assert secret not in kept.read_bytes()
     again = serve()

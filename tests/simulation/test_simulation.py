@@ -14,7 +14,7 @@ from .faults import Kind
 from .history import play
 from .watch import Broken
 
-CHUNKS, CHUNK = 10, 60
+CHUNKS, CHUNK = 10, 40
 _ROOT = Path(__file__).parents[2]
 _TRACES = "from tests.simulation.history import play; print([play(seed).trace for seed in range(30)])"
 
