@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.domain.errors import InvalidInput
+from tidegate.domain.words import counted
 
 from .exits import REFUSED
 from .output import clean, emit, say
@@ -128,4 +129,4 @@ def _tell(jobs: int, findings: list[Finding], *, behind: bool) -> None:
         verb = "repaired" if each.repaired else "found"
         say(f"{each.drift.value}: {each.count} {verb}, such as {clean(', '.join(each.examples))}")
     if not findings:
-        say(f"✅ {jobs} jobs looked at, nothing wrong")
+        say(f"✅ {counted(jobs, 'job')} looked at, nothing wrong")
