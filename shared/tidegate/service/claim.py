@@ -123,10 +123,7 @@ class _Bearer(NamedTuple):
 
 def _is_for_others(ports: Ports, bearer: _Bearer) -> bool:
     """Whether the ticket's own job waits, or was lost, that its bearer does not run."""
-    ticket = bearer.ticket
-    if any(ready.job_id == ticket.job_id for ready in ports.jobs.head(ticket.lane, _HEAD, names=bearer.names)):
-        return False
-    (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
+    (own,) = ports.jobs.get([JobKey(bearer.ticket.tenant, bearer.ticket.job_id)])
     return own is not None and own.state not in TERMINAL and own.name not in bearer.names
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, make_dataclass
 from enum import Enum
+from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -73,8 +74,6 @@ FIELDS = tuple(each.name for each in fields(Job))
 COLUMNS = ", ".join(FIELDS)
 _DECODERS = tuple((index, _CODECS[name][1]) for index, name in enumerate(FIELDS) if name in _CODECS)
 _EMPTIES = tuple((index, _EMPTY[name]) for index, name in enumerate(FIELDS) if name in _EMPTY)
-_ENCODERS = tuple((index, _CODECS[name][0]) for index, name in enumerate(FIELDS) if name in _CODECS)
-_ENCODER_OF = {name: encode for name, (encode, _) in _CODECS.items()}
 _VALUES = attrgetter(*FIELDS)
 _Draft: Any = make_dataclass("_Draft", FIELDS, slots=True)
 """A job that is being filled in: its slots are those of `Job`, and it may become one."""
@@ -83,7 +82,7 @@ _Draft: Any = make_dataclass("_Draft", FIELDS, slots=True)
 def row_of(job: Job) -> list[Any]:
     """The columns of a job, in the order of `COLUMNS`."""
     row = list(_VALUES(job))
-    for index, encode in _ENCODERS:
+    for index, encode in encoders(FIELDS):
         if row[index] is not None:
             row[index] = encode(row[index])
     return row
@@ -108,7 +107,7 @@ def job_of(row: Sequence[Any]) -> Job:
     return job
 
 
-def encoded(name: str, value: Any) -> Any:
-    """The column value of one field."""
-    encode = _ENCODER_OF.get(name)
-    return value if encode is None or value is None else encode(value)
+@cache
+def encoders(names: tuple[str, ...]) -> Sequence[tuple[int, Encode]]:
+    """Those of these fields whose column holds something else than they do, by their place, and what makes it."""
+    return [(index, _CODECS[name][0]) for index, name in enumerate(names) if name in _CODECS]

@@ -13,7 +13,7 @@ from typing import Any
 from tidegate.domain.guard import Guard, GuardedWrite, Place, spot_of
 from tidegate.domain.job import HardMiss, Job, Sla, State
 
-from .codec import COLUMNS, FIELDS, encoded, row_of
+from .codec import COLUMNS, FIELDS, encoders, row_of
 
 Statement = tuple[str, Sequence[Any]]
 """Its text, and what is to be bound."""
@@ -48,10 +48,13 @@ def insert_of(job: Job) -> Statement:
 
 def update_of(write: GuardedWrite) -> Statement:
     """A guarded write; it answers the job where the guard held, no row elsewhere."""
-    values = [encoded(name, value) for name, value in write.values.items()]
+    names, values = tuple(write.values), list(write.values.values())
+    for index, encode in encoders(names):
+        if values[index] is not None:
+            values[index] = encode(values[index])
     bounds = _PARTS(write.guard)
     sql = _update(
-        tuple(write.values),
+        names,
         tuple([value is None for value in values]),
         write.next_attempt,
         write.charge != 0,
