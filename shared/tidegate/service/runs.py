@@ -18,6 +18,7 @@ from tidegate.domain.dag.run import (
     RunProgress,
     RunState,
     item_node,
+    keeping,
     node_job_id,
     node_of_item,
     progress_of,
@@ -84,7 +85,8 @@ def submit_dag(
     if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
         return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
+    fingerprint = spec.asked or digest_of(_asked(spec, conditions))
+    run = replace(_new_run(caller, spec, run_id, now, fingerprint, jobs), key=key)
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
         check_budget(ports, tenant, now)
@@ -206,7 +208,10 @@ def _key_of(caller: Caller, spec: DagSpec) -> str | None:
     return digest_of([caller.user, spec.idempotency_key])
 
 
-def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str) -> Run:
+def _new_run(
+    caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str, jobs: Sequence[Job]
+) -> Run:
+    keep_seconds, keep_until = keeping(jobs)
     return Run(
         id=run_id,
         tenant=caller.tenant,
@@ -226,6 +231,8 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         definition=spec.definition,
         fingerprint=fingerprint,
         correlation_id=None if caller.correlation is None else caller.correlation.id,
+        keep_seconds=keep_seconds,
+        keep_until=keep_until,
     )
 
 
