@@ -37,7 +37,7 @@ from .call_back import check_waiting
 from .door import admit_run
 from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
-from .other_runs import visible_run, wait_for_others
+from .other_runs import is_outlived, visible_run, wait_for_others
 from .policies import tenant_named
 from .record_changes import run_series
 from .release import Engine
@@ -141,7 +141,8 @@ def list_runs(
     """The tenant's runs, newest first, with their figures."""
     caller.require(Scope.READ)
     page: RunPage = ports.dags.page(caller.tenant, states, limit, cursor)
-    shown = [run for run in page.runs if run.owner == caller.user or caller.sees_all_users()]
+    now, sees_all = ports.now(), caller.sees_all_users()
+    shown = [run for run in page.runs if (run.owner == caller.user or sees_all) and not is_outlived(run, now)]
     return [RunView(run, _counted(ports, run)) for run in shown], page.next_cursor
 
 
@@ -170,17 +171,19 @@ def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = N
 def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     """Run again what failed, expired or was cancelled in an ended run, and what hung on it; nothing else.
 
-    Raises NotFound, WrongState for a run that goes on or that COMPLETED.
+    Raises NotFound, WrongState for a run that goes on or that COMPLETED, or some of whose jobs were deleted.
     """
     caller.require(Scope.SUBMIT)
     run = visible_run(ports, caller, dag_id)
     if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
         raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
-    audited(ports, caller, "dag.resume", run.id)
     now = ports.now()
     engine = Engine(ports)
     graph = engine.graph(run)
     jobs = list(jobs_of(ports, run, graph))
+    if (gone := run.total + sum(entries_of(job) or 0 for job in jobs) - len(jobs)) > 0:
+        raise WrongState(f"run '{dag_id}' cannot be resumed: {gone} of its jobs were deleted", state=str(run.state))
+    audited(ports, caller, "dag.resume", run.id)
     again = [job for job in jobs if _runs_again(job, graph)]
     entries = [job for job in again if node_of_item(job.node or "") is not None]
     nodes = [job for job in again if node_of_item(job.node or "") is None]
