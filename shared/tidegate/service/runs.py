@@ -211,9 +211,7 @@ def _key_of(caller: Caller, spec: DagSpec) -> str | None:
     return digest_of([caller.user, spec.idempotency_key])
 
 
-def _new_run(
-    caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str, jobs: Sequence[Job]
-) -> Run:
+def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str, jobs: Sequence[Job]) -> Run:
     keep_seconds, keep_until = keeping(jobs)
     return Run(
         id=run_id,
