@@ -58,7 +58,7 @@ class Flow:
 
 
 def count_all(stage: Stage) -> dict[str, Flow]:
-    """Every flow by its name. Those that leave many jobs behind come last: other counts depend on how many there are."""
+    """Every flow by its name. Those that leave many jobs behind come last, for others count how many there are."""
     submitted = _single_submissions(stage)
     _drain(stage)
     found = _retries(stage)

@@ -104,7 +104,7 @@ def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
 
 
 def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
-    """The table of counts, of jobs that take longer, with what Lambda itself asks of SQS for a batch of ten, and its share of an invocation."""
+    """The counts of jobs that take longer, with what Lambda itself asks of SQS for ten, and its share of an invocation."""
     counted, steps = committed(), prices().steps
     lambdas_own = {"submit": 0.0, "attempt": 2 / BATCH, "feed": 0.0}
     flows = {"submit": "submit one", "attempt": LONG_RUN, "feed": "change feed, batch of 99"}

@@ -164,7 +164,7 @@ def test_what_people_change_meanwhile_holds_at_once(busy: Busy, change: str) -> 
         assert busy.started[1] == jobs[3].id
         return
     put_queue(ports, ADMIN, "default", {})
-    settings = {"paused": {"paused": True}, "limited": {"slots": 1}, "keys": {"shards": 3}}[change]
-    patch_queue(ports, ADMIN, "default", settings)
+    changes: dict[str, dict[str, Any]] = {"paused": {"paused": True}, "limited": {"slots": 1}, "keys": {"shards": 3}}
+    patch_queue(ports, ADMIN, "default", changes[change])
     busy.home.drain(busy.runner, limit=100)
     assert len(busy.started) == (1 if change == "paused" else 4)

@@ -1,7 +1,7 @@
 """Heads of lanes, shared for moments: what one query found serves the claims that a worker makes right after it.
 
-A job's entry in the index comes and goes a moment after the job (DynamoDB: "usually within a fraction of a second"), so a
-head that is some milliseconds old is no worse than one just read. It is shared while nothing speaks against that:
+A job's entry in the index comes and goes a moment after the job (in DynamoDB within a fraction of a second, usually), so
+a head that is some milliseconds old is no worse than one just read. It is shared while nothing speaks against that:
 
 - a handler that takes longer than `Ports.head_ms` has it asked again, so order stays exact wherever it can be seen
 - whatever was tried from it is out of it, and for a second out of those read next: there its entry may still be
@@ -22,7 +22,7 @@ from tidegate.domain.ticket import Lane
 from tidegate.ports import Ports, Ready
 
 HEAD = 16
-"""Candidates read at once: what a worker starts in `head_ms`, and more than the workers that usually race for a lane."""
+"""Candidates read at once: what a worker starts in `head_ms`, and more than the workers that usually race for one."""
 _LAG_MS: Ms = 1_000
 """So long what was tried may still stand in the index, and a lane is asked each time after somebody else was sooner."""
 _LANES = 1_000
