@@ -80,6 +80,20 @@ def test_a_refused_creation_is_charged_and_leaves_no_change(stage: Stage) -> Non
     assert counted.tally.changes == []
 
 
+def test_a_listing_of_a_runs_jobs_reads_no_others(stage: Stage) -> None:
+    """They are found by the time with which their ids begin, however many jobs there are."""
+    dag_id = stage.post("/dags", {"name": "d", "nodes": [{"id": each, "name": "noop"} for each in "ab"]})["dag_id"]
+    units = []
+    for _ in range(2):
+        with stage.counting() as counted:
+            assert {job["node"] for job in stage.get("/jobs", f"dag_id={dag_id}")["jobs"]} == {"a", "b"}
+        units.append(counted.tally.read_units)
+        stage.cloud.clock.advance(60)
+        stage.post("/jobs/batch", {"jobs": [ONE] * 70})
+    assert units[0] == units[1]
+    stage.work()
+
+
 def test_what_goes_through_functions_is_what_the_flow_says(stage: Stage) -> None:
     stage.post("/jobs/batch", {"jobs": [ONE] * 19})
     assert [stage.work(), stage.work(), stage.work()] == [10, 10, 0]
@@ -104,7 +118,7 @@ def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
 
 
 def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
-    """The counts of jobs that take longer, with what Lambda itself asks of SQS for ten, and its share of an invocation."""
+    """The counts of jobs that take longer, with what Lambda asks of SQS for ten, and its share of an invocation."""
     counted, steps = committed(), prices().steps
     lambdas_own = {"submit": 0.0, "attempt": 2 / BATCH, "feed": 0.0}
     flows = {"submit": "submit one", "attempt": LONG_RUN, "feed": "change feed, batch of 99"}

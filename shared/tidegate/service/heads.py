@@ -1,6 +1,6 @@
 """Heads of lanes, shared for moments: what one query found serves the claims that a worker makes right after it.
 
-A job's entry in the index comes and goes a moment after the job (in DynamoDB within a fraction of a second, usually), so
+A job's entry in the index comes and goes a moment after the job (in DynamoDB within a fraction of a second, usually):
 a head that is some milliseconds old is no worse than one just read. It is shared while nothing speaks against that:
 
 - a handler that takes longer than `Ports.head_ms` has it asked again, so order stays exact wherever it can be seen
