@@ -93,7 +93,7 @@ def test_a_claim_that_cannot_be_made_costs_the_job_before_nothing(home: Home) ->
 
 def test_a_worker_that_is_told_to_stop_claims_nothing_more(home: Home) -> None:
     jobs = [home.submit() for _ in range(3)]
-    loop = loop_of(home, lambda job: loop.stop())
+    loop: PullLoop = loop_of(home, lambda job: loop.stop())
     loop._round(10)
     assert ends(home, jobs) == [(State.COMPLETED, 1), (State.CREATED, 0), (State.CREATED, 0)]
     assert len(home.ports.tickets.receive("default", 10, 0)) == 2
