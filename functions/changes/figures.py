@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from tidegate.domain.change import Change
 from tidegate.domain.events import BudgetEvent
 from tidegate.domain.job import Sla, State
 from tidegate.execution.emf import publish as publish_figures
-from tidegate.service.record_changes import Change
 
 ENTERED: Mapping[State, str] = {
     State.CREATED: "JobsCreated",

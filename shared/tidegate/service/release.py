@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from tidegate.domain import guarded
+from tidegate.domain.change import Change
 from tidegate.domain.dag.branches import why_not_taken
 from tidegate.domain.dag.conditions import evidence, found_at, holds, nodes_in
 from tidegate.domain.dag.graph import Graph, Vertex
@@ -39,7 +40,7 @@ from .announce import announce, remember_lanes
 from .apart import Apart
 from .entries import ends_of_entries, entries_of, fan_out
 from .looks import Looks, Stand
-from .record_changes import Change, run_series
+from .record_changes import run_series
 from .run_ends import settle
 
 _log = logging.getLogger("tidegate.dag")
