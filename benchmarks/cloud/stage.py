@@ -31,7 +31,8 @@ from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.local.http import event_of
 from tidegate.ports import Delivery
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 from .meter import Index, Item
 from .watch import Tally, Watch

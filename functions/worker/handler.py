@@ -16,6 +16,7 @@ from tidegate.execution.presence import TELL_SECONDS_LAMBDA, Presence, describe
 from tidegate.execution.runner import Again, Runner, Verdict
 from tidegate.ports import Delivery, Tickets
 from tidegate.service.bury import correlation_of
+from tidegate.settings import worker_settings_from
 
 from .figures import Waits
 
@@ -66,7 +67,7 @@ def _needed_again(runner: Runner, tickets: Tickets, delivery: Delivery, seconds_
 
 @cache
 def _runner(app: runtime.App) -> Runner:
-    worker, worker_id = runtime.worker_settings_from(os.environ, app.settings.pools), runtime.default_worker_id()
+    worker, worker_id = worker_settings_from(os.environ, app.settings.pools), runtime.default_worker_id()
     names = runtime.executors_of(app, worker.handlers)
     about = describe(worker_id, kind="lambda", pool=worker.pool, version=__version__, names=names)
     presence = Presence(about, app.ports.workers.put, list, every=TELL_SECONDS_LAMBDA, now=app.ports.now)

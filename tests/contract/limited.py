@@ -19,11 +19,12 @@ from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.execution.context import JobContext
 from tidegate.execution.runner import Runner
 from tidegate.ports import JobKey, Ports, Timer
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.claim import Claimed, claim_for
 from tidegate.service.policies import put_queue
 from tidegate.service.submit import Submitted, submit
 from tidegate.service.tick import tick
+from tidegate.settings import Settings
 
 PORT_NAMES = ("jobs", "tickets", "blobs", "queues", "lanes", "slots", "rates", "backlogs", "unique_keys", "timers")
 THREADS = 10

@@ -19,7 +19,8 @@ from support.homes import Home
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.lambda_polling import AWAKE_MS, LambdaPolling
 from tidegate.domain.errors import Unavailable
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 
 class Mappings:

@@ -15,9 +15,10 @@ from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.errors import InvalidInput
 from tidegate.ports import JobKey, Watched
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.release import release_after
 from tidegate.service.runs import get_run, submit_dag
+from tidegate.settings import Settings
 
 
 def make_run(dag_id: str, **fields: object) -> Run:

@@ -24,7 +24,7 @@ from tidegate.domain.job import ErrorType, Job, Sla, State
 from tidegate.domain.limits import Semaphore
 from tidegate.domain.ticket import Lane, ticket_for
 from tidegate.ports import DEADLINES, Ports, Timer
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service import settle
 from tidegate.service.claim import Claimed, claim_for
 from tidegate.service.control import cancel, reprioritise, retry
@@ -32,6 +32,7 @@ from tidegate.service.examine import Drift, examine
 from tidegate.service.policies import put_queue
 from tidegate.service.stats import SlaFigures, sla_figures
 from tidegate.service.tick import tick
+from tidegate.settings import Settings
 
 Records = Sequence[dict[str, Any] | Change]
 TOLD = "job.sla."

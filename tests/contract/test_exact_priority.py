@@ -14,9 +14,10 @@ from support.homes import Home as Stores
 from tidegate.domain.caller import Caller
 from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.control import reprioritise
 from tidegate.service.submit import submit
+from tidegate.settings import Settings
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from tidegate.adapters.sqlite.ports import open_ports
 from tidegate.domain.job import TERMINAL, State
 from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 PROCESSES = 3
 JOBS = 40

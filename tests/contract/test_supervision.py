@@ -25,9 +25,10 @@ from tidegate.execution.context import JobContext
 from tidegate.local.background import pump_changes
 from tidegate.local.functions import Context
 from tidegate.ports import Ports
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.runs import cancel_run, get_run, resume_run, submit_dag
 from tidegate.service.supervise import check_runs
+from tidegate.settings import Settings
 
 DEFINITION = Path(__file__).parents[2] / "infra" / "dag.asl.json"
 PAUSE = '"IntervalSeconds": 2'

@@ -25,11 +25,12 @@ from tidegate.domain.spec import JobSpec
 from tidegate.execution.context import JobContext, PermanentError
 from tidegate.local.functions import Context
 from tidegate.ports import Ports
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.control import cancel
 from tidegate.service.runs import cancel_run, submit_dag
 from tidegate.service.submit import submit_one
 from tidegate.service.tokens import new_token
+from tidegate.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "step_functions"
 

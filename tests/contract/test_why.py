@@ -19,7 +19,7 @@ from tidegate.domain.why.explain import Why
 from tidegate.domain.why.gate import Gate, GateName
 from tidegate.execution.context import JobContext
 from tidegate.ports import Held, Worker
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service import why as service
 from tidegate.service.policies import pause_queue, put_queue
 from tidegate.service.record_changes import record_changes
@@ -27,6 +27,7 @@ from tidegate.service.release import release_after
 from tidegate.service.runs import submit_dag
 from tidegate.service.submit import submit
 from tidegate.service.why import why
+from tidegate.settings import Settings
 
 OTHER = Caller("other", "someone", ADMIN.scopes)
 

@@ -31,7 +31,8 @@ from tidegate.domain.job import TERMINAL, Job
 from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.ports import JobQuery, Ports
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 SERVICES = ("dynamodb", "sqs", "s3")
 LARGE = "x" * 150_000

@@ -16,7 +16,8 @@ from home import Clock, Home
 from support.aws import Cloud
 from support.homes import KINDS
 from tidegate import runtime
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 HOSTILE = (
     "' OR '1'='1", "') OR 1=1 --", '"; DROP TABLE jobs; --', "%", "_", "*", "\\", "#n0", ":v0",

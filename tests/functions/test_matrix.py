@@ -24,7 +24,8 @@ from support.homes import KINDS
 from support.issuer import forged
 from tidegate import runtime
 from tidegate.domain.caller import Scope
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 ASKED = list(requests())
 OPERATIONS = {asked.operation for asked in ASKED}

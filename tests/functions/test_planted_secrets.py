@@ -25,8 +25,9 @@ from tidegate.domain.ticket import encode, ticket_for
 from tidegate.execution.discreet import FunctionFailed, discreet
 from tidegate.local.background import Background
 from tidegate.local.functions import Context, invoke
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
 from tidegate.service.apart import Apart
+from tidegate.settings import Settings
 
 PLANTED = "planted-9f81b2"
 """Stands in every payload, result, error and token of this module, and nowhere else."""

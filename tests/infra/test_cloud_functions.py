@@ -10,7 +10,7 @@ from synthesised import ETL, OIDC, Synthesised
 from tidegate.console import is_console
 from tidegate.domain.iam import iam_callers_from
 from tidegate.domain.identity import rules_from
-from tidegate.runtime import settings_from, worker_settings_from
+from tidegate.settings import settings_from, worker_settings_from
 
 CONSOLE = {"GET /", "GET /console", "GET /console/{file+}"}
 COMMON = {

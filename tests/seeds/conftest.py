@@ -18,7 +18,8 @@ from home import Clock, Home
 from support.aws import Cloud
 from support.homes import KINDS
 from tidegate import runtime
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 
 
 @pytest.fixture(params=KINDS)

@@ -15,7 +15,7 @@ from home import Home
 from tidegate import runtime
 from tidegate.domain.errors import Conflict
 from tidegate.domain.job import State
-from tidegate.runtime import Settings
+from tidegate.settings import Settings
 
 DAY = 86_400
 COLUMNS = "id dag_id name priority data state retry_count retry_limit soft_sla hard_sla dependencies"

@@ -17,7 +17,8 @@ from tidegate.domain.job import Ms
 from tidegate.execution import attempt_runner as execution
 from tidegate.execution.runner import Runner
 from tidegate.ports import Ports
-from tidegate.runtime import App, Settings
+from tidegate.runtime import App
+from tidegate.settings import Settings
 from tidegate.worker import pull
 
 from .faults import Faults

@@ -16,7 +16,7 @@ from tidegate.client.endpoint import find_endpoint
 from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from tidegate.domain.iam import caller_behind, iam_callers_from
-from tidegate.runtime import settings_from
+from tidegate.settings import settings_from
 
 ROLE = "arn:aws:iam::123456789012:role/data/etl"
 ETL = {"principal": ROLE, "tenant": "acme", "user": "etl", "scopes": ["submit", "read"]}

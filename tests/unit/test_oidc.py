@@ -36,6 +36,7 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.errors import TidegateError, Unauthenticated, Unavailable
 from tidegate.domain.identity import rules_from
 from tidegate.service.tokens import authenticate
+from tidegate.settings import settings_from
 
 SETTINGS: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "tenant_claim": "org", "jwks_uri": JWKS}
 ADA = Caller("acme", "auth0|ada", frozenset({"submit", "read"}), f"oidc:{ISSUER}")
@@ -207,7 +208,7 @@ def test_a_home_takes_the_tokens_of_the_issuer_it_is_told_of(
     answers["/.well-known/openid-configuration"] = (200, json.dumps(discovery).encode())
     answers["/keys?v=1"] = (200, json.dumps({"keys": [public("k1", rsa_key())]}).encode())
     told = json.dumps({"issuer": address, "audience": AUDIENCE, "tenant": "main"})
-    app = runtime.build(runtime.settings_from({"TIDEGATE_DATA": str(tmp_path), "TIDEGATE_OIDC": told}))
+    app = runtime.build(settings_from({"TIDEGATE_DATA": str(tmp_path), "TIDEGATE_OIDC": told}))
     token = signed(claims(app.ports.now(), iss=address))
     caller = authenticate(app.ports, f"Bearer {token}", app.issuer)
     assert (caller.tenant, caller.user, caller.via) == ("main", "auth0|ada", f"oidc:{address}")
@@ -232,13 +233,14 @@ def test_nobody_listening_is_out_of_reach() -> None:
 @pytest.mark.parametrize("text", ["{", "[]", "7", '{"issuer": "https://x"}', '{"issuer": 1, "audience": "a"}'])
 def test_settings_that_cannot_be_read_name_their_variable(text: str) -> None:
     with pytest.raises(TidegateError, match="TIDEGATE_OIDC"):
-        runtime.settings_from({"TIDEGATE_DATA": "x", "TIDEGATE_OIDC": text})
+        settings_from({"TIDEGATE_DATA": "x", "TIDEGATE_OIDC": text})
 
 
 def test_what_checks_signatures_is_imported_when_a_token_of_the_issuer_comes(tmp_path: Path) -> None:
     code = (
         "import sys, tidegate_functions.authorizer.handler; from tidegate import runtime;"
-        "app = runtime.build(runtime.settings_from({'TIDEGATE_DATA': sys.argv[1], 'TIDEGATE_OIDC': sys.argv[2]}));"
+        "from tidegate.settings import settings_from;"
+        "app = runtime.build(settings_from({'TIDEGATE_DATA': sys.argv[1], 'TIDEGATE_OIDC': sys.argv[2]}));"
         "print(app.issuer is not None, [name for name in ('jwt', 'cryptography') if name in sys.modules])"
     )
     for told, expected in (("", "False []"), (json.dumps(SETTINGS), "True []")):

@@ -12,6 +12,7 @@ from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.spec import MAX_BATCH, JobSpec
 from tidegate.ports import Ports
 from tidegate.service.submit import submit, submit_one
+from tidegate.settings import settings_from
 
 FOLDER = Path(os.environ["BENCH_FOLDER"]) / "tidegate"
 CALLER = Caller("main", "bench", frozenset({Scope.SUBMIT}))
@@ -38,4 +39,4 @@ def many(first: int, count: int) -> None:
 @cache
 def ports() -> Ports:
     """The folder's ports."""
-    return runtime.build(runtime.settings_from({**os.environ, "TIDEGATE_DATA": str(FOLDER)})).ports
+    return runtime.build(settings_from({**os.environ, "TIDEGATE_DATA": str(FOLDER)})).ports

@@ -11,6 +11,7 @@ import typer
 
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.words import counted
+from tidegate.settings import settings_from
 
 from .exits import REFUSED
 from .output import clean, emit, say
@@ -43,7 +44,7 @@ def backup(
     if stack is not None:
         settings = runtime.settings_of_stack(stack)
     else:
-        settings = runtime.settings_from({"TIDEGATE_DATA": str(data_folder(data))})
+        settings = settings_from({"TIDEGATE_DATA": str(data_folder(data))})
     with bar() as progress:
         task = progress.add_task("Backup", total=None, visible=not as_json)
         made = runtime.back_up(settings, name, lambda done, all_: progress.update(task, completed=done, total=all_))

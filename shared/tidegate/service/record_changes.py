@@ -11,6 +11,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 
 from tidegate.domain.change import Change
 from tidegate.domain.dag.run import node_of_item
@@ -86,7 +88,12 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
 
 def hour_series(at: Ms) -> str:
     """The name of the hourly series that holds a time."""
-    return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
+    return _hour_series(at // 3_600_000)
+
+
+@lru_cache(maxsize=64)
+def _hour_series(hour: int) -> str:
+    return f"hour#{datetime.fromtimestamp(hour * 3_600, UTC):%Y-%m-%dT%H}"
 
 
 def slot_field(state: State, at: Ms) -> str:
@@ -103,7 +110,7 @@ def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
 def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
     """What is set once in each series: since when it counts, as a whole or a queue's starts."""
     found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for change in sorted(changes, key=lambda each: each.at):
+    for change in sorted(changes, key=attrgetter("at")):
         found[change.tenant, TOTALS].setdefault(SINCE, change.at)
         if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
             _, first = starts_fields(change.queue, change.at)

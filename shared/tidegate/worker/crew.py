@@ -24,6 +24,7 @@ from tidegate.execution.tally import Tally
 from tidegate.ports import Worker
 from tidegate.runtime import App
 from tidegate.service.claim_lanes import Wanted
+from tidegate.settings import settings_from
 
 from .budget import Budget
 from .claims import ClaimLoop, Counted, LaneSource
@@ -65,7 +66,7 @@ def run(options: WorkerOptions) -> int:
 
 def _home(options: WorkerOptions) -> App:
     if options.data is not None:
-        return runtime.build(runtime.settings_from({**os.environ, "TIDEGATE_DATA": str(options.data)}))
+        return runtime.build(settings_from({**os.environ, "TIDEGATE_DATA": str(options.data)}))
     if options.stack is not None:
         return runtime.build(runtime.settings_of_stack(options.stack))
     return runtime.current()
