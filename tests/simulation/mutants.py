@@ -71,7 +71,7 @@ def _caught(*rules: Broken) -> frozenset[Broken]:
 
 B = Broken
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("no fencing in settle", jobs.no_fencing, _caught(B.ZOMBIE, B.DOUBLED)),
+    Mutant("no fencing in settle", jobs.no_fencing, _caught(B.ZOMBIE, B.DOUBLED), "deadlines"),
     Mutant("no claim condition", jobs.no_claim_condition, _caught(B.OVERWRITTEN, B.DOUBLED)),
     Mutant("the index is trusted", jobs.index_trusted, _caught(B.STOLEN, B.ZOMBIE)),
     Mutant("claim ignores a live lease", jobs.live_lease_ignored, _caught(B.STOLEN, B.ZOMBIE)),
