@@ -92,7 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a started job stays in the index", jobs.left_in_the_index, _caught(B.MISPLACED)),
     Mutant("no idempotency in create", jobs.no_idempotency, _caught(B.OVERWRITTEN)),
     Mutant("one's own claim is not recognised", jobs.own_claim_unknown, _caught(B.BURNED)),
-    Mutant("data that cannot be read use up an attempt", jobs.unread_data_fails, _caught(B.BURNED)),
+    Mutant("data that cannot be read use up an attempt", jobs.unread_data_fails, _caught(B.BURNED), "limits"),
     Mutant("retry without a bound", jobs.no_bound, _caught(B.UNBOUNDED)),
     Mutant("a snooze uses up an attempt", jobs.snooze_counts, _caught(B.UNBOUNDED)),
     Mutant("a dead letter decides the state", jobs.dead_letter_decides, _caught(B.ZOMBIE, B.OVERWRITTEN)),

@@ -278,11 +278,14 @@ class Engine:
 
     def _recount(self, run: Run) -> Mapping[str, int]:
         states: defaultdict[str, int] = defaultdict(int)
-        for keys in _keys(run, list(self.graph(run).nodes())):
+        nodes = list(self.graph(run).nodes())
+        for keys in _keys(run, nodes):
             for seen in self._ports.jobs.glimpse(keys):
                 if seen is not None:
                     states[seen.state] += 1
                     states[BROKEN] += seen.broken
+        if run.state is not RunState.CREATED and (erased := len(nodes) - sum(states[state] for state in State)):
+            states[State.FAILED] += erased  # nobody will ever know what became of them
         return states
 
 
