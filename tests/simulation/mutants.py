@@ -134,5 +134,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("claims ask none but the keys that are wanted now", jobs.old_keys_not_asked, _caught(B.INVERTED), "shards"),
     Mutant("a change forgets the keys that there were", jobs.old_keys_forgotten, _caught(B.LOST), "shards"),
     Mutant("keys are given up with jobs on them", jobs.keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),
+    Mutant("the head of a lane is never asked for again", jobs.head_never_renewed, _caught(B.INVERTED), "busy"),
+    Mutant("what was started stays in the head", jobs.started_stays_in_the_head, _caught(B.WASTED), "busy"),
     Mutant("a ticket starts its own job only", jobs.own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

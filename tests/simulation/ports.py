@@ -119,6 +119,8 @@ class Jobs:
                 self._shards.put(job.tenant, job.id)
                 self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
                 self._wire.tell(partial(self._store.watch.applied, self._wire.process, write, job))
+            elif outcome.job is not None:
+                self._wire.tell(partial(self._store.watch.refused, self._wire.process, write, outcome.job))
         self._store.stir("change", self._wire.world.now + 500)
         return outcomes
 
@@ -428,10 +430,13 @@ class Feed:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
 
-def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transactions: bool = False) -> Ports:
+def ports_of(
+    wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, head_ms: Ms = 0, transactions: bool = False
+) -> Ports:
     """All ports as one process sees them, which `remembers` queue policies for so many seconds.
 
-    `grace` is how many seconds it waits beyond a lease before it takes a job over.
+    `grace` is how many seconds it waits beyond a lease before it takes a job over, `head_ms` how old the head of a lane
+    may be that it claims by.
 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
@@ -464,6 +469,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transact
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
         lease_grace_ms=round(grace * 1000),
+        head_ms=head_ms,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
         together=wire.together if transactions else nullcontext,

@@ -15,6 +15,7 @@ from tidegate.ports import Delivery, Ports
 from tidegate.service.announce import send_tickets
 from tidegate.service.bury import put_aside
 from tidegate.service.claim import Claimed, Later, claim_for
+from tidegate.service.heads import Heads
 from tidegate.service.settle import Settled
 
 from .attempt_runner import AttemptRunner
@@ -70,6 +71,7 @@ class Runner(AttemptRunner):
         store = PortsAttempts(ports)
         super().__init__(store, executors, lease_seconds=lease_seconds, end_process=end_process, tally=tally)
         self._ports = ports
+        self._heads = Heads(ports, ports.head_ms)
         self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id
         self._extend_tickets = extend_tickets
@@ -97,6 +99,7 @@ class Runner(AttemptRunner):
             receives=delivery.receives,
             cleans_up=self._cleans_up,
             names=self._only,
+            heads=self._heads,
         )
         if isinstance(claim, Claimed):
             self._delivery = delivery
