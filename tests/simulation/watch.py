@@ -283,8 +283,8 @@ class Watch:
     def _check_move(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         name = f"{job.id} {before.state} -> {job.state} by {process.name}"
         if before.state in TERMINAL:
-            restart = before.state in RESTARTABLE and job.state is State.CREATED and process.role == "api"
-            if not restart:
+            again = before.state in RESTARTABLE or (before.state is State.SKIPPED and job.blocked)
+            if not again or job.state is not State.CREATED or process.role != "api":
                 self.breaks(Broken.OVERWRITTEN, name)
         elif job.state is not before.state and job.state not in TRANSITIONS[before.state]:
             self.breaks(Broken.OVERWRITTEN, name)

@@ -289,8 +289,8 @@ def unblock(job: Job, now: Ms) -> GuardedWrite:
 
 
 def fan_out_if_blocked(job: Job, data: Json, now: Ms) -> GuardedWrite:
-    """Note into how many entries a node was fanned out; its job goes on waiting, for them."""
-    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    """Note into how many entries a node was fanned out, unless others have; its job goes on waiting, for them."""
+    guard = Guard(frozenset({State.CREATED}), blocked=True, seen_at=job.updated_at)
     return GuardedWrite(job.tenant, job.id, guard, {"data": data, "updated_at": now})
 
 

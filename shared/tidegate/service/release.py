@@ -123,7 +123,7 @@ class Engine:
             self._abandon(run, graph)
             return
         if run.stopping is not None:
-            self._stop_jobs(run, graph)
+            self.cancel_jobs(run, graph)
         self.evaluate(run, list(graph.nodes()), Looks(self._ports, run, whatever_is_counted=True))
         self.close_if_done(run, whatever_is_counted=True)
 
@@ -142,7 +142,7 @@ class Engine:
     def stop(self, run: Run, ending: RunState, reason: str) -> Run:
         """End a run early: no further node starts but clean-up, and what runs is asked to stop."""
         run = self._noted(run, ending, reason)
-        self._stop_jobs(run, self.graph(run))
+        self.cancel_jobs(run, self.graph(run))
         self.close_if_done(run, whatever_is_counted=True)
         return run
 
@@ -189,7 +189,7 @@ class Engine:
         run = self._noted(run, RunState.CANCELLED, "it was never stored whole")
         if run.state is not RunState.CREATED:
             return
-        self._stop_jobs(run, graph, clean_up_too=True)
+        self.cancel_jobs(run, graph, clean_up_too=True)
         now = self._ports.now()
         closed = replace(run, state=RunState.CANCELLED, completed_at=now, updated_at=now)
         if self._ports.dags.put_if_unchanged(closed, run):
@@ -243,7 +243,8 @@ class Engine:
     def _first_broken(self, run: Run, nodes: Sequence[str]) -> Job | None:
         return next((job for job in self._jobs(run, nodes) if end_of(job) is End.BROKEN), None)
 
-    def _stop_jobs(self, run: Run, graph: Graph, *, clean_up_too: bool = False) -> None:
+    def cancel_jobs(self, run: Run, graph: Graph, *, clean_up_too: bool = False) -> None:
+        """Cancel the jobs that wait, and ask those that run to stop."""
         now, reason = self._ports.now(), run.reason or "the run was stopped"
         nodes = [node for node in graph.nodes() if clean_up_too or not graph.vertex(node).cleanup]
         for start in range(0, len(nodes), _CHUNK):
