@@ -37,6 +37,7 @@ from tidegate.ports import (
     Addition,
     Delivery,
     Depth,
+    Glimpse,
     JobKey,
     JobPage,
     JobQuery,
@@ -74,6 +75,9 @@ class Jobs:
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         return self._wire.call("jobs.get", lambda: self._store.jobs.get(keys))
+
+    def glimpse(self, keys: Sequence[JobKey]) -> Sequence[Glimpse | None]:
+        return self._wire.call("jobs.glimpse", lambda: self._store.jobs.glimpse(keys))
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         self._shards.choose([(each.spot.lane, each.spot, each.job_id) for each in writes if each.spot is not None])

@@ -67,15 +67,15 @@ def changes_pump(ports: Ports, feed: Feed) -> Background:
 
 def pump_changes(ports: Ports, feed: Feed) -> bool:
     """Hand over one batch; answers whether there may be more. What was handled is dropped in the same commit."""
-    records = feed.read(_FEED_BATCH)
-    if not records:
+    changes = feed.read(_FEED_BATCH)
+    if not changes:
         return False
     with ports.together():
-        answer = invoke("changes", {"Records": list(records)})
+        answer = invoke("changes", {"Records": changes})
         if answer["batchItemFailures"]:
             raise Unavailable("the changes could not be recorded")  # and nothing of them stays recorded
-        feed.drop(records)
-    return len(records) == _FEED_BATCH
+        feed.drop(changes)
+    return len(changes) == _FEED_BATCH
 
 
 def pump_all(app: App) -> bool:

@@ -16,7 +16,7 @@ from .access import AuditLog, Issuer, Token, Tokens
 from .clock import DEADLINES, Cron, Hold, ScheduleKey, Schedules, Timer, Timers, Upkeep
 from .dags import Addition, Dags, RunPage, Supervisors, Watched
 from .events import Announced, EventBus, EventStream, Feed, Figures
-from .jobs import NAMED_REACH, JobKey, JobPage, JobQuery, JobStore, Ready
+from .jobs import NAMED_REACH, Glimpse, JobKey, JobPage, JobQuery, JobStore, Ready
 from .limits import BACKLOG, Backlogs, Grant, Holding, Lanes, Rates, Slots, UniqueKeys, backlog_series
 from .policies import Admitted, Definitions, Queues, Tenants, WebhookSecrets
 from .storage import Blobs, Logs
@@ -48,6 +48,7 @@ __all__ = [
     "EventStream",
     "Feed",
     "Figures",
+    "Glimpse",
     "Grant",
     "Held",
     "Hold",

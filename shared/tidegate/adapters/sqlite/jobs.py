@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ from tidegate.domain.guard import Guard, GuardedWrite, Outcome, Spot, spot_of
 from tidegate.domain.job import RESTARTABLE, TERMINAL, HardMiss, Job, Ms, Sla, State
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import takes_key
-from tidegate.ports import JobKey, JobPage, JobQuery, Ready
+from tidegate.ports import Glimpse, JobKey, JobPage, JobQuery, Ready
 
-from .codec import COLUMNS, FIELDS, encoded, job_of, row_of
+from .codec import COLUMNS, FIELDS, compact, encoded, job_of, row_of
 from .cursors import cursor_of, position_of
 from .database import Database
 from .unique_keys import blocker, take
@@ -23,6 +24,7 @@ _INSERT = (
 )
 _SELECT = f"SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"
 _KEPT = "(keep_until IS NULL OR keep_until > ? OR completed_at IS NULL)"
+_GLIMPSE = "SELECT id, state, broken FROM jobs WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND " + _KEPT
 _DELETE_UNKEPT = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND NOT {_KEPT}"
 _UNSTOPPED = f"(hard_sla IS NULL OR hard_sla >= ? OR on_hard_miss = '{HardMiss.ONLY_TELL}' OR sla >= {Sla.HARD_MISSED})"
 _SHELVED = RESTARTABLE | {State.SKIPPED}
@@ -45,6 +47,17 @@ class SqliteJobs:
         now = self._now()
         found = (self._database.rows(f"{_SELECT} AND {_KEPT}", (*key, now)) for key in keys)
         return [job_of(rows[0]) if rows else None for rows in found]
+
+    def glimpse(self, keys: Sequence[JobKey]) -> Sequence[Glimpse | None]:
+        """See `JobStore.glimpse`."""
+        ids: defaultdict[str, list[str]] = defaultdict(list)
+        for tenant, job_id in keys:
+            ids[tenant].append(job_id)
+        found: dict[tuple[str, str], Glimpse] = {}
+        for tenant, of_tenant in ids.items():
+            for job_id, state, broken in self._database.rows(_GLIMPSE, (tenant, compact(of_tenant), self._now())):
+                found[tenant, job_id] = Glimpse(State(state), bool(broken))
+        return [found.get(key) for key in keys]
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """See `JobStore.apply`."""
