@@ -26,7 +26,7 @@ API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
 # Static files, for a browser that has no token yet.
 CONSOLE = ("/", "/console", "/console/{file+}")
-# What a request was and how it ended; never its body, query, headers or token. When it was CloudWatch says (@timestamp).
+# What a request was and how it ended; never its body, query, headers or token. CloudWatch says when (@timestamp).
 ACCESS_LOG = {
     "requestId": "$context.requestId",
     "method": "$context.httpMethod",
