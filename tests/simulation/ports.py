@@ -429,6 +429,9 @@ class Feed:
     def drop(self, records: Sequence[dict[str, Any]]) -> None:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
+    def wait(self, seconds: float) -> None:
+        self._wire.process.sleep(round(seconds * 1000))
+
 
 def ports_of(
     wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, head_ms: Ms = 0, transactions: bool = False
