@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,10 +12,13 @@ from tidegate.service.fares import prices
 
 from .runs import WIDE, diamond, live, wide
 from .stage import BATCH, Counted, Stage
-from .watch import Tally
+from .watch import Change, Tally
 
 ONE: Mapping[str, object] = {"name": "noop", "data": {"document": "a.pdf"}}
 HUNDRED = 100
+FEED_JOBS, BUSY_FEED_JOBS = 33, 165
+"""Of a batch of the change feed: some, and about as many as fit into the largest that it is given (500 changes)."""
+FEED, BUSY_FEED = f"change feed, batch of {3 * FEED_JOBS}", f"change feed, batch of {3 * BUSY_FEED_JOBS}"
 _AFTER_ALL_SECONDS = 10
 """Longer than policies and heads are remembered."""
 _RETRY_AFTER_SECONDS = 120
@@ -203,14 +207,31 @@ def _supervise(stage: Stage, dag_id: str) -> None:
     stage.supervise("wait", dag_id)
 
 
-def _background(stage: Stage) -> dict[str, Flow]:
+def _feed(stage: Stage) -> dict[str, Flow]:
+    """The changes of jobs from their submission to their end in one batch: of some, and of many like them."""
     with stage.counting() as counted:
-        for _ in range(33):
+        for _ in range(FEED_JOBS):
             stage.post("/jobs", ONE)
         _drain(stage)
     changes = [change for change in counted.tally.changes if change[0] == "tidegate-jobs"]
-    assert len(changes) == 99, f"{len(changes)} changes of 33 jobs"
-    found = _flow(stage, "change feed, batch of 99", "job", 33, lambda: stage.record(changes))
+    assert len(changes) == 3 * FEED_JOBS, f"{len(changes)} changes of {FEED_JOBS} jobs"
+    many = [_of_another(change, number) for number in range(BUSY_FEED_JOBS // FEED_JOBS) for change in changes]
+    found = _flow(stage, FEED, "job", FEED_JOBS, lambda: stage.record(changes))
+    return found | _flow(stage, BUSY_FEED, "job", BUSY_FEED_JOBS, lambda: stage.record(many))
+
+
+def _of_another(change: Change, number: int) -> Change:
+    """The same change of another job, whose id differs in four digits."""
+    table, old, new = change
+    job_id = (new or old or {})["id"]["S"]
+    images = [
+        json.loads(json.dumps(image).replace(job_id, f"{job_id[:24]}{number:04d}{job_id[28:]}")) for image in (old, new)
+    ]
+    return table, images[0], images[1]
+
+
+def _background(stage: Stage) -> dict[str, Flow]:
+    found = _feed(stage)
     found |= _flow(stage, "clock tick, one quiet lane", "tick", 1, stage.tick)
     stage.forget_lanes()
     stage.tick()  # writes the last zeros of the gauges

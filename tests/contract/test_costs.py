@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks.cloud import bill
 from benchmarks.cloud.counts import committed, raised
-from benchmarks.cloud.flows import LONG_RUN, ONE, SHORT_RUN, Flow, count_all
+from benchmarks.cloud.flows import FEED, LONG_RUN, ONE, SHORT_RUN, Flow, count_all
 from benchmarks.cloud.runs import WIDE
 from benchmarks.cloud.stage import BATCH, Stage
 from benchmarks.cloud.width import ITEM_LIMIT, TRANSACTION_LIMIT, count
@@ -121,7 +121,7 @@ def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
     """The counts of jobs that take longer, with what Lambda asks of SQS for ten, and its share of an invocation."""
     counted, steps = committed(), prices().steps
     lambdas_own = {"submit": 0.0, "attempt": 2 / BATCH, "feed": 0.0}
-    flows = {"submit": "submit one", "attempt": LONG_RUN, "feed": "change feed, batch of 99"}
+    flows = {"submit": "submit one", "attempt": LONG_RUN, "feed": FEED}
     for step, flow in flows.items():
         asked = {name: steps[step][name] for name in ("calls", "sqs", "writes", "reads")}
         assert asked == pytest.approx(dict(counted[flow]) | {"sqs": counted[flow]["sqs"] + lambdas_own[step]}), step
@@ -147,7 +147,7 @@ def test_dollars_are_amounts_times_prices_after_what_is_free() -> None:
 def test_a_life_is_its_steps_together(flows: Mapping[str, Flow]) -> None:
     prices = bill.load()
     single = bill.lives(flows, prices)["single submit, worker batch 10"]
-    steps = [flows[name] for name in ("submit one", SHORT_RUN, "change feed, batch of 99")]
+    steps = [flows[name] for name in ("submit one", SHORT_RUN, FEED)]
     assert single.calls == pytest.approx(sum(step.calls for step in steps))
     assert single.amount("write_unit") == pytest.approx(sum(step.writes for step in steps))
     assert single.amount("http_request") == 1

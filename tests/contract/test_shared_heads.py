@@ -15,6 +15,7 @@ from tidegate.execution.runner import Runner
 from tidegate.ports import JobStore, Ready
 from tidegate.service.claim import claim_own
 from tidegate.service.control import reprioritise
+from tidegate.service.heads import HEAD
 from tidegate.service.policies import patch_queue, put_queue
 
 HEAD_MS = 100
@@ -44,7 +45,7 @@ class Busy:
 
     def __init__(self, home: Home) -> None:
         self.asked = Asked(home.ports.jobs)
-        self.home = home.with_ports(jobs=self.asked, head_ms=HEAD_MS)
+        self.home = home.with_ports(jobs=self.asked, head_ms=HEAD_MS, first_look=HEAD)
         self.started: list[str] = []
         self.attempt_ms = 10
         self.meanwhile: Callable[[], object] = lambda: None

@@ -122,6 +122,9 @@ def check_horizon(spec: JobSpec, now: Ms) -> None:
         raise InvalidInput.field("start_after", "must be within 366 days from now")
 
 
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def dump_json(field_name: str, value: Json) -> str:
     """`value` as compact JSON text.
 
@@ -129,7 +132,7 @@ def dump_json(field_name: str, value: Json) -> str:
     `MAX_DEPTH`), PayloadTooLarge over `MAX_PAYLOAD_BYTES`.
     """
     try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text = _to_json(value)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
         raise InvalidInput.field(field_name, f"must be JSON: {error}") from error

@@ -18,14 +18,19 @@ def current() -> Correlation | None:
     return _current.get()
 
 
-@contextmanager
-def correlated(correlation: Correlation | None) -> Iterator[None]:
+class correlated:  # noqa: N801 - it reads as a word of a `with` statement
     """Serve this request for a while; None: no request at all."""
-    token = _current.set(correlation)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_correlation", "_token")
+
+    def __init__(self, correlation: Correlation | None) -> None:
+        self._correlation = correlation
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._correlation)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 @contextmanager

@@ -145,6 +145,8 @@ class Ports:
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     lease_grace_ms: Ms = 0
     """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
+    first_look: int = 16
+    """Candidates that a claim reads at first: few where claims do not race, for the first is the one that starts."""
     head_ms: Ms = 0
     """How old the head of a lane may be that a worker of this home claims by; 0: each claim asks for it."""
     policy_seconds: float = 0.0

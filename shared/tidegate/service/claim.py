@@ -19,14 +19,14 @@ from tidegate.domain.ticket import Ticket
 from tidegate.ports import JobKey, Ports, Ready
 
 from . import settle
-from .heads import HEAD, Heads
+from .heads import Heads
 from .limits import Full, Gate, confirmed, gate_of, leave, seconds_until_room
 from .own_claim import claimed, lease_for
 from .policies import queue_named
 
 _ROUNDS = 5
 _KEY_ROUNDS = 20
-"""Where jobs are put aside for their keys: so many times `HEAD` of them in one claim."""
+"""Where jobs are put aside for their keys: so many heads of them in one claim."""
 PAUSED_SECONDS = 30.0
 _LAST = float("inf")
 """Behind every rank."""
@@ -87,8 +87,11 @@ def claim_for(
     now = ports.now()
     gate, asking = gate_of(ports, queue), Heads(ports, 0)
     shared = asking if heads is None or names or gate is not None else heads
-    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, shared, cleans_up, names)
-    if names and _is_for_others(ports, bearer):
+    lease, head = lease_for(ports, worker_id, lease_seconds, now), None
+    if names:
+        head = shared.read(ticket.lane, names, ports.first_look)
+    bearer = _Bearer(ticket, lease, receives, shared, cleans_up, names, head)
+    if head is not None and _is_for_others(ports, bearer, head[0]):
         return Later(min(_LONGEST_LEFT_SECONDS, _FIRST_LEFT_SECONDS * 2.0 ** min(receives - 1, 10)))
     if gate is not None:
         return _claim_within_limits(ports, queue, gate, bearer, now)
@@ -124,12 +127,14 @@ class _Bearer(NamedTuple):
     heads: Heads
     cleans_up: Collection[str] = ()
     names: Collection[str] = ()
+    head: tuple[Sequence[Ready], bool] | None = None
+    """What `Heads.read` has answered for this claim."""
 
 
-def _is_for_others(ports: Ports, bearer: _Bearer) -> bool:
-    """Whether the ticket's own job waits, or was lost, that its bearer does not run."""
+def _is_for_others(ports: Ports, bearer: _Bearer, head: Sequence[Ready]) -> bool:
+    """Whether the ticket's own job waits, or was lost, that its bearer does not run; those in the head it does run."""
     ticket = bearer.ticket
-    if any(ready.job_id == ticket.job_id for ready in ports.jobs.head(ticket.lane, HEAD, names=bearer.names)):
+    if any(ready.job_id == ticket.job_id for ready in head):
         return False
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     return own is not None and own.state not in TERMINAL and own.name not in bearer.names
@@ -227,8 +232,9 @@ def _candidates(ports: Ports, bearer: _Bearer, rounds: int = _ROUNDS) -> Iterato
         if any(ready.job_id == job_id for ready in shared):
             heads.contest(ticket.lane)
             break
-    for _ in range(rounds):
-        head, more = heads.read(ticket.lane, bearer.names)
+    read = bearer.head or heads.read(ticket.lane, bearer.names, ports.first_look)
+    for number in range(rounds):
+        head, more = read if number == 0 else heads.read(ticket.lane, bearer.names)
         order = _in_order(ports, bearer, head, tried)
         for job_id in order:
             tried.add(job_id)

@@ -49,16 +49,16 @@ class Heads:
         head = self._heads.get(lane)
         return list(head.ready) if head is not None and self._is_fresh(head) else ()
 
-    def read(self, lane: Lane, names: Collection[str] = ()) -> tuple[Sequence[Ready], bool]:
+    def read(self, lane: Lane, names: Collection[str] = (), limit: int = HEAD) -> tuple[Sequence[Ready], bool]:
         """Ask for the lane's head, of these names; answers too whether there may be more behind it."""
         now = self._ports.now()
-        found = self._ports.jobs.head(lane, HEAD, names=names)
+        found = self._ports.jobs.head(lane, limit, names=names)
         if self._head_ms:
             self._let_go(now)
         ready = [each for each in found if each.job_id not in self._tried]
         if self._head_ms and now - self._contested.get(lane, -_LAG_MS) >= _LAG_MS:
             self._heads[lane] = _Head(now, list(ready))
-        return ready, len(found) == HEAD
+        return ready, len(found) == limit
 
     def tries(self, lane: Lane, job_id: str) -> None:
         """Somebody is about to try this job: it is no candidate any more."""
