@@ -189,6 +189,9 @@ class Tickets:
     def depth(self, pool: str) -> Mapping[Band, Depth]:
         return self._wire.call("tickets.depth", lambda: self._real.depth(pool))
 
+    def visible(self, pool: str, most: int) -> int:
+        return self._wire.call("tickets.depth", lambda: self._real.visible(pool, most))
+
     def _send(self, tickets: Sequence[tuple[Ticket, float]]) -> Sequence[None]:
         faults, world = self._wire.faults, self._wire.world
         for ticket, seconds in tickets:
