@@ -19,9 +19,11 @@ from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.dynamodb_local import dynamodb_local, jar
 from support.homes import KINDS, Home, stream_records
+from support.jobs import make_job
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database, open_ports
 from tidegate.domain.change import Change
+from tidegate.domain.job import Job, State
 from tidegate.ports import Ports
 from tidegate.service.record_changes import record_changes
 
@@ -102,6 +104,14 @@ def aws_ports(aws: Cloud) -> Ports:
 def either(home: Home) -> Whole:
     """An empty home with the services on top."""
     return home_of(home)
+
+
+@pytest.fixture
+def running(ports: Ports) -> Job:
+    """A job in its first attempt."""
+    job = make_job("j-1", state=State.ACTIVE, attempt=1, tenant="main", owner="admin")
+    ports.jobs.create([job])
+    return job
 
 
 @pytest.fixture
