@@ -135,10 +135,12 @@ def _fairness(options: argparse.Namespace) -> Iterator[Table]:
 
 
 def _workflows(options: argparse.Namespace) -> Iterator[Table]:
-    from .embedded.workflows import measure
+    from .embedded import served_runs
+    from .embedded.workflows import measure, memory
 
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        yield measure(Path(folder), options.nodes)
+    for table in (measure, memory, served_runs.measure):
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            yield table(Path(folder), options.nodes)
 
 
 def _cold(options: argparse.Namespace) -> Iterator[Table]:

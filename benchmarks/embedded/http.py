@@ -36,13 +36,21 @@ class Server:
         secret = token.read_text().strip() if token.exists() else ""
         self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
 
-    def post(self, path: str, body: object) -> None:
+    def post(self, path: str, body: object) -> bytes:
         """One request on the open connection; raises RuntimeError for an answer that is no success."""
-        self.connection.request("POST", path, json.dumps(body), self._headers)
+        return self._asked("POST", path, json.dumps(body))
+
+    def get(self, path: str) -> bytes:
+        """The same without a body."""
+        return self._asked("GET", path, None)
+
+    def _asked(self, method: str, path: str, body: str | None) -> bytes:
+        self.connection.request(method, path, body, self._headers)
         answer = self.connection.getresponse()
         content = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{answer.status}: {content[:200]!r}")
+        return content
 
 
 def compare(folder: Path, jobs: int, rounds: int) -> Table:

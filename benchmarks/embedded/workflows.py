@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import Table
@@ -15,7 +18,7 @@ from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.execution.context import JobContext
 from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Again, Runner, Verdict
-from tidegate.local.background import pump_all
+from tidegate.local.background import pump_changes
 from tidegate.ports import Delivery
 from tidegate.runtime import App
 from tidegate.service.runs import get_run, submit_dag
@@ -31,19 +34,42 @@ def measure(folder: Path, nodes: int) -> Table:
     """Seconds for a run of so many nodes in each shape, on one thread. Raises RuntimeError for one that went wrong."""
     table = Table(
         f"Embedded: runs of {nodes:,} nodes to their end, one thread for worker and change feed",
-        ("shape", "nodes", "edges", "submit, s", "run, s", "nodes per s"),
-    )
+        ("shape", "nodes", "edges", "submit, s", "run, s", "nodes per s", "CPU µs a node: worker", "change feed",
+         "nodes per s of CPU"),
+    )  # fmt: skip
     for name, shape in SHAPES.items():
         parents = shape(nodes)
-        app = runtime.embedded(folder / name.replace(" ", "-"))
-        try:
-            submitted, ran = _seconds(app, parents)
-        finally:
-            app.ports.close()
-        edges = sum(map(len, parents.values()))
-        table.add(name, f"{len(parents):,}", f"{edges:,}", submitted, ran, round(len(parents) / ran))
+        used = _run_of(folder / name.replace(" ", "-"), parents)
+        edges, count = sum(map(len, parents.values())), len(parents)
+        table.add(
+            name, f"{count:,}", f"{edges:,}", used.submit, used.run, round(count / used.run),
+            used.worker / count * 1e6, used.feed / count * 1e6, round(count / (used.worker + used.feed)),
+        )  # fmt: skip
     table.notes.append("In each, every node was seen to run once, and after all that it depends on.")
     return table
+
+
+def memory(folder: Path, nodes: int) -> Table:
+    """The most memory that a process had in it which let runs go to their end, one after the other."""
+    table = Table("Embedded: memory of the process that takes in, runs and feeds", ("runs", "nodes in all", "most, MB"))
+    for runs, each in ((1, max(1, nodes // 10)), (1, nodes), (3, nodes)):
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawned) as process:
+            table.add(
+                runs, f"{runs * each:,}", process.submit(_most_memory, folder / f"{runs}-{each}", runs, each).result()
+            )
+    table.notes.append("Layers, one run after the other, each line in a process of its own.")
+    return table
+
+
+@dataclass(slots=True)
+class Used:
+    """Seconds that a run took to be taken in and to its end; and processor time of worker and change feed."""
+
+    submit: float = 0.0
+    run: float = 0.0
+    worker: float = 0.0
+    feed: float = 0.0
 
 
 def layered(nodes: int) -> Parents:
@@ -78,21 +104,38 @@ SHAPES: Mapping[str, Callable[[int], Parents]] = {
 }
 
 
-def _seconds(app: App, parents: Parents) -> tuple[float, float]:
+def _run_of(folder: Path, parents: Parents) -> Used:
+    app = runtime.embedded(folder)
+    try:
+        return _used(app, parents)
+    finally:
+        app.ports.close()
+
+
+def _most_memory(folder: Path, runs: int, nodes: int) -> int:
+    app = runtime.embedded(folder)
+    for _ in range(runs):
+        _used(app, layered(nodes))
+    app.ports.close()
+    status = Path("/proc/self/status").read_text()  # what getrusage tells of a child begins with its parent's
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+def _used(app: App, parents: Parents) -> Used:
     nodes = tuple(
         NodeSpec(id=f"n{node}", job={"name": "note", "data": node}, depends_on=tuple(f"n{each}" for each in before))
         for node, before in parents.items()
     )
-    started = time.perf_counter()
+    used, started = Used(), time.perf_counter()
     run, _ = submit_dag(app.ports, _CALLER, DagSpec(name="workflow", nodes=nodes), {})
     accepted = time.perf_counter()
-    order = _ran(app)
-    ended = time.perf_counter()
+    order = _ran(app, used)
+    used.submit, used.run = accepted - started, time.perf_counter() - accepted
     _check(app, run.run.id, parents, order)
-    return accepted - started, ended - accepted
+    return used
 
 
-def _ran(app: App) -> list[int]:
+def _ran(app: App, used: Used) -> list[int]:
     """Serve tickets and hand over changes until there are none; answers the nodes in the order in which they ran."""
     order: list[int] = []
 
@@ -101,12 +144,25 @@ def _ran(app: App) -> list[int]:
 
     runner = Runner(app.ports, {"note": Executor("note", note)}, worker_id="bench", lease_seconds=30)
     while True:
-        served = 0
+        started, served = time.process_time(), 0
         for delivery in _deliveries(app):
             runner.serve(delivery, _acknowledge(app, delivery))
             served += 1
-        if not pump_all(app) and not served:
+        feeding = time.process_time()
+        found = _fed(app)
+        used.worker += feeding - started
+        used.feed += time.process_time() - feeding
+        if not found and not served:
             return order
+
+
+def _fed(app: App) -> bool:
+    """Hand over a batch of changes, as a server does in its turn; answers whether there was one."""
+    if app.feed is None or not app.feed.read(1):
+        return False
+    with runtime.use(app):
+        pump_changes(app.ports, app.feed)
+    return True
 
 
 def _deliveries(app: App) -> Iterator[Delivery]:

@@ -9,6 +9,7 @@ import pytest
 
 from home import ADMIN, Home
 from tidegate.adapters.sqlite import feed as sqlite_feed
+from tidegate.adapters.sqlite.database import Database
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.local import background
 from tidegate.local.background import Pump
@@ -38,6 +39,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
     for module in (sqlite_feed, background):
         monkeypatch.setattr(module, "time", SimpleNamespace(sleep=made.sleep, monotonic=made.monotonic))
+    monkeypatch.setattr(Database, "wait", lambda self, seconds: made.sleep(min(0.002, seconds)))
     return made
 
 

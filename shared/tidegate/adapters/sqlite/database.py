@@ -11,6 +11,7 @@ from typing import Any
 
 from tidegate.domain.errors import Unavailable
 
+from .bell import Bell
 from .migrate import migrate
 
 SCHEMA_VERSION = 4
@@ -57,8 +58,20 @@ class Database:
         """A number that changes when another connection has written to the file."""
         return int(self.rows("PRAGMA data_version")[0][0])
 
+    def wait(self, seconds: float) -> None:
+        """Wait until another connection may have written to the file, at most so long: see `Bell.wait`."""
+        bell: Bell | None = getattr(self._local, "bell", None)
+        if bell is None:
+            self.version()  # there is no write-ahead log before somebody has opened the file
+            bell = self._local.bell = Bell(Path(f"{self.path}-wal"))
+        bell.wait(seconds)
+
     def close(self) -> None:
         """Close this thread's connection."""
+        bell: Bell | None = getattr(self._local, "bell", None)
+        if bell is not None:
+            bell.close()
+            del self._local.bell
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()

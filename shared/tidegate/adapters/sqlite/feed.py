@@ -51,7 +51,8 @@ _PRESSING = (
     f"SELECT MAX(seq), MAX(state IN ({', '.join(repr(state.value) for state in sorted(TERMINAL))})"
     " AND json_extract(details, '$.node') IS NOT NULL) FROM changes WHERE seq > ?"
 )
-_POLL_SECONDS = 0.002
+_APART_SECONDS = 0.002
+"""Between two looks at what was written: where much is, most of it lets nobody go."""
 _STATES: Mapping[str | None, State | None] = {None: None, **{state.value: state for state in State}}
 _NO_SLA: Mapping[str, Any] = {}
 
@@ -79,9 +80,11 @@ class SqliteFeed:
         """See `Feed.wait`. It looks at what came since it last looked, and only when another connection has written."""
         end, version = time.monotonic() + seconds, -1
         while (left := end - time.monotonic()) > 0:
-            if version != (version := self._database.version()) and self._presses():
-                return
-            time.sleep(min(_POLL_SECONDS, left))
+            if version != (version := self._database.version()):
+                if self._presses():
+                    return
+                time.sleep(min(_APART_SECONDS, left))
+            self._database.wait(max(0.0, end - time.monotonic()))
 
     def _presses(self) -> bool:
         ((newest, pressing),) = self._database.rows(_PRESSING, (self._seen,))

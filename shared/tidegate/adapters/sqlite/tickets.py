@@ -16,7 +16,7 @@ from tidegate.ports import Delivery, Depth
 from .database import Database
 
 _BANDS = tuple(Band)
-_POLL_SECONDS = 0.001
+_SHORTEST_SECONDS = 0.001
 """Between two looks for news: 1.5% of a core, and on average half of it is what an idle worker adds to a start."""
 _KEPT_MS = 14 * 86_400_000
 """A ticket that nobody takes is dropped so long after it could be seen: the longest retention of SQS."""
@@ -123,8 +123,9 @@ class SqliteTickets:
         """Sleep until another connection has written or a ticket becomes visible; False once `end` has passed."""
         sql = "SELECT MIN(visible_at) FROM tickets WHERE pool = ?"
         soonest = self._database.rows(sql, (pool,))[0][0]
-        while time.monotonic() < end:
-            time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
+        while (left := end - time.monotonic()) > 0:
+            until_visible = left if soonest is None else (soonest - self._now()) / 1000
+            self._database.wait(min(left, max(_SHORTEST_SECONDS, until_visible)))
             if self._database.version() != version or (soonest is not None and soonest <= self._now()):
                 return True
         return False
