@@ -78,6 +78,11 @@ class SqliteTickets:
         found = {_BANDS[band]: Depth(*counts) for band, *counts in self._database.rows(sql, (now, now, now, pool))}
         return {band: found.get(band, Depth(0, 0, 0)) for band in _BANDS}
 
+    def visible(self, pool: str, most: int) -> int:
+        """See `Tickets.visible`."""
+        sql = "SELECT COUNT(*) FROM (SELECT 1 FROM tickets WHERE pool = ? AND visible_at <= ? LIMIT ?)"
+        return int(self._database.rows(sql, (pool, self._now(), most))[0][0])
+
     def _sweep(self, pool: str, now: Ms) -> None:
         """Drop the pool's tickets that are too old, now and then: where workers take none they would pile up."""
         if now - self._swept.get(pool, 0) < _SWEEP_EVERY_MS:
