@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -83,6 +84,8 @@ class Resolver(APIGatewayHttpResolver):
         return errors.response(NotFound(f"there is no route {method} {path}"))
 
 
+_WORDS = 100
+"""More than paths begin with, but for those that nothing serves."""
 _building = threading.Lock()
 
 
@@ -104,11 +107,16 @@ def build(modules: Iterable[str] = _ALL) -> Resolver:
 _local = threading.local()
 
 
+@lru_cache(_WORDS)
+def _modules_of(word: str, *, below: bool) -> tuple[str, ...]:
+    wanted = {word, f"{word}/"} if below else {word}
+    return tuple(module for module, words in _ROUTERS if not wanted.isdisjoint(words))
+
+
 def resolver(path: str) -> Resolver:
     """This thread's resolver of all routes that a path may mean."""
     word, _, more = path.removeprefix("/").partition("/")
-    wanted = {word, f"{word}/"} if more else {word}
-    modules = tuple(module for module, words in _ROUTERS if not wanted.isdisjoint(words))
+    modules = _modules_of(word, below=bool(more))
     built: dict[tuple[str, ...], Resolver] = _local.__dict__.setdefault("resolvers", {})
     if modules not in built:
         built[modules] = build(modules)

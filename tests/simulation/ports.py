@@ -189,6 +189,9 @@ class Tickets:
     def depth(self, pool: str) -> Mapping[Band, Depth]:
         return self._wire.call("tickets.depth", lambda: self._real.depth(pool))
 
+    def visible(self, pool: str, most: int) -> int:
+        return self._wire.call("tickets.depth", lambda: self._real.visible(pool, most))
+
     def _send(self, tickets: Sequence[tuple[Ticket, float]]) -> Sequence[None]:
         faults, world = self._wire.faults, self._wire.world
         for ticket, seconds in tickets:
@@ -428,6 +431,9 @@ class Feed:
 
     def drop(self, records: Sequence[dict[str, Any]]) -> None:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
+
+    def wait(self, seconds: float) -> None:
+        self._wire.process.sleep(round(seconds * 1000))
 
 
 def ports_of(

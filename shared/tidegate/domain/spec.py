@@ -168,14 +168,15 @@ def _extras(spec: JobSpec) -> Mapping[str, Json]:
 def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
     """The deadlines of a job made now: its own, else those of its queue. Raises InvalidInput when they contradict."""
     start = max(now, spec.start_after or 0)
-
-    def one(at: Ms | None, *seconds: float | None) -> Ms | None:
-        given = next((each for each in seconds if each is not None), None)
-        return at if at is not None or given is None else start + round(given * 1000)
-
-    soft = one(spec.soft_sla, spec.soft_sla_seconds, queue.soft_sla_seconds)
-    hard = one(spec.hard_sla, spec.hard_sla_seconds, queue.hard_sla_seconds)
+    soft = _deadline(start, spec.soft_sla, spec.soft_sla_seconds, queue.soft_sla_seconds)
+    hard = _deadline(start, spec.hard_sla, spec.hard_sla_seconds, queue.hard_sla_seconds)
     return check_order(Deadlines(soft, hard))
+
+
+def _deadline(start: Ms, at: Ms | None, own: float | None, queues: float | None) -> Ms | None:
+    """A point in time comes before a duration, the job's own before its queue's."""
+    seconds = queues if own is None else own
+    return at if at is not None or seconds is None else start + round(seconds * 1000)
 
 
 def new_job(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from tidegate.domain.correlation import Correlation, checked_id
+from tidegate.domain.correlation import Correlation, checked_id, correlation_in
 from tidegate.domain.job import Job
 
 _current: ContextVar[Correlation | None] = ContextVar("tidegate_correlation", default=None)
@@ -31,6 +31,11 @@ class correlated:  # noqa: N801 - it reads as a word of a `with` statement
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
+
+
+def of_request(event: Mapping[str, object]) -> Correlation:
+    """The request of an event (`correlation_in`), which may be the one that is served already: the embedded home's."""
+    return current() or correlation_in(event)
 
 
 @contextmanager

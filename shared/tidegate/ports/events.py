@@ -60,3 +60,6 @@ class Feed(Protocol):
 
     def drop(self, changes: Sequence[Change]) -> None:
         """Forget all changes up to the last of these."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until one more job of a run has ended, for others may wait for it; at most so long."""

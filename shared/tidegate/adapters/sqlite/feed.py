@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidegate.domain.change import Change, starts_later, waits_with
 from tidegate.domain.events import DETAILS
-from tidegate.domain.job import Sla, State, retries_used
+from tidegate.domain.job import TERMINAL, Sla, State, retries_used
 from tidegate.domain.sla import NO_DEADLINES, Deadlines
 
 from .database import Database
@@ -46,6 +47,11 @@ class _Row(NamedTuple):
 
 
 _READ = f"SELECT {', '.join(_Row._fields)} FROM changes ORDER BY seq LIMIT ?"
+_PRESSING = (
+    f"SELECT MAX(seq), MAX(state IN ({', '.join(repr(state.value) for state in sorted(TERMINAL))})"
+    " AND json_extract(details, '$.node') IS NOT NULL) FROM changes WHERE seq > ?"
+)
+_POLL_SECONDS = 0.002
 _STATES: Mapping[str | None, State | None] = {None: None, **{state.value: state for state in State}}
 _NO_SLA: Mapping[str, Any] = {}
 
@@ -55,15 +61,32 @@ class SqliteFeed:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen = 0
 
     def read(self, limit: int) -> Sequence[Change]:
         """See `Feed.read`."""
-        return [_change(_Row._make(row)) for row in self._database.rows(_READ, (limit,))]
+        changes = [_change(_Row._make(row)) for row in self._database.rows(_READ, (limit,))]
+        if changes:
+            self._seen = int(changes[-1].id)
+        return changes
 
     def drop(self, changes: Sequence[Change]) -> None:
         """See `Feed.drop`."""
         if changes:
             self._database.rows("DELETE FROM changes WHERE seq <= ?", (int(changes[-1].id),))
+
+    def wait(self, seconds: float) -> None:
+        """See `Feed.wait`. It looks at what came since it last looked, and only when another connection has written."""
+        end, version = time.monotonic() + seconds, -1
+        while (left := end - time.monotonic()) > 0:
+            if version != (version := self._database.version()) and self._presses():
+                return
+            time.sleep(min(_POLL_SECONDS, left))
+
+    def _presses(self) -> bool:
+        ((newest, pressing),) = self._database.rows(_PRESSING, (self._seen,))
+        self._seen = newest or self._seen
+        return bool(pressing)
 
 
 def _change(row: _Row) -> Change:
@@ -109,7 +132,7 @@ def _change(row: _Row) -> Change:
 
 
 def _details(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: job[name] for name in DETAILS if job.get(name) is not None}
+    return {name: value for name in DETAILS if (value := job.get(name)) is not None}
 
 
 def _retries(attempt: int | None, allowed: int | None, limit: int | None) -> int:
