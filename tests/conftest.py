@@ -14,6 +14,7 @@ from home import Home
 from support.aws import Cloud, cloud
 from support.clock import Clock
 from support.loopback import only_loopback
+from support.shares import share_out
 from tidegate import runtime
 from tidegate.execution import registry
 from tidegate.service import looks, release
@@ -23,6 +24,12 @@ pytest_plugins = ["tidegate.testing.plugin"]
 # How long an example takes says more about the machine and its other work than about the program.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See `support.shares`."""
+    share_out(items)
 
 
 def pytest_collection_finish() -> None:
