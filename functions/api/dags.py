@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.request import Request
 from tidegate import runtime
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.picture import dot, mermaid
-from tidegate.domain.dag.run import RunState
+from tidegate.domain.dag.run import RunState, kept_until
 from tidegate.domain.dag.validate import extent_of
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job
@@ -166,6 +166,7 @@ def run_view(view: RunView) -> dict[str, Any]:
         "soft_sla": format_time(run.soft_sla),
         "hard_sla": format_time(run.hard_sla),
         "warned_at": format_time(run.warned_at),
+        "keep_until": format_time(kept_until(run)),
         "resumed": run.resumed,
         "correlation_id": run.correlation_id,
         "progress": _progress(view),

@@ -80,6 +80,20 @@ def test_a_refused_creation_is_charged_and_leaves_no_change(stage: Stage) -> Non
     assert counted.tally.changes == []
 
 
+def test_a_listing_of_a_runs_jobs_reads_no_others(stage: Stage) -> None:
+    """They are found by the time with which their ids begin, however many jobs there are."""
+    dag_id = stage.post("/dags", {"name": "d", "nodes": [{"id": each, "name": "noop"} for each in "ab"]})["dag_id"]
+    units = []
+    for _ in range(2):
+        with stage.counting() as counted:
+            assert {job["node"] for job in stage.get("/jobs", f"dag_id={dag_id}")["jobs"]} == {"a", "b"}
+        units.append(counted.tally.read_units)
+        stage.cloud.clock.advance(60)
+        stage.post("/jobs/batch", {"jobs": [ONE] * 70})
+    assert units[0] == units[1]
+    stage.work()
+
+
 def test_what_goes_through_functions_is_what_the_flow_says(stage: Stage) -> None:
     stage.post("/jobs/batch", {"jobs": [ONE] * 19})
     assert [stage.work(), stage.work(), stage.work()] == [10, 10, 0]

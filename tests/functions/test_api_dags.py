@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,9 +33,12 @@ def finish(home: Home) -> None:
 def test_a_run_is_answered_with_its_figures(api: Api, home: Home) -> None:
     made = submit(api, tags=["nightly"], metadata={"team": "docs"})
     assert (made["success"], made["dag"]["state"], made["dag"]["tags"]) == (True, "ACTIVE", ["nightly"])
+    assert made["dag"]["keep_until"] is None
     finish(home)
     dag = api.get(f"/dags/{made['dag_id']}").body["dag"]
     assert dag["state"] == "COMPLETED"
+    kept = datetime.fromisoformat(dag["keep_until"]) - datetime.fromisoformat(dag["completed_at"])
+    assert kept == timedelta(days=7)
     assert dag["progress"] == {"total_jobs": 4, "completed": 4, "active": 0, "failed": 0, "progress_pct": 100.0}
     assert [(node["id"], node["state"], node["depends_on"]) for node in dag["nodes"]] == [
         ("split", "COMPLETED", []),

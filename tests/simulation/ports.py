@@ -362,6 +362,9 @@ class Figures:
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         return self._wire.call("figures.read", lambda: self._real.read(tenant, series))
 
+    def drop(self, tenant: str, series: str) -> None:
+        self._wire.call("figures.drop", lambda: self._real.drop(tenant, series))
+
     def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
         return self._wire.call("figures.between", lambda: self._real.between(tenant, first, last))
 
@@ -397,8 +400,14 @@ class Dags:
     def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
         return self._wire.call("dags.keep", lambda: self._real.keep_under(tenant, key, dag_id))
 
-    def let_go(self, watched: Watched, resumed: int) -> None:
-        self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed))
+    def let_go(self, watched: Watched, resumed: int, keep_until: Ms | None = None) -> None:
+        self._wire.call("dags.let_go", lambda: self._real.let_go(watched, resumed, keep_until))
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Watched]:
+        return self._wire.call("dags.outlived", lambda: self._real.outlived(by, limit))
+
+    def erase_if_unchanged(self, outlived: Watched, seen: Run | None) -> bool:
+        return self._wire.call("dags.erase", lambda: self._real.erase_if_unchanged(outlived, seen))
 
 
 class Feed:

@@ -53,6 +53,7 @@ class Dag(Answer):
     soft_sla: Time | None
     hard_sla: Time | None
     warned_at: Time | None = Field(description="When it was noticed that the soft deadline had passed.")
+    keep_until: Time | None = Field(description="When it and its jobs are deleted; unknown before it has ended.")
     resumed: int = Field(description="How often it was resumed.")
     correlation_id: str | None = Field(description="The X-Request-Id of the request that made it.")
     progress: DagProgress

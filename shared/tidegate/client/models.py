@@ -168,6 +168,7 @@ class DagRun:
     soft_sla: datetime | None = None
     hard_sla: datetime | None = None
     warned_at: datetime | None = None
+    keep_until: datetime | None = None
     resumed: int = 0
     correlation_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

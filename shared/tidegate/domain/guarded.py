@@ -352,11 +352,17 @@ def _ended(job: Job, state: State, now: Ms) -> tuple[dict[str, Any], Spot]:
     values = {"state": state, "completed_at": now, "updated_at": now, "wake_at": None, **_NO_LEASE}
     if job.blocked:
         values["blocked"] = False
-    keep_until = job.keep_until if job.keep_seconds is None else now + round(job.keep_seconds * 1000)
-    if keep_until is not None:
+    if (keep_until := _kept_until(job, now)) is not None:
         values["keep_until"] = keep_until
     shelved = Spot(Place.SHELF, Lane(job.tenant, job.queue), state, now)
     return values, OFF if state is State.COMPLETED else shelved
+
+
+def _kept_until(job: Job, now: Ms) -> Ms | None:
+    """Until when a job is kept that ends now. One of a run is kept with its run: others of it may yet need it."""
+    if job.dag_id is not None or job.keep_seconds is None:
+        return job.keep_until
+    return now + round(job.keep_seconds * 1000)
 
 
 def _failed(job: Job, failure: Failure, now: Ms) -> tuple[dict[str, Any], Spot]:

@@ -66,8 +66,20 @@ class Dags(Protocol):
     def keep_under(self, tenant: str, key: str, dag_id: str) -> str:
         """Keep a run id under a key. Guard: none is kept there. Answers the one that is kept there then."""
 
-    def let_go(self, watched: Watched, resumed: int) -> None:
-        """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times."""
+    def let_go(self, watched: Watched, resumed: int, keep_until: Ms | None = None) -> None:
+        """Watch over an ended run no longer. Guard: it was not resumed more often than `resumed` times.
+
+        From `keep_until` on it is found by `outlived`; None keeps it for ever.
+        """
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """Runs that were let go and that were to be kept until `look_at`, which is not after `by`; soonest first."""
+
+    def erase_if_unchanged(self, outlived: Watched, seen: Run | None) -> bool:
+        """Delete a run and the key of its id. Guard: it is still `seen`. Answers whether it was deleted.
+
+        None only takes back what `outlived` told: the run is kept longer than that, or there is none.
+        """
 
 
 class Supervisors(Protocol):

@@ -20,6 +20,9 @@ class Figures(Protocol):
     def read(self, tenant: str, series: str) -> Mapping[str, int]:
         """The totals of a series; absent fields are 0 and left out."""
 
+    def drop(self, tenant: str, series: str) -> None:
+        """Forget the totals of a series."""
+
     def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
         """The totals of every series from `first` to `last`, both included, by name, in the order of their bytes."""
 

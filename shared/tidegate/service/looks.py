@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tidegate.domain.dag.graph import Vertex
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import OPEN_RUNS, Run, end_of, node_job_id
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, end_of, node_job_id, node_of_item
 from tidegate.domain.dag.spec import Join, outside
 from tidegate.domain.job import TERMINAL, Job, State
 from tidegate.ports import JobKey, Ports
@@ -129,10 +129,13 @@ class Looks:
         return {name: read.get(name) or self._ended[name] for name in names}
 
     def _end_of_missing(self, name: str) -> End | None:
-        """A job of another run that has ended, or is gone, will never be there: it was never stored, or erased."""
+        """A job of another run that has ended, or is gone, will never be there: it was never stored, or erased.
+
+        One of this run was erased: all were stored before the run began. Entries may not have been made yet.
+        """
         other = outside(name)
         if other is None:
-            return None
+            return None if self._run.state is RunState.CREATED or node_of_item(name) is not None else End.BROKEN
         run = self._ports.dags.get(self._run.tenant, other[0])
         return None if run is not None and run.state in OPEN_RUNS else End.BROKEN
 

@@ -1,4 +1,4 @@
-"""Purge, archive and retry many jobs, and take jobs from attempts that are stuck.
+"""Purge, archive and retry many jobs, and take jobs from attempts that are stuck. Jobs of open runs are kept.
 
 Each call does a bounded part and says how to go on, so that it fits a Lambda. Nothing is done without `confirm`:
 a dry run goes the same way and only counts. A call that dies half-way may be repeated: what was done is not found
@@ -17,6 +17,7 @@ from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.dag.run import OPEN_RUNS
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.ports import JobQuery, Ports
@@ -97,13 +98,15 @@ def maintain(
     if confirm:
         audited(ports, caller, f"maintenance.{action}", selection=_told(selection), goes_on=continuation is not None)
     total = Maintained(dry_run=not confirm)
+    open_runs: dict[str, bool] = {}
     while True:
         page = ports.jobs.page(replace(query, limit=min(_PAGES[action], limit - total.matched)))
-        done, archives = _act(ports, action, page.jobs) if confirm and page.jobs else (0, ())
+        jobs = page.jobs if action is Action.RETRY else _free(ports, page.jobs, open_runs)
+        done, archives = _act(ports, action, jobs) if confirm and jobs else (0, ())
         query = replace(query, cursor=page.next_cursor)
         total = replace(
             total,
-            matched=total.matched + len(page.jobs),
+            matched=total.matched + len(jobs),
             done=total.done + done,
             archives=total.archives + tuple(archives),
             continuation=None if page.next_cursor is None else _encode(query),
@@ -155,6 +158,15 @@ def _query(tenant: str, action: Action, selection: Selection, now: Ms, continuat
         ended_before=now + 1 - round((selection.older_than or 0) * 1000),
     )
     return query if continuation is None else _decode(query, continuation)
+
+
+def _free(ports: Ports, jobs: Sequence[Job], open_runs: dict[str, bool]) -> list[Job]:
+    """The jobs without those of open runs: others of the run may need them yet. `open_runs` are the ones looked at."""
+    for job in jobs:
+        if job.dag_id is not None and job.dag_id not in open_runs:
+            run = ports.dags.get(job.tenant, job.dag_id)
+            open_runs[job.dag_id] = run is not None and run.state in OPEN_RUNS
+    return [job for job in jobs if not open_runs.get(job.dag_id or "", False)]
 
 
 def _act(ports: Ports, action: Action, jobs: Sequence[Job]) -> tuple[int, Sequence[str]]:

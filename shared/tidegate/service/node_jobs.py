@@ -54,9 +54,9 @@ def checked_jobs(
 
 
 def ready_to_store(ports: Ports, job: Job) -> Job:
-    """The job with its data in a blob where that is too large for the table."""
+    """The job with its data in a blob where that is too large for the table. How long it is kept, its run says."""
     data, data_ref = offloaded(ports.blobs, "data", lambda: blob_key(job, "data"), job.data)
-    return replace(job, data=data, data_ref=data_ref)
+    return replace(job, data=data, data_ref=data_ref, keep_until=None)
 
 
 def _asked(ports: Ports, caller: Caller, job: Mapping[str, Any]) -> JobSpec:

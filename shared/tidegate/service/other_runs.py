@@ -12,9 +12,10 @@ from dataclasses import replace
 from tidegate.domain.caller import Caller
 from tidegate.domain.dag.faults import Fault
 from tidegate.domain.dag.graph import Graph
-from tidegate.domain.dag.run import OPEN_RUNS, Run
+from tidegate.domain.dag.run import OPEN_RUNS, Run, kept_until
 from tidegate.domain.dag.spec import DagSpec, outside
 from tidegate.domain.errors import NotFound, Unavailable
+from tidegate.domain.job import Ms
 from tidegate.ports import Ports
 
 MAX_WAITERS = 100
@@ -24,9 +25,15 @@ _TRIES = 5
 def visible_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     """A run that the caller may see. Raises NotFound."""
     run = ports.dags.get(caller.tenant, dag_id)
-    if run is None or (run.owner != caller.user and not caller.sees_all_users()):
+    if run is None or is_outlived(run, ports.now()) or (run.owner != caller.user and not caller.sees_all_users()):
         raise NotFound(f"there is no run '{dag_id}'", dag_id=dag_id)
     return run
+
+
+def is_outlived(run: Run, now: Ms) -> bool:
+    """Whether the time to keep a run has passed: it is as good as deleted."""
+    until = kept_until(run)
+    return until is not None and until <= now
 
 
 def faults_of_others(ports: Ports, caller: Caller, spec: DagSpec) -> Iterator[Fault]:
@@ -44,7 +51,10 @@ def faults_of_others(ports: Ports, caller: Caller, spec: DagSpec) -> Iterator[Fa
 
 
 def wait_for_others(ports: Ports, run: Run, graph: Graph) -> None:
-    """Let the runs that this one waits for know of it; an ended one needs not. Raises Unavailable."""
+    """Let the runs that this one waits for know of it: they tell it of their nodes, and are kept until it has ended.
+
+    Raises Unavailable.
+    """
     for dag_id in {found[0] for name in graph.outside if (found := outside(name)) is not None}:
         _note(ports, run, dag_id)
 
@@ -52,9 +62,10 @@ def wait_for_others(ports: Ports, run: Run, graph: Graph) -> None:
 def _note(ports: Ports, run: Run, dag_id: str) -> None:
     for _ in range(_TRIES):
         other = ports.dags.get(run.tenant, dag_id)
-        if other is None or other.state not in OPEN_RUNS or run.id in other.waiters:
+        if other is None or run.id in other.waiters:
             return
-        if ports.dags.put_if_unchanged(replace(other, waiters=(*other.waiters, run.id)), other):
+        waiters = (*other.waiters, run.id)[-MAX_WAITERS:]
+        if ports.dags.put_if_unchanged(replace(other, waiters=waiters), other):
             return
     raise Unavailable(f"run '{dag_id}' keeps changing")
 

@@ -273,9 +273,12 @@ class Engine:
 
     def _recount(self, run: Run) -> Mapping[str, int]:
         states: defaultdict[str, int] = defaultdict(int)
-        for job in self._jobs(run, list(self.graph(run).nodes())):
+        nodes = list(self.graph(run).nodes())
+        for job in (jobs := self._jobs(run, nodes)):
             states[job.state] += 1
             states[BROKEN] += job.broken
+        if run.state is not RunState.CREATED and (erased := len(nodes) - len(jobs)):
+            states[State.FAILED] += erased  # nobody will ever know what became of them
         return states
 
 

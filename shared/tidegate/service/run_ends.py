@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tidegate.domain.dag.run import Run, RunState
+from tidegate.domain.dag.run import Run, RunState, kept_until
 from tidegate.domain.events import run_event
 from tidegate.ports import Ports, Watched
 
@@ -30,7 +30,7 @@ def close(ports: Ports, run: Run) -> None:
     """Announce the end of an ended run, tell who waits for it, and let it go."""
     announce_run(ports, run)
     tell_who_waits(ports, run)
-    ports.dags.let_go(Watched(run.tenant, run.id), run.resumed)
+    ports.dags.let_go(Watched(run.tenant, run.id), run.resumed, kept_until(run))
 
 
 def tell_who_waits(ports: Ports, run: Run) -> None:

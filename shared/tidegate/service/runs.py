@@ -18,6 +18,7 @@ from tidegate.domain.dag.run import (
     RunProgress,
     RunState,
     item_node,
+    keeping,
     node_job_id,
     node_of_item,
     progress_of,
@@ -36,7 +37,7 @@ from .call_back import check_waiting
 from .door import admit_run
 from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
-from .other_runs import visible_run, wait_for_others
+from .other_runs import is_outlived, visible_run, wait_for_others
 from .policies import tenant_named
 from .record_changes import run_series
 from .release import Engine
@@ -84,7 +85,8 @@ def submit_dag(
     if key is not None and (agreed := ports.dags.keep_under(caller.tenant, key, run_id)) != run_id:
         return submit_dag(ports, caller, replace(spec, dag_id=agreed), conditions)
     graph = Graph.of(spec, conditions)
-    run = _new_run(caller, spec, run_id, now, fingerprint=spec.asked or digest_of(_asked(spec, conditions)))
+    fingerprint = spec.asked or digest_of(_asked(spec, conditions))
+    run = replace(_new_run(caller, spec, run_id, now, fingerprint, jobs), key=key)
     seen = ports.dags.get(run.tenant, run.id)
     if seen is None:
         check_budget(ports, tenant, now)
@@ -139,7 +141,8 @@ def list_runs(
     """The tenant's runs, newest first, with their figures."""
     caller.require(Scope.READ)
     page: RunPage = ports.dags.page(caller.tenant, states, limit, cursor)
-    shown = [run for run in page.runs if run.owner == caller.user or caller.sees_all_users()]
+    now, sees_all = ports.now(), caller.sees_all_users()
+    shown = [run for run in page.runs if (run.owner == caller.user or sees_all) and not is_outlived(run, now)]
     return [RunView(run, _counted(ports, run)) for run in shown], page.next_cursor
 
 
@@ -168,17 +171,19 @@ def cancel_run(ports: Ports, caller: Caller, dag_id: str, reason: str | None = N
 def resume_run(ports: Ports, caller: Caller, dag_id: str) -> Run:
     """Run again what failed, expired or was cancelled in an ended run, and what hung on it; nothing else.
 
-    Raises NotFound, WrongState for a run that goes on or that COMPLETED.
+    Raises NotFound, WrongState for a run that goes on or that COMPLETED, or some of whose jobs were deleted.
     """
     caller.require(Scope.SUBMIT)
     run = visible_run(ports, caller, dag_id)
     if run.state in OPEN_RUNS or run.state is RunState.COMPLETED:
         raise WrongState(f"run '{dag_id}' is {run.state}: there is nothing to resume", state=str(run.state))
-    audited(ports, caller, "dag.resume", run.id)
     now = ports.now()
     engine = Engine(ports)
     graph = engine.graph(run)
     jobs = list(jobs_of(ports, run, graph))
+    if (gone := run.total + sum(entries_of(job) or 0 for job in jobs) - len(jobs)) > 0:
+        raise WrongState(f"run '{dag_id}' cannot be resumed: {gone} of its jobs were deleted", state=str(run.state))
+    audited(ports, caller, "dag.resume", run.id)
     again = [job for job in jobs if _runs_again(job, graph)]
     entries = [job for job in again if node_of_item(job.node or "") is not None]
     nodes = [job for job in again if node_of_item(job.node or "") is None]
@@ -206,7 +211,8 @@ def _key_of(caller: Caller, spec: DagSpec) -> str | None:
     return digest_of([caller.user, spec.idempotency_key])
 
 
-def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str) -> Run:
+def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: str, jobs: Sequence[Job]) -> Run:
+    keep_seconds, keep_until = keeping(jobs)
     return Run(
         id=run_id,
         tenant=caller.tenant,
@@ -226,6 +232,8 @@ def _new_run(caller: Caller, spec: DagSpec, run_id: str, now: Ms, fingerprint: s
         definition=spec.definition,
         fingerprint=fingerprint,
         correlation_id=None if caller.correlation is None else caller.correlation.id,
+        keep_seconds=keep_seconds,
+        keep_until=keep_until,
     )
 
 

@@ -3,6 +3,7 @@
 item        pk                       sk
 run         {tenant}#dags            id (a UUIDv7, so in the order of creation)
 entry       dags#watched             {tenant}#{id}, until the run has ended and was let go
+kept        dags#kept                {until when, 15 digits}#{tenant}#{id}, from then on
 key         {tenant}#dag-keys        what a run's id is kept under: the digest of an Idempotency-Key
 
 An entry tells how often its run was resumed, and the next deadline if there is one: the clock finds with one query
@@ -28,6 +29,7 @@ from .tables import Table, place
 
 _RUN: Shape[Run] = Shape(Run, sparse=False)
 _WATCHED = "dags#watched"
+_KEPT = "dags#kept"
 
 
 class DynamoDags:
@@ -60,8 +62,7 @@ class DynamoDags:
         opened = run.state in OPEN_RUNS and seen.state not in OPEN_RUNS
         if opened:
             self._table.put(_entry(run))
-        condition = equal_or_absent({name: _RUN.attribute(name, getattr(seen, name)) for name in _RUN.names})
-        refused = self._table.put(item, **condition)
+        refused = self._table.put(item, **_as_seen(seen))
         stored = refused is None or (refused.retried and refused.image is not None and _RUN.load(refused.image) == run)
         if stored and not opened and run.state in OPEN_RUNS and next_deadline(run) != next_deadline(seen):
             self._table.put(_entry(run), **_entry_of(run.resumed))
@@ -111,9 +112,38 @@ class DynamoDags:
         refused = self._table.put(item, ConditionExpression=UNUSED)
         return dag_id if refused is None else self.id_under(tenant, key) or dag_id
 
-    def let_go(self, watched: Watched, resumed: int) -> None:
-        """See `Dags.let_go`."""
+    def let_go(self, watched: Watched, resumed: int, keep_until: Ms | None = None) -> None:
+        """See `Dags.let_go`. What `outlived` finds comes first: no run is forgotten by both."""
+        if keep_until is not None:
+            self._table.put(place(_kept_key(watched._replace(look_at=keep_until))))
         self._table.delete(_watched_key(watched.tenant, watched.dag_id), **_entry_of(resumed))
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """See `Dags.outlived`. A resumption leaves the entry of the life before it behind."""
+        marks = Placeholders()
+        condition = f"{marks.name('pk')} = {marks.text(_KEPT)} AND {marks.name('sk')} < {marks.text(f'{by + 1:015d}')}"
+        found = self._table.query(limit, KeyConditionExpression=condition, **marks.arguments())
+        parts = [item["sk"]["S"].split("#") for item in found]
+        return [Watched(tenant, dag_id, int(at)) for at, tenant, dag_id in parts]
+
+    def erase_if_unchanged(self, outlived: Watched, seen: Run | None) -> bool:
+        """See `Dags.erase_if_unchanged`. The entry goes last, so that what a crash leaves is found again."""
+        erased = False
+        if seen is not None:
+            refused = self._table.delete(_key(seen.tenant, seen.id), **_as_seen(seen))
+            if refused is not None and not (refused.retried and refused.image is None):
+                return False
+            erased = True
+            if seen.key is not None:
+                kept = equal_or_absent({"dag_id": {"S": seen.id}})
+                self._table.delete(_pointer_key(seen.tenant, seen.key), **kept)
+        self._table.delete(_kept_key(outlived))
+        return erased
+
+
+def _as_seen(run: Run) -> dict[str, Any]:
+    """The condition that a run is still as it was read."""
+    return equal_or_absent({name: _RUN.attribute(name, getattr(run, name)) for name in _RUN.names})
 
 
 def _entry(run: Run) -> Item:
@@ -148,6 +178,10 @@ def _pointer_key(tenant: str, key: str) -> Key:
 
 def _watched_key(tenant: str, dag_id: str) -> Key:
     return _WATCHED, f"{tenant}#{dag_id}"
+
+
+def _kept_key(outlived: Watched) -> Key:
+    return _KEPT, f"{outlived.look_at or 0:015d}#{outlived.tenant}#{outlived.dag_id}"
 
 
 def _cursor(dag_id: str) -> str:

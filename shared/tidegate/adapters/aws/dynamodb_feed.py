@@ -84,6 +84,10 @@ class DynamoFigures:
         """See `Figures.read`."""
         return _numbers(self._table.get(_figures_key(tenant, series)) or {})
 
+    def drop(self, tenant: str, series: str) -> None:
+        """See `Figures.drop`."""
+        self._table.delete(_figures_key(tenant, series))
+
     def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
         """See `Figures.between`. Read eventually: nothing that it is asked for must be up to date."""
         items = self._table.query(

@@ -36,6 +36,8 @@ _START = "~"
 """Sorts after every key."""
 _CLOCKS_APART_MS = 600_000
 """How far the time in a caller's own UUIDv7 may be from the time its job was made, for a listing by time to find it."""
+_TIME_DIGITS = 13
+"""Of a UUIDv7, its hyphen counted."""
 _SHELF_PLACE = re.compile(r"\d{15}#(.*)")
 
 
@@ -115,6 +117,10 @@ class _Shard(Source):
         self._pk = pk
         self._now = now
         self._first = "0" if query.created_from is None else time_prefix(query.created_from - _CLOCKS_APART_MS)
+        if query.dag_id is not None and is_key(query.dag_id):
+            # the ids of a run's jobs begin with the run's time
+            time = query.dag_id[:_TIME_DIGITS]
+            self.position, self._first = min(self.position, time + _START), max(self._first, time)
         self._size = max(8, 2 * query.limit // SHARDS) if is_unfiltered(query) else _FILTERED_READ
 
     def read(self, before: str) -> Part:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, next_deadline
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, kept_until, next_deadline
 from tidegate.domain.dag.spec import FailurePolicy
 from tidegate.domain.job import Ms
 from tidegate.ports import RunPage, Watched
@@ -25,10 +25,11 @@ class SqliteDags:
     def create_if_absent(self, run: Run) -> Run | None:
         """See `Dags.create_if_absent`."""
         sql = (
-            "INSERT INTO dags (tenant, id, state, look_at, run, watched) VALUES (?, ?, ?, ?, ?, 1)"
+            "INSERT INTO dags (tenant, id, state, look_at, keep_until, run, watched) VALUES (?, ?, ?, ?, ?, ?, 1)"
             " ON CONFLICT DO NOTHING RETURNING 1"
         )
-        if self._database.rows(sql, (run.tenant, run.id, run.state, next_deadline(run), _text(run))):
+        values = (run.state, next_deadline(run), kept_until(run), _text(run))
+        if self._database.rows(sql, (run.tenant, run.id, *values)):
             return None
         return self.get(run.tenant, run.id)
 
@@ -40,10 +41,10 @@ class SqliteDags:
     def put_if_unchanged(self, run: Run, seen: Run) -> bool:
         """See `Dags.put_if_unchanged`."""
         sql = (
-            "UPDATE dags SET state = ?, look_at = ?, run = ?, watched = MAX(watched, ?)"
+            "UPDATE dags SET state = ?, look_at = ?, keep_until = ?, run = ?, watched = MAX(watched, ?)"
             " WHERE tenant = ? AND id = ? AND run = ? RETURNING 1"
         )
-        values = (run.state, next_deadline(run), _text(run), run.state in OPEN_RUNS)
+        values = (run.state, next_deadline(run), kept_until(run), _text(run), run.state in OPEN_RUNS)
         return bool(self._database.rows(sql, (*values, run.tenant, run.id, _text(seen))))
 
     def page(self, tenant: str, states: frozenset[RunState], limit: int, cursor: str | None) -> RunPage:
@@ -81,10 +82,29 @@ class SqliteDags:
         self._database.rows(sql, (tenant, key, dag_id))
         return self.id_under(tenant, key) or dag_id
 
-    def let_go(self, watched: Watched, resumed: int) -> None:
-        """See `Dags.let_go`."""
+    def let_go(self, watched: Watched, resumed: int, keep_until: Ms | None = None) -> None:  # noqa: ARG002
+        """See `Dags.let_go`. Until when a run is kept stands in its row."""
         sql = "UPDATE dags SET watched = 0 WHERE tenant = ? AND id = ? AND json_extract(run, '$.resumed') <= ?"
         self._database.rows(sql, (watched.tenant, watched.dag_id, resumed))
+
+    def outlived(self, by: Ms, limit: int) -> Sequence[Watched]:
+        """See `Dags.outlived`."""
+        sql = (
+            "SELECT tenant, id, keep_until FROM dags WHERE keep_until <= ? AND watched = 0 ORDER BY keep_until LIMIT ?"
+        )
+        return [Watched(*row) for row in self._database.rows(sql, (by, limit))]
+
+    def erase_if_unchanged(self, outlived: Watched, seen: Run | None) -> bool:
+        """See `Dags.erase_if_unchanged`."""
+        if seen is None:
+            return False
+        sql = "DELETE FROM dags WHERE tenant = ? AND id = ? AND run = ? RETURNING 1"
+        with self._database.transaction() as connection:
+            if not connection.execute(sql, (*outlived[:2], _text(seen))).fetchall():
+                return False
+            sql = "DELETE FROM dag_keys WHERE tenant = ? AND key = ? AND dag_id = ?"
+            connection.execute(sql, (seen.tenant, seen.key, seen.id))
+            return True
 
 
 def _text(run: Run) -> str:

@@ -13,7 +13,7 @@ from tidegate.domain.errors import Unavailable
 
 from .migrate import migrate
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with every change of schema.sql; a file of an earlier one is migrated when it is opened."""
 _BUSY_SECONDS = 10.0
 

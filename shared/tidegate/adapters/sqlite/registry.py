@@ -121,6 +121,10 @@ class SqliteFigures:
         sql = "SELECT field, amount FROM figures WHERE tenant = ? AND series = ? AND amount <> 0"
         return dict(self._database.rows(sql, (tenant, series)))
 
+    def drop(self, tenant: str, series: str) -> None:
+        """See `Figures.drop`."""
+        self._database.rows("DELETE FROM figures WHERE tenant = ? AND series = ?", (tenant, series))
+
     def between(self, tenant: str, first: str, last: str) -> Mapping[str, Mapping[str, int]]:
         """See `Figures.between`."""
         sql = (

@@ -128,11 +128,12 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE TABLE IF NOT EXISTS dags (
     seq INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
-    watched INTEGER NOT NULL, look_at INTEGER,
+    watched INTEGER NOT NULL, look_at INTEGER, keep_until INTEGER,
     UNIQUE (tenant, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dags_watched ON dags (tenant, id) WHERE watched = 1;
 CREATE INDEX IF NOT EXISTS dags_due ON dags (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS dags_outlived ON dags (keep_until) WHERE keep_until IS NOT NULL;
 CREATE TABLE IF NOT EXISTS dag_keys (
     tenant TEXT NOT NULL, key TEXT NOT NULL, dag_id TEXT NOT NULL, PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;

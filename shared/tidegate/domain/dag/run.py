@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -71,6 +71,28 @@ class Run:
     """With what a task of someone's state machine waits for its end; a secret of who submitted it."""
     correlation_id: str | None = None
     """What the request was called that made it."""
+    keep_seconds: float | None = None
+    """How long the run and its jobs are kept once it has ended; None where `keep_until` says it, or nothing does."""
+    keep_until: Ms | None = None
+    """Until when they are kept at the least."""
+    key: str | None = None
+    """Under what its id is kept, where it was asked for with an Idempotency-Key."""
+
+
+def keeping(jobs: Iterable[Job]) -> tuple[float | None, Ms | None]:
+    """`keep_seconds` and `keep_until` of a run with these jobs: the longest of each; None and None keep it for ever."""
+    made = list(jobs)
+    if any(job.keep_seconds is None and job.keep_until is None for job in made):
+        return None, None
+    seconds = (job.keep_seconds for job in made if job.keep_seconds is not None)
+    return max(seconds, default=None), max((job.keep_until for job in made if job.keep_until is not None), default=None)
+
+
+def kept_until(run: Run) -> Ms | None:
+    """When a run and all of its jobs are deleted: together, once it has ended. None while nobody knows, or never."""
+    if run.completed_at is None or (run.keep_seconds is None and run.keep_until is None):
+        return None
+    return max(run.completed_at + round((run.keep_seconds or 0) * 1000), run.keep_until or 0)
 
 
 def next_deadline(run: Run) -> Ms | None:
