@@ -187,9 +187,12 @@ def _width(options: argparse.Namespace) -> Iterator[Table]:
     from support.aws import cloud
     from support.dynamodb_local import dynamodb_local, jar
 
+    from .cloud import transitions
     from .cloud.stage import Stage
     from .cloud.width import table
 
+    with cloud() as made:
+        yield transitions.table(made)
     if jar() is None:
         yield Table("", (), notes=["Wide runs are left out: DynamoDB Local is not installed."])
         return

@@ -26,10 +26,9 @@ API_TIMEOUT = 29
 AUTHORIZER_TIMEOUT = 5
 # Static files, for a browser that has no token yet.
 CONSOLE = ("/", "/console", "/console/{file+}")
-# What a request was and how it ended; never its body, query, headers or token.
+# What a request was and how it ended; never its body, query, headers or token. CloudWatch says when (@timestamp).
 ACCESS_LOG = {
     "requestId": "$context.requestId",
-    "time": "$context.requestTime",
     "method": "$context.httpMethod",
     "path": "$context.path",
     "status": "$context.status",
@@ -183,4 +182,4 @@ class _AccessLogs:
 
     @property
     def format(self) -> apigateway.AccessLogFormat:
-        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG))
+        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG, separators=(",", ":")))

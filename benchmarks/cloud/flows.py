@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tidegate.domain.spread import SETTLED_MS
+from tidegate.runtime import CLOUD_HEAD_MS
+from tidegate.service.fares import prices
 
 from .runs import WIDE, diamond, live, wide
 from .stage import BATCH, Counted, Stage
-from .watch import Tally
+from .watch import Change, Tally
 
 ONE: Mapping[str, object] = {"name": "noop", "data": {"document": "a.pdf"}}
 HUNDRED = 100
+FEED_JOBS, BUSY_FEED_JOBS = 33, 165
+"""Of a batch of the change feed: some, and about as many as fit into the largest that it is given (500 changes)."""
+FEED, BUSY_FEED = f"change feed, batch of {3 * FEED_JOBS}", f"change feed, batch of {3 * BUSY_FEED_JOBS}"
+_AFTER_ALL_SECONDS = 10
+"""Longer than policies and heads are remembered."""
 _RETRY_AFTER_SECONDS = 120
+_REQUEST_MS = prices().assumed["request_ms"]
+SHORT_RUN, LONG_RUN = "run, worker batch of ten", "run jobs that take longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +62,17 @@ class Flow:
 
 
 def count_all(stage: Stage) -> dict[str, Flow]:
-    """Every flow by its name."""
-    found = _single_submissions(stage)
-    found |= _running(stage)
-    found |= _retries(stage)
+    """Every flow by its name. Those that leave many jobs behind come last, for others count how many there are."""
+    submitted = _single_submissions(stage)
+    _drain(stage)
+    found = _retries(stage)
     found |= _names(stage)
     found |= _reading(stage)
     found |= _background(stage)
     found |= _runs(stage)
     found |= _limited(stage)
     found |= _spread(stage)
-    return found | _batched_submission(stage)
+    return submitted | _running(stage) | found | _batched_submission(stage)
 
 
 def _flow(stage: Stage, name: str, per: str, units: int, step: Callable[[], object]) -> dict[str, Flow]:
@@ -88,30 +98,49 @@ def _batched_submission(stage: Stage) -> dict[str, Flow]:
 
 
 def _running(stage: Stage) -> dict[str, Flow]:
-    """The worker is warm after its first batch; there are more jobs than it takes, as when it is busy."""
-    stage.post("/jobs/batch", {"jobs": [ONE] * 2 * BATCH})
-    stage.work()
-    found = _flow(stage, "run, worker batch of ten", "job", BATCH, stage.work)
-    stage.work()
+    """The worker is warm after its first batch; there are more jobs than it takes, as when it is busy.
+
+    Short jobs share the heads of their lane, as many as a worker starts while one is fresh; longer ones do not.
+    """
+    found: dict[str, Flow] = {}
+    for name, batches, request_ms in ((SHORT_RUN, 3, _REQUEST_MS), (LONG_RUN, 1, CLOUD_HEAD_MS)):
+        stage.post("/jobs/batch", {"jobs": [ONE] * (batches + 2) * BATCH})
+        stage.work()
+        stage.cloud.clock.advance(_AFTER_ALL_SECONDS)
+        stage.warm_policies()
+        with stage.paced(request_ms):
+            found |= _flow(stage, name, "job", batches * BATCH, lambda: _work(stage, batches))  # noqa: B023
+        _drain(stage)
     return found
+
+
+def _drain(stage: Stage) -> None:
+    while stage.work():
+        pass
+
+
+def _work(stage: Stage, batches: int) -> None:
+    for _ in range(batches):
+        assert stage.work() == BATCH
 
 
 def _retries(stage: Stage) -> dict[str, Flow]:
     """Ten jobs that fail once: what the failed attempt and its successor cost, and which of it is the retry's."""
     for _ in range(BATCH):
         stage.post("/jobs", {**ONE, "name": "flaky", "retry_delay": 1})
-    found = _flow(stage, "run and fail", "job", BATCH, stage.work)
+    with stage.paced(_REQUEST_MS):
+        found = _flow(stage, "run and fail", "job", BATCH, stage.work)
     stage.cloud.clock.advance(_RETRY_AFTER_SECONDS)
     stage.warm_policies()
-    return found | _flow(stage, "run again after a retry", "job", BATCH, stage.work)
+    with stage.paced(_REQUEST_MS):
+        return found | _flow(stage, "run again after a retry", "job", BATCH, stage.work)
 
 
 def _names(stage: Stage) -> dict[str, Flow]:
     named = {**ONE, "job_id": "order-1"}
     found = _flow(stage, "submit with an id of one's own", "job", 1, lambda: stage.post("/jobs", named))
     found |= _flow(stage, "submit it again", "job", 1, lambda: stage.post("/jobs", named))
-    while stage.work():
-        pass
+    _drain(stage)
     return found
 
 
@@ -128,8 +157,7 @@ def _limited(stage: Stage) -> dict[str, Flow]:
     stage.post("/jobs/batch", {"jobs": [limited] * 2 * BATCH})
     stage.work()
     found |= _flow(stage, "run within slots, key and rate", "job", BATCH, stage.work)
-    while stage.work():
-        pass
+    _drain(stage)
     return found
 
 
@@ -141,8 +169,7 @@ def _spread(stage: Stage) -> dict[str, Flow]:
     stage.post("/jobs/batch", {"jobs": [{**ONE, "queue": "broad"}] * 2 * BATCH})
     stage.work()
     found = _flow(stage, "run, from a queue of ten keys", "job", BATCH, stage.work)
-    while stage.work():
-        pass
+    _drain(stage)
     return found
 
 
@@ -151,8 +178,7 @@ def _reading(stage: Stage) -> dict[str, Flow]:
     found = _flow(stage, "show a job", "call", 1, lambda: stage.get(f"/jobs/{job_id}"))
     found |= _flow(stage, "list the newest 50", "call", 1, lambda: stage.get("/jobs"))
     found |= _flow(stage, "list 50 failed ones", "call", 1, lambda: stage.get("/jobs", "state=FAILED"))
-    while stage.work():
-        pass
+    _drain(stage)
     return found
 
 
@@ -181,15 +207,31 @@ def _supervise(stage: Stage, dag_id: str) -> None:
     stage.supervise("wait", dag_id)
 
 
-def _background(stage: Stage) -> dict[str, Flow]:
+def _feed(stage: Stage) -> dict[str, Flow]:
+    """The changes of jobs from their submission to their end in one batch: of some, and of many like them."""
     with stage.counting() as counted:
-        for _ in range(33):
+        for _ in range(FEED_JOBS):
             stage.post("/jobs", ONE)
-        while stage.work():
-            pass
+        _drain(stage)
     changes = [change for change in counted.tally.changes if change[0] == "tidegate-jobs"]
-    assert len(changes) == 99, f"{len(changes)} changes of 33 jobs"
-    found = _flow(stage, "change feed, batch of 99", "job", 33, lambda: stage.record(changes))
+    assert len(changes) == 3 * FEED_JOBS, f"{len(changes)} changes of {FEED_JOBS} jobs"
+    many = [_of_another(change, number) for number in range(BUSY_FEED_JOBS // FEED_JOBS) for change in changes]
+    found = _flow(stage, FEED, "job", FEED_JOBS, lambda: stage.record(changes))
+    return found | _flow(stage, BUSY_FEED, "job", BUSY_FEED_JOBS, lambda: stage.record(many))
+
+
+def _of_another(change: Change, number: int) -> Change:
+    """The same change of another job, whose id differs in four digits."""
+    table, old, new = change
+    job_id = (new or old or {})["id"]["S"]
+    images = [
+        json.loads(json.dumps(image).replace(job_id, f"{job_id[:24]}{number:04d}{job_id[28:]}")) for image in (old, new)
+    ]
+    return table, images[0], images[1]
+
+
+def _background(stage: Stage) -> dict[str, Flow]:
+    found = _feed(stage)
     found |= _flow(stage, "clock tick, one quiet lane", "tick", 1, stage.tick)
     stage.forget_lanes()
     stage.tick()  # writes the last zeros of the gauges

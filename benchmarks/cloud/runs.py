@@ -44,6 +44,7 @@ def live(stage: Stage, dag_id: str) -> Tally:
             changes = recorded.tally.changes
         if not served:
             break
+        stage.let_heads_age()
     state = stage.get(f"/dags/{dag_id}")["dag"]["state"]
     assert state == "COMPLETED", state
     return feed

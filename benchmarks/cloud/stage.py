@@ -31,7 +31,7 @@ from tidegate.domain.priority import Band
 from tidegate.local.background import clock_event
 from tidegate.local.http import event_of
 from tidegate.ports import Delivery
-from tidegate.runtime import App
+from tidegate.runtime import CLOUD_HEAD_MS, App
 from tidegate.settings import Settings
 
 from .meter import Index, Item
@@ -83,6 +83,9 @@ class Stage:
         self._watch = Watch(look, {table: _indexes(cloud, table) for table in (JOBS, REGISTRY)})
         clients = (self._clients.dynamodb, self._clients.sqs, self._clients.s3, self._clients.stepfunctions)
         self._watch.attach(*clients)
+        self._pace = 0.0
+        for client in clients:
+            client.meta.events.register("after-call", self._pass)
         self._machine = _state_machine(cloud)
         self._numbers = itertools.count()
         self.urls = {pool: {band.value: self._url(f"tidegate-{pool}-{band.value}") for band in Band} for pool in POOLS}
@@ -113,6 +116,15 @@ class Stage:
         counted.tally = self._watch.take()
         counted.log_bytes = lines.bytes + len(output.getvalue().encode())
 
+    @contextmanager
+    def paced(self, request_ms: float) -> Iterator[None]:
+        """Let every request take so long inside; else time stands still but for what `Cloud.clock` is told."""
+        self._pace = request_ms
+        try:
+            yield
+        finally:
+            self._pace = 0.0
+
     def post(self, path: str, body: Any) -> Mapping[str, Any]:
         """A request to the API's function; raises AssertionError unless it succeeds."""
         return self._call("POST", path, body)
@@ -137,6 +149,10 @@ class Stage:
             kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
             self._delete([record for record in records if record["messageId"] not in kept])
         return len(records)
+
+    def let_heads_age(self) -> None:
+        """Let so much time pass that workers ask for the heads of lanes again."""
+        self.cloud.clock.advance(CLOUD_HEAD_MS / 1000)
 
     def drop_tickets(self) -> None:
         """Take all tickets that can be seen out of the queues, for jobs that nobody is to run."""
@@ -198,9 +214,13 @@ class Stage:
             state_machine=self._machine,
             own_memory=512,
             policy_seconds=_POLICY_SECONDS,
+            head_ms=CLOUD_HEAD_MS,
         )
         settings = Settings(stage="bench", jobs_table=JOBS, registry_table=REGISTRY, bucket=BUCKET, pools=self.urls)
         return App(ports, settings)
+
+    def _pass(self, **_: Any) -> None:
+        self.cloud.clock.advance(self._pace / 1000)
 
     def _url(self, name: str) -> str:
         return str(self.cloud.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])

@@ -17,6 +17,8 @@ _INSERT = re.compile(r"INSERT INTO \"([^\"]+)\" VALUE \{(.*)\}")
 _SQS_CHUNK = 64 * 1024
 """SQS charges a request for each 64 KB of its messages."""
 
+Change = tuple[str, Any, Any]
+"""A change of an item of a table, which is named first: what it was, and is."""
 Look = Callable[[str, str, str], Item | None]
 """The item of a table at a key, past every hook: `look(table, pk, sk)`."""
 

@@ -20,9 +20,8 @@ from tidegate.domain.job import State
 
 from .runs import TRANSITIONS, fan
 from .stage import Stage
-from .watch import KEY, Tally
+from .watch import KEY, Change, Tally
 
-Change = tuple[str, Any, Any]
 PUTS_AT_ONCE = 25
 
 FEED_BATCH = 500

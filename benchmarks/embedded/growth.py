@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import Table, shown, slope
 from tidegate import runtime
+from tidegate.adapters.system import now_ms
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.job import State
 from tidegate.domain.spec import MAX_BATCH, JobSpec
@@ -26,6 +27,9 @@ _CALLS = 5
 """Calls of each operation a turn. The sizes take turns, so that what else the machine does strikes them alike."""
 _AT_ONCE = 50
 """Batches stored in one commit while the backlog is made."""
+
+_WAITED_MS = 61_000
+"""Then the clock looks at a lane's head, for those who wait there may have been forgotten."""
 
 Operation = Callable[[Ports], object]
 
@@ -54,10 +58,14 @@ def measure(folder: Path, sizes: Sequence[int]) -> Table:
 
 @contextmanager
 def _homes(folder: Path, sizes: Sequence[int]) -> Iterator[dict[int, Ports]]:
-    homes = {size: runtime.embedded(folder / f"backlog-{size}").ports for size in sizes}
+    """A home for each size, whose clock shows that all its jobs have waited for longer than a minute."""
+    folders = {size: folder / f"backlog-{size}" for size in sizes}
+    for size, each in folders.items():
+        filling = runtime.embedded(each).ports
+        _fill(filling, size)
+        filling.close()
+    homes = {size: runtime.embedded(each, now=lambda: now_ms() + _WAITED_MS).ports for size, each in folders.items()}
     try:
-        for size, ports in homes.items():
-            _fill(ports, size)
         yield homes
     finally:
         for ports in homes.values():

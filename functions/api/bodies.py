@@ -82,11 +82,14 @@ class Body(BaseModel):
 
 def one_of(**given: Any) -> Any:
     """The one value under any of several names. Raises InvalidInput when two of them differ."""
-    found = {name: value for name, value in given.items() if value is not None}
-    values = list(found.values())
-    if any(value != values[0] for value in values):
-        raise InvalidInput.field(" and ".join(found), "mean the same: give one of them")
-    return values[0] if values else None
+    first = None
+    for value in given.values():
+        if first is None:
+            first = value
+        elif value is not None and value != first:
+            names = " and ".join(name for name, each in given.items() if each is not None)
+            raise InvalidInput.field(names, "mean the same: give one of them")
+    return first
 
 
 def agent_in(data: Any) -> str | None:

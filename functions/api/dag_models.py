@@ -11,15 +11,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     SkipValidation,
     ValidationError,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tidegate.domain.dag.branches import Branch, Switch, parse_branch, parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition, parse_path
-from tidegate.domain.dag.faults import Fault
+from tidegate.domain.dag.faults import Fault, refuse_all
 from tidegate.domain.dag.run import CHOOSE
 from tidegate.domain.dag.spec import MAX_NODES, DagSpec, FailurePolicy, Join, NodeSpec
 from tidegate.domain.dag.validate import check_dag, extent_of
@@ -32,7 +32,7 @@ from tidegate.domain.spec import JobSpec, check_labels
 from tidegate.ports import Ports
 
 from .bodies import Body, Time, Word
-from .errors import invalid_input, rule_of
+from .errors import invalid_input
 from .job_models import JobRequest
 from .sub_dags import flattened, with_definitions
 
@@ -67,18 +67,31 @@ class DagRequest(Body):
     dag_id: str | None = Field(None, description="A UUIDv7 of your own: asking again with it makes no second run.")
     task_token: str | None = Field(None, description="Of the Step Functions task that waits for the run's end.")
 
+    _unread: tuple[Fault, ...] = PrivateAttr(())
+
+    @property
+    def unread(self) -> tuple[Fault, ...]:
+        """What is wrong with the fields that could not be read: `asked_of` tells it beside all else that is wrong."""
+        return self._unread
+
+    def telling(self, unread: Iterable[Fault]) -> DagRequest:
+        """The request, with what is wrong with fields that could not be read."""
+        self._unread = tuple(unread)
+        return self
+
     @model_validator(mode="wrap")
     @classmethod
     def _with_all_faults(cls, value: Any, read: ModelWrapValidatorHandler[DagRequest]) -> DagRequest:
-        """A field of the wrong kind does not hide what is wrong with the nodes: all of it is told at once."""
+        """A field of the wrong kind does not hide what is wrong with the others, nor with the nodes."""
         try:
             return read(value)
         except ValidationError as error:
             if not isinstance(value, Mapping):
                 raise
-            told = [_detail(each["loc"], rule_of(each), each["input"]) for each in error.errors()]
-            told += [_detail(fault.place.split("."), fault.rule, None) for fault in _faults_beside(error, value)]
-            raise ValidationError.from_exception_data(error.title, told) from error
+            unread = {str(step) for each in error.errors() for step in each["loc"][:1]}
+            told = invalid_input((each["loc"], each) for each in error.errors())
+            rest = read({name: given for name, given in value.items() if name not in unread})
+            return rest.telling(Fault.all_in(told))
 
 
 class RunsQuery(BaseModel):
@@ -110,10 +123,16 @@ class Asked:
 
 
 def asked_of(body: DagRequest) -> Asked:
-    """What the request asks for, with all that is wrong about its words; how nodes hang together is not looked at."""
+    """What the request asks for, with all that is wrong about its words; how nodes hang together is not looked at.
+
+    Raises InvalidInput where no nodes could be read.
+    """
     nodes: list[NodeSpec] = []
     conditions: dict[str, Json] = {}
-    faults = list(_faults_of_run(body))
+    unread = {fault.place.partition(".")[0] for fault in body.unread}
+    faults = [*body.unread, *(fault for fault in _faults_of_run(body) if fault.place not in unread)]
+    if not body.nodes and unread:
+        refuse_all(faults)
     flat, wrong = flattened(body.nodes)
     faults += wrong
     for place, raw, collects in flat:
@@ -146,7 +165,8 @@ def filled_in(body: DagRequest, definition: Definition, data: Mapping[str, Json]
     stored = DagRequest.model_validate(definition.dag)
     said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) not in (None, [])}
     name = body.name or stored.name or definition.name
-    return stored.model_copy(update={**said, "name": name, "data": dict(data) or None})
+    filled = stored.model_copy(update={**said, "name": name, "data": dict(data) or None})
+    return filled.telling(body.unread)
 
 
 def within(ports: Ports, tenant: str, body: DagRequest) -> DagRequest:
@@ -167,25 +187,6 @@ def checked_offline(raw: Mapping[str, Any]) -> Mapping[str, int]:
         raise invalid_input((each["loc"], each) for each in error.errors()) from error
     check_dag(asked.spec, asked.faults)
     return extent_of(asked.spec.nodes)
-
-
-def _faults_beside(error: ValidationError, value: Mapping[str, Any]) -> list[Fault]:
-    """What is wrong with a run besides the fields that could not be read, as far as that can be told without a home."""
-    unread = {str(step) for each in error.errors() for step in each["loc"][:1]}
-    rest = {name: given for name, given in value.items() if name not in unread}
-    if "nodes" not in rest:
-        return []
-    try:
-        asked = asked_of(DagRequest.model_validate(rest))
-        check_dag(asked.spec, asked.faults)
-    except InvalidInput as found:
-        return [fault for fault in Fault.all_in(found) if fault.place.partition(".")[0] not in unread]
-    return []
-
-
-def _detail(place: Iterable[int | str], rule: str, given: Any) -> InitErrorDetails:
-    said = PydanticCustomError("fault", "{rule}", {"rule": rule})
-    return InitErrorDetails(type=said, loc=tuple(place), input=given)
 
 
 def _faults_of_run(body: DagRequest) -> Iterator[Fault]:

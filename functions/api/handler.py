@@ -7,9 +7,8 @@ from typing import Any
 
 from tidegate import runtime
 from tidegate.console import is_console
-from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import TidegateError
-from tidegate.execution.correlating import correlated
+from tidegate.execution.correlating import correlated, of_request
 from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 
@@ -22,7 +21,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Answer one API Gateway HTTP API event (payload format 2.0); the answer says what the request was called."""
     if is_console(event["rawPath"]):
         return console.answer(event)
-    correlation = correlation_in(event)
+    correlation = of_request(event)
     with correlated(correlation):
         answer = _answered(event, context)
     _measure(int(answer["statusCode"]))

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from tidegate import runtime
 from tidegate.domain.caller import Caller
-from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import InvalidInput, Unauthenticated
 from tidegate.domain.iam import caller_behind
 from tidegate.domain.job import Json
+from tidegate.execution.correlating import of_request
 
 from .wire import JSON_TYPE, dump
 
@@ -28,7 +28,7 @@ def caller_of(request: Request) -> Caller:
 
     Raises Unauthenticated, or Forbidden for a principal of the AWS account that nobody has named.
     """
-    return replace(_authorized(request), correlation=correlation_in(request.resolved_event))
+    return replace(_authorized(request), correlation=of_request(request.resolved_event))
 
 
 def _authorized(request: Request) -> Caller:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -83,6 +84,8 @@ class Resolver(APIGatewayHttpResolver):
         return errors.response(NotFound(f"there is no route {method} {path}"))
 
 
+_WORDS = 100
+"""More than paths begin with, but for those that nothing serves."""
 _building = threading.Lock()
 
 
@@ -104,10 +107,14 @@ def build(modules: Iterable[str] = _ALL) -> Resolver:
 _local = threading.local()
 
 
+@lru_cache(_WORDS)
+def _modules_of(word: str) -> tuple[str, ...]:
+    return tuple(module for module, words in _ROUTERS if word in words)
+
+
 def resolver(path: str) -> Resolver:
     """This thread's resolver of all routes that a path may mean."""
-    first = path.removeprefix("/").partition("/")[0]
-    modules = tuple(module for module, words in _ROUTERS if first in words)
+    modules = _modules_of(path.removeprefix("/").partition("/")[0])
     built: dict[tuple[str, ...], Resolver] = _local.__dict__.setdefault("resolvers", {})
     if modules not in built:
         built[modules] = build(modules)

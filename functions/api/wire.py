@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from tidegate.domain.errors import InvalidInput, MalformedJson, PayloadTooLarge
@@ -23,9 +24,12 @@ _FRAME_BYTES = 1_000
 """What an answer has around the values that it carries."""
 TOO_LARGE = "the value is too large for an answer: run this job on a worker with AWS credentials"
 
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_402_300_799_999
 """The end of the year 9999, the last that RFC 3339 can write."""
+_TIMES = 1_000
+"""An answer tells most of its times more than once."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 TIME_RULE = "must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9999"
 
@@ -72,7 +76,7 @@ def load(text: str) -> Json:
 
 def dump(value: Json) -> str:
     """`value` as compact JSON text."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _to_json(value)
 
 
 def fits(text: str) -> bool:
@@ -112,6 +116,7 @@ def parse_time(value: object) -> Ms:
     raise InvalidInput(TIME_RULE)
 
 
+@lru_cache(_TIMES)
 def format_time(at: Ms | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
     if at is None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate import runtime
-from tidegate.domain.correlation import correlation_in
 from tidegate.domain.errors import Unauthenticated
-from tidegate.execution.correlating import correlated
+from tidegate.execution.correlating import correlated, of_request
 from tidegate.execution.discreet import discreet
 from tidegate.execution.emf import publish
 from tidegate.service.tokens import authenticate
@@ -24,7 +23,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     app = runtime.current()
     try:
-        with correlated(correlation_in(event)):
+        with correlated(of_request(event)):
             caller = authenticate(app.ports, headers.get("authorization"), app.issuer)
     except Unauthenticated:
         publish(app.settings.cloud_stage, {"TokensRefused": 1})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from tidegate.domain.change import Change
 from tidegate.domain.events import BudgetEvent
 from tidegate.domain.job import Sla, State
 from tidegate.execution.emf import publish as publish_figures
-from tidegate.service.record_changes import Change
 
 ENTERED: Mapping[State, str] = {
     State.CREATED: "JobsCreated",
@@ -34,7 +34,9 @@ BUDGETS: Mapping[str, str] = {"budget.warned": "BudgetsWarned", "budget.reached"
 
 
 def publish(stage: str | None, changes: Iterable[Change], budgets: Iterable[BudgetEvent] = ()) -> None:
-    """Write counts and durations; nothing when nothing moved."""
+    """Write counts and durations; nothing when nothing moved, nor where there is no stage."""
+    if stage is None:
+        return
     seen = list(changes)
     moved = [change for change in seen if change.state in ENTERED and change.state is not change.old_state]
     counts = Counter(ENTERED[change.state] for change in moved if change.state is not None)

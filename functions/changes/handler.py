@@ -17,7 +17,7 @@ from tidegate.service.release import release_after
 from tidegate.service.webhooks import send_webhooks
 
 from .figures import publish
-from .records import changes_in
+from .records import Record, changes_in, number_of
 
 _log = logging.getLogger("tidegate.changes")
 _MOST_NAMED = 20
@@ -28,10 +28,11 @@ _MOST_NAMED = 20
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Record all changes of the batch, or report its first record, from which the stream then starts again.
 
+    `Records` are those of DynamoDB Streams, or the changes of the embedded home's feed.
     Only an unreachable store is worth another try: a record that cannot be read is logged and passed over.
     """
     app = runtime.current()
-    records: Sequence[Mapping[str, Any]] = event["Records"]
+    records: Sequence[Record] = event["Records"]
     if not records:
         return {"batchItemFailures": []}
     changes = changes_in(records)
@@ -48,12 +49,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
         )
         extra = {"action": "changes_delayed", "correlation_ids": concerned[:_MOST_NAMED]}
         _log.warning("changes not recorded: %s", error.message, extra=extra)
-        return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
+        return {"batchItemFailures": [{"itemIdentifier": number_of(records[0])}]}
     publish(app.settings.cloud_stage, changes, told)
     return {"batchItemFailures": []}
 
 
-def batch_name(records: Sequence[Mapping[str, Any]]) -> str:
+def batch_name(records: Sequence[Record]) -> str:
     """A name that these records, and only these, always arrive under."""
-    first, last = (records[end]["dynamodb"]["SequenceNumber"] for end in (0, -1))
-    return f"{first}-{last}-{len(records)}"
+    return f"{number_of(records[0])}-{number_of(records[-1])}-{len(records)}"

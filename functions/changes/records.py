@@ -1,4 +1,4 @@
-"""Stream records as changes of jobs."""
+"""Stream records as changes of jobs. The embedded home's feed hands over changes as they are."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tidegate.domain.change import Change, starts_later, waits_with
 from tidegate.domain.events import DETAILS
-from tidegate.domain.job import WAITING, Sla, State, retries_used
+from tidegate.domain.job import Sla, State, retries_used
 from tidegate.domain.sla import Deadlines
-from tidegate.service.record_changes import Change
 
 _log = logging.getLogger("tidegate.changes")
 Image = Mapping[str, Mapping[str, Any]]
+Record = Mapping[str, Any] | Change
 
 
-def changes_in(records: Iterable[Mapping[str, Any]]) -> list[Change]:
+def changes_in(records: Iterable[Record]) -> list[Change]:
     """The changes of jobs among the records of a stream event, in their order."""
-    return [change for record in records if (change := _change_or_none(record)) is not None]
+    found = (record if isinstance(record, Change) else _change_or_none(record) for record in records)
+    return [change for change in found if change is not None]
+
+
+def number_of(record: Record) -> str:
+    """What the stream calls the record: it starts again from there when it is told so."""
+    return record.id if isinstance(record, Change) else str(record["dynamodb"]["SequenceNumber"])
 
 
 def _change_or_none(record: Mapping[str, Any]) -> Change | None:
@@ -107,14 +114,14 @@ def _retries(image: Image) -> int:
 
 
 def _is_delayed(image: Image) -> bool:
-    """A first start that is put off; a retry that waits for its time is not scheduled, it waits."""
-    return image["state"]["S"] == State.CREATED and "wake_at" in image
+    return starts_later(State(image["state"]["S"]), _number(image, "wake_at"))
 
 
 def _waiting(image: Image) -> int | None:
-    """The priority of a job that waits for a worker, or for its next attempt; None for any other."""
-    held = image["state"]["S"] not in WAITING or _is_delayed(image) or image.get("blocked", {}).get("BOOL", False)
-    return None if held else _number(image, "priority")
+    blocked = image.get("blocked", {}).get("BOOL", False)
+    return waits_with(
+        State(image["state"]["S"]), _number(image, "wake_at"), _number(image, "priority"), blocked=blocked
+    )
 
 
 def _number(image: Image, name: str) -> int | None:

@@ -29,6 +29,8 @@ EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
 _EMBEDDED_POLICY_SECONDS = 0.5
 _CLOUD_POLICY_SECONDS = 5.0
+CLOUD_HEAD_MS = 150
+"""Less than the index lags behind its table, and than a ticket needs to reach a worker."""
 FILE_NAME = "tidegate.db"
 
 
@@ -91,6 +93,7 @@ def build(settings: Settings) -> App:
         own_memory=settings.own_memory,
         mappings=settings.mappings,
         policy_seconds=_CLOUD_POLICY_SECONDS,
+        head_ms=CLOUD_HEAD_MS,
     )
     return App(ports, settings, issuer=_issuer(settings))
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tidegate_functions.changes.handler import batch_name
-from tidegate_functions.changes.records import changes_in
+from tidegate_functions.changes.records import Record, changes_in, number_of
 
 from contract.limited import home_of
 from home import Home as Whole
@@ -19,10 +19,13 @@ from support.aws import POOLS, VISIBILITY_SECONDS, Cloud
 from support.clock import Clock
 from support.dynamodb_local import dynamodb_local, jar
 from support.homes import KINDS, Home, stream_records
+from support.jobs import make_job
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database, open_ports
+from tidegate.domain.change import Change
+from tidegate.domain.job import Job, State
 from tidegate.ports import Ports
-from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.record_changes import record_changes
 
 LOCAL = "dynamodb-local"
 Feed = Callable[[], list[Change]]
@@ -104,15 +107,23 @@ def either(home: Home) -> Whole:
 
 
 @pytest.fixture
+def running(ports: Ports) -> Job:
+    """A job in its first attempt."""
+    job = make_job("j-1", state=State.ACTIVE, attempt=1, tenant="main", owner="admin")
+    ports.jobs.create([job])
+    return job
+
+
+@pytest.fixture
 def feed(home: Home, tmp_path: Path) -> Iterator[Feed]:
     """Counts the changes that came since the last time, twice, as a stream that starts again; answers them."""
     database = open_database(tmp_path) if home.kind == "sqlite" else None
     done: set[str] = set()
 
     def count() -> list[Change]:
-        records = stream_records(home) if database is None else list(SqliteFeed(database).read(1_000))
-        fresh = [record for record in records if record["eventID"] not in done]
-        done.update(record["eventID"] for record in fresh)
+        records: Sequence[Record] = stream_records(home) if database is None else SqliteFeed(database).read(1_000)
+        fresh = [record for record in records if number_of(record) not in done]
+        done.update(map(number_of, fresh))
         changes: list[Change] = changes_in(fresh)
         for _ in range(2):
             if fresh:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks.cloud import bill
 from benchmarks.cloud.counts import committed, raised
-from benchmarks.cloud.flows import ONE, Flow, count_all
+from benchmarks.cloud.flows import FEED, LONG_RUN, ONE, SHORT_RUN, Flow, count_all
 from benchmarks.cloud.runs import WIDE
 from benchmarks.cloud.stage import BATCH, Stage
 from benchmarks.cloud.width import ITEM_LIMIT, TRANSACTION_LIMIT, count
@@ -118,10 +118,10 @@ def test_the_price_file_is_read_from_where_it_is_said_to_be() -> None:
 
 
 def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
-    """The table of counts, with what Lambda itself asks of SQS for a batch of ten, and its share of an invocation."""
+    """The counts of jobs that take longer, with what Lambda asks of SQS for ten, and its share of an invocation."""
     counted, steps = committed(), prices().steps
     lambdas_own = {"submit": 0.0, "attempt": 2 / BATCH, "feed": 0.0}
-    flows = {"submit": "submit one", "attempt": "run, worker batch of ten", "feed": "change feed, batch of 99"}
+    flows = {"submit": "submit one", "attempt": LONG_RUN, "feed": FEED}
     for step, flow in flows.items():
         asked = {name: steps[step][name] for name in ("calls", "sqs", "writes", "reads")}
         assert asked == pytest.approx(dict(counted[flow]) | {"sqs": counted[flow]["sqs"] + lambdas_own[step]}), step
@@ -129,7 +129,7 @@ def test_the_steps_of_an_estimate_are_those_that_were_counted() -> None:
 
 def test_an_estimate_is_the_bill_of_a_life_without_its_log_lines(flows: Mapping[str, Flow]) -> None:
     listed = bill.load()
-    life = bill.lives(flows, listed)["single submit, worker batch 10"]
+    life = bill.lives(flows, listed)[bill.LONGER]
     without_lines = life.dollars(listed) - life.amount("log_gb") * listed.price["log_gb"]
     assert estimated(prices(), 0, 512).dollars == pytest.approx(without_lines, rel=0.02)
     second = estimated(prices(), 1_000, 512).dollars - estimated(prices(), 0, 512).dollars
@@ -147,7 +147,7 @@ def test_dollars_are_amounts_times_prices_after_what_is_free() -> None:
 def test_a_life_is_its_steps_together(flows: Mapping[str, Flow]) -> None:
     prices = bill.load()
     single = bill.lives(flows, prices)["single submit, worker batch 10"]
-    steps = [flows[name] for name in ("submit one", "run, worker batch of ten", "change feed, batch of 99")]
+    steps = [flows[name] for name in ("submit one", SHORT_RUN, FEED)]
     assert single.calls == pytest.approx(sum(step.calls for step in steps))
     assert single.amount("write_unit") == pytest.approx(sum(step.writes for step in steps))
     assert single.amount("http_request") == 1

@@ -10,12 +10,12 @@ from home import ADMIN
 from home import Home as Services
 from support.clock import START_MS
 from support.homes import Home
+from tidegate.domain.change import Change
 from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.errors import InvalidInput
 from tidegate.ports import JobKey, Watched
 from tidegate.runtime import App
-from tidegate.service.record_changes import Change
 from tidegate.service.release import release_after
 from tidegate.service.runs import get_run, submit_dag
 from tidegate.settings import Settings

@@ -17,6 +17,7 @@ from support.homes import Home, stream_records
 from tidegate import runtime
 from tidegate.adapters.sqlite.feed import SqliteFeed
 from tidegate.adapters.sqlite.ports import open_database
+from tidegate.domain.change import Change
 from tidegate.domain.errors import LeaseLost
 from tidegate.domain.events import AnyEvent, Event
 from tidegate.domain.job import ErrorType, Job, Sla, State
@@ -33,7 +34,7 @@ from tidegate.service.stats import SlaFigures, sla_figures
 from tidegate.service.tick import tick
 from tidegate.settings import Settings
 
-Records = Sequence[dict[str, Any]]
+Records = Sequence[dict[str, Any] | Change]
 TOLD = "job.sla."
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from support.clock import Clock
+from tidegate.domain.change import Change
 from tidegate.domain.job import Ms, State
 from tidegate.ports import Ports
 from tidegate.service.expectations import ENOUGH, WEEKS, Expectations
-from tidegate.service.record_changes import Change, additions_of, record_changes
+from tidegate.service.record_changes import additions_of, record_changes
 
 WEEK_SECONDS = 7 * 86_400
 

@@ -10,13 +10,14 @@ from support.clock import START_MS
 from support.homes import Home
 from support.jobs import make_job
 from tidegate.domain.caller import Caller
+from tidegate.domain.change import Change
 from tidegate.domain.errors import Forbidden
 from tidegate.domain.job import Job, Ms, State
 from tidegate.domain.priority import Band, Ordering, rank_of
 from tidegate.domain.ticket import Lane
 from tidegate.ports import Ready
 from tidegate.service.depth import Depth, depth
-from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.record_changes import record_changes
 from tidegate.service.timeline import timeline
 
 OLGA = Caller("acme", "olga", frozenset({"read", "operate"}))

@@ -14,9 +14,10 @@ from tidegate.domain import guarded
 from tidegate.domain.guard import Guard, GuardedWrite, Lease, Outcome, Place, Spot, spot_of
 from tidegate.domain.job import OPEN, TERMINAL, ErrorType, Failure, HardMiss, Job, Progress, Sla, State
 from tidegate.domain.ticket import Lane
-from tidegate.ports import JobKey, Ports, Ready
+from tidegate.ports import Glimpse, JobKey, Ports, Ready
 
 LANE = Lane("acme", "mail")
+HOUR_MS = 3_600_000
 ACTIVE: Mapping[str, Any] = {"state": State.ACTIVE, "attempt": 1, "worker_id": "w1", "lease_until": START_MS + 60_000}
 
 
@@ -136,6 +137,19 @@ class TestGet:
         jobs = [make_job(clock.new_id()) for _ in range(120)]
         ports.jobs.create(jobs)
         assert list(ports.jobs.get([key_of(job) for job in jobs])) == jobs
+        assert list(ports.jobs.glimpse([key_of(job) for job in jobs])) == [Glimpse(State.CREATED, False)] * 120
+
+    def test_a_glimpse_tells_how_a_job_stands_and_nothing_of_one_that_get_does_not_see(
+        self, ports: Ports, clock: Clock
+    ) -> None:
+        done: dict[str, Any] = {"state": State.COMPLETED, "attempt": 1, "completed_at": START_MS}
+        a = stored(ports, make_job(clock.new_id(), state=State.SKIPPED, broken=True, completed_at=START_MS))
+        b = stored(ports, make_job("b", **done, keep_until=START_MS + HOUR_MS))
+        outlived = stored(ports, make_job(clock.new_id(), **done, keep_until=START_MS + 1))
+        clock.advance(1)
+        asked = [key_of(b), JobKey("zeta", b.id), JobKey("acme", "nobody"), key_of(outlived), key_of(a), key_of(b)]
+        seen = Glimpse(State.COMPLETED, False)
+        assert list(ports.jobs.glimpse(asked)) == [seen, None, None, None, Glimpse(State.SKIPPED, True), seen]
 
 
 GUARDED_JOBS: list[dict[str, Any]] = [

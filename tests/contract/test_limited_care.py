@@ -9,6 +9,7 @@ import pytest
 from contract.limited import NARROW, claim, held, jobs_of, let_pass, limited, note_running, started
 from home import ADMIN, Home
 from tidegate.domain import guarded
+from tidegate.domain.change import Change
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import State
@@ -19,7 +20,7 @@ from tidegate.service.claim import Later, Spent
 from tidegate.service.control import cancel, erase
 from tidegate.service.examine import GRACE_MS, Drift, examine, repair_counters
 from tidegate.service.maintenance import Action, Selection, maintain, reset_stuck
-from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.record_changes import record_changes
 from tidegate.service.runs import submit_dag
 from tidegate.service.tick import tick
 

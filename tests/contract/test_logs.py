@@ -1,47 +1,28 @@
-"""`Logs`, and the writing, reading and erasing of job logs upon it."""
+"""`Logs`, and the reading and erasing of job logs upon it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 
-from support.attempts import ADMIN, serve, stored, submitted, worker
+from contract.logbook import LOG, TEXTS, chunk, messages, page
+from support.attempts import ADMIN, serve, submitted, worker
 from support.clock import START_MS, Clock
-from support.jobs import make_job
 from tidegate.domain.caller import Caller
-from tidegate.domain.errors import Forbidden, InvalidInput, NotFound, Unavailable
-from tidegate.domain.job import Job, State
+from tidegate.domain.errors import Forbidden, InvalidInput, NotFound
+from tidegate.domain.job import Job
 from tidegate.domain.logs import (
-    MAX_LINE_BYTES,
     TABLE_LINES,
     Level,
-    LogChunk,
-    LogLine,
-    LogOf,
     LogPlace,
-    LogUsage,
-    level_named,
-    line_of,
     log_of,
 )
 from tidegate.execution.context import JobContext
 from tidegate.ports import Ports
-from tidegate.service import write_log
 from tidegate.service.control import erase
-from tidegate.service.read_log import LogPage, read_log
+from tidegate.service.read_log import read_log
 from tidegate.service.write_log import log_writer
-
-LOG = LogOf("acme", "report#1", START_MS)
-TEXTS = ("", "grüße 🌊", 'a "quote"\\', "two\nlines", "\x00\x1b[31m")
-
-
-def chunk(attempt: int, number: int, *texts: str, blob: str | None = None, **usage: int) -> LogChunk:
-    lines = tuple(LogLine(START_MS + index, Level.INFO, text) for index, text in enumerate(texts))
-    return LogChunk(LogPlace(attempt, number), lines, blob, LogUsage(**usage))
 
 
 class TestPort:
@@ -98,268 +79,6 @@ class TestPort:
         for _ in range(2):
             ports.logs.erase("acme", "report#1")
         assert [len(ports.logs.read(log, None, 10)) for log in (LOG, older, other)] == [0, 0, 1]
-
-
-def page(ports: Ports, job: Job, **asked: Any) -> LogPage:
-    return read_log(ports, ADMIN, job.id, **{"after": None, "limit": 1_000, **asked})
-
-
-def messages(found: LogPage) -> list[str]:
-    return [told.line.message for told in found.lines]
-
-
-@pytest.fixture
-def running(ports: Ports) -> Job:
-    """A job in its first attempt."""
-    job = make_job("j-1", state=State.ACTIVE, attempt=1, tenant="main", owner="admin")
-    ports.jobs.create([job])
-    return job
-
-
-class TestHandlers:
-    def test_what_a_handler_logs_is_kept_with_level_time_and_attempt(self, ports: Ports, clock: Clock) -> None:
-        job = submitted(ports, retry_delay=1)
-
-        def work(context: JobContext) -> str:
-            context.log.debug("page %d of %d", 1, 2)
-            clock.advance(1.5)
-            context.log.info("epoch 1")
-            context.log.warning("memory at 85%")
-            context.log.critical("no way back")
-            if context.attempt == 1:
-                raise ValueError("bad page")
-            return "done"
-
-        runner = worker(ports, work=work)
-        serve(ports, runner)
-        clock.advance(2)
-        serve(ports, runner)
-        found = page(ports, job)
-        assert [(told.attempt, str(told.line.level), told.line.message) for told in found.lines] == [
-            (attempt, level, message)
-            for attempt in (1, 2)
-            for level, message in (
-                ("DEBUG", "page 1 of 2"),
-                ("INFO", "epoch 1"),
-                ("WARNING", "memory at 85%"),
-                ("ERROR", "no way back"),
-            )
-        ]
-        assert [told.line.at - job.created_at for told in found.lines[:2]] == [0, 1_500]
-        assert found.ended
-
-    def test_a_handler_that_logs_nothing_costs_nothing(self, ports: Ports) -> None:
-        job = submitted(ports)
-        silent = replace(ports, logs=Untouchable())
-        serve(silent, worker(silent, work=lambda context: "done"))
-        assert stored(ports, job).state is State.COMPLETED
-
-    def test_an_exception_is_kept_with_its_traceback(self, ports: Ports) -> None:
-        job = submitted(ports)
-
-        def work(context: JobContext) -> None:
-            try:
-                raise ValueError("bad page")
-            except ValueError:
-                context.log.exception("page %d", 3)
-
-        serve(ports, worker(ports, work=work))
-        (text,) = messages(page(ports, job))
-        assert text.startswith("page 3\nTraceback (most recent call last):")
-        assert text.endswith("ValueError: bad page")
-
-    def test_the_lines_of_a_long_attempt_are_there_while_it_runs(self, ports: Ports) -> None:
-        job = submitted(ports)
-        seen: list[str] = []
-
-        def work(context: JobContext) -> None:
-            context.log.info("begun")
-            end = time.monotonic() + 5
-            while not seen and time.monotonic() < end:
-                time.sleep(0.05)
-                seen.extend(messages(page(ports, job)))
-
-        serve(ports, worker(ports, work=work))
-        assert seen == ["begun"]
-
-    def test_a_job_ends_as_it_should_when_its_log_cannot_be_stored(
-        self, ports: Ports, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        job = submitted(ports)
-        broken = replace(ports, logs=Broken())
-
-        def work(context: JobContext) -> str:
-            context.log.info("lost")
-            return "done"
-
-        serve(broken, worker(broken, work=work))
-        assert stored(ports, job).result == "done"
-
-
-class Untouchable:
-    """`Logs` that must not be used."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"logs.{name} was used")
-
-
-class Broken:
-    """`Logs` out of reach."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise Unavailable
-
-
-class TestWriter:
-    def test_lines_are_gathered_for_a_second(self, ports: Ports, running: Job) -> None:
-        times = [100.0]
-        writer = log_writer(ports, running, lambda: times[0])
-        assert not writer.is_due
-        writer.add(Level.INFO, "a")
-        writer.add(Level.INFO, "b")
-        assert not writer.is_due
-        times[0] += 1
-        assert writer.is_due
-        assert writer.flush()
-        assert not writer.is_due
-        (only,) = ports.logs.read(log_of(running), None, 10)
-        assert [line.message for line in only.lines] == ["a", "b"]
-
-    def test_beyond_a_thousand_lines_the_blob_store_takes_over(self, ports: Ports, running: Job) -> None:
-        writer = log_writer(ports, running)
-        texts = [f"line {number}" for number in range(TABLE_LINES + 150)]
-        for start in range(0, len(texts), 100):
-            for text in texts[start : start + 100]:
-                writer.add(Level.INFO, text)
-            assert writer.flush()
-        chunks = ports.logs.read(log_of(running), None, 100)
-        assert [each.blob is None for each in chunks] == [True] * 10 + [False] * 2
-        assert messages(page(ports, running, limit=5_000)) == texts
-
-    def test_beyond_256_kb_the_blob_store_takes_over(self, ports: Ports, running: Job) -> None:
-        writer = log_writer(ports, running)
-        for number in range(80):
-            writer.add(Level.INFO, f"{number:02d}" + "x" * 8_000)
-        writer.close()
-        chunks = ports.logs.read(log_of(running), None, 100)
-        assert [each.blob is None for each in chunks] == [True, False, False]
-        assert [text[:2] for text in messages(page(ports, running))] == [f"{number:02d}" for number in range(80)]
-
-    def test_control_characters_do_not_make_an_item_too_large(self, ports: Ports, running: Job) -> None:
-        """In JSON they take six bytes each: 100 lines of 8 KB would be 4.9 MB."""
-        writer = log_writer(ports, running)
-        for _ in range(100):
-            writer.add(Level.INFO, "\x00" * 8_000)
-        writer.close()
-        assert len(page(ports, running).lines) == 100
-
-    def test_the_next_attempt_goes_on_with_the_budget(self, ports: Ports, running: Job) -> None:
-        for attempt in (1, 2):
-            writer = log_writer(ports, replace(running, attempt=attempt))
-            for number in range(600):
-                writer.add(Level.INFO, str(number))
-            writer.close()
-        first, second = ports.logs.read(log_of(running), None, 10)
-        assert (first.blob is None, second.blob is None) == (True, False)
-        assert second.usage.lines == 1_200
-        assert [told.attempt for told in page(ports, running, limit=2_000).lines] == [1] * 600 + [2] * 600
-
-    def test_a_writer_goes_on_where_another_of_the_same_attempt_ended(self, ports: Ports, running: Job) -> None:
-        for text in "abc":
-            writer = log_writer(ports, running, resumed=True)
-            writer.add(Level.INFO, text)
-            writer.close()
-        assert messages(page(ports, running)) == ["a", "b", "c"]
-
-    def test_over_the_hard_cap_lines_are_counted_and_a_last_line_says_so(
-        self, ports: Ports, running: Job, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("tidegate.domain.logs.MAX_LINES", 10)
-        writer = log_writer(ports, running)
-        for number in range(35):
-            writer.add(Level.INFO, str(number))
-            if number % 7 == 6:
-                writer.flush()
-        writer.close()
-        told = messages(page(ports, running))
-        assert told[:-1] == [str(number) for number in range(10)]
-        assert told[-1].startswith("25 lines were dropped: ")
-
-    def test_a_chunk_that_failed_is_tried_again_unchanged(self, ports: Ports, running: Job) -> None:
-        failing = Failing(ports.logs, 1)
-        writer = log_writer(failing.among(ports), running)
-        writer.add(Level.INFO, "a")
-        assert not writer.flush()
-        writer.add(Level.INFO, "b")
-        assert writer.flush()
-        chunks = ports.logs.read(log_of(running), None, 10)
-        assert [[line.message for line in each.lines] for each in chunks] == [["a"], ["b"]]
-
-    def test_a_write_that_took_effect_unreported_doubles_nothing(self, ports: Ports, running: Job) -> None:
-        failing = Failing(ports.logs, 1, after=True)
-        writer = log_writer(failing.among(ports), running)
-        writer.add(Level.INFO, "a")
-        assert not writer.flush()
-        writer.add(Level.INFO, "b")
-        writer.close()
-        assert messages(page(ports, running)) == ["a", "b"]
-
-    def test_while_the_store_is_away_memory_is_bounded_and_what_was_lost_is_told(
-        self, ports: Ports, running: Job
-    ) -> None:
-        failing = Failing(ports.logs, 1)
-        writer = log_writer(failing.among(ports), running)
-        for _ in range(200):
-            writer.add(Level.INFO, "x" * 8_000)
-        writer.close()
-        told = messages(page(ports, running))
-        assert told[-1].endswith("to be stored")
-        assert int(told[-1].split()[0]) == 200 - (len(told) - 1)
-        assert failing.calls < 10, "a handler does not wait for the store at every line"
-
-    def test_days_of_talking_make_few_chunks(self) -> None:
-        assert LogUsage().gather_seconds == 1
-        assert LogUsage(overflows=1).gather_seconds == 10
-        assert LogUsage(overflows=950).gather_seconds == 100
-
-    def test_a_long_line_is_cut_between_characters(self) -> None:
-        line = line_of(0, Level.INFO, "🌊" * MAX_LINE_BYTES)
-        assert len(line.message.encode()) <= MAX_LINE_BYTES
-        assert line.message.endswith("🌊 … (cut)")
-        assert line_of(0, Level.INFO, "half \ud83c").message == "half ?"
-
-    def test_levels_have_their_usual_names(self) -> None:
-        words = ("debug", "Info", "WARN", "warning", "critical")
-        assert [level_named(word) for word in words] == ["DEBUG", "INFO", "WARNING", "WARNING", "ERROR"]
-        with pytest.raises(InvalidInput, match="must be one of DEBUG"):
-            level_named("loud")
-
-
-class Failing:
-    """`Logs` whose first appends fail, before or after they took effect."""
-
-    def __init__(self, logs: Any, times: int, *, after: bool = False) -> None:
-        self._logs = logs
-        self._left = times
-        self._after = after
-        self.calls = 0
-
-    def among(self, ports: Ports) -> Ports:
-        """The ports with this one among them."""
-        return replace(ports, logs=cast("Any", self))
-
-    def append(self, *arguments: Any) -> None:
-        self.calls += 1
-        if self._left and not self._after:
-            self._left -= 1
-            raise Unavailable
-        self._logs.append(*arguments)
-        if self._left:
-            self._left -= 1
-            raise Unavailable
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._logs, name)
 
 
 class TestReading:
@@ -461,7 +180,3 @@ def test_the_log_of_a_job_whose_time_to_live_passed_is_not_shown_for_a_new_job_o
     again = submitted(ports, job_id="report")
     assert again.created_at != job.created_at
     assert messages(page(ports, again)) == []
-
-
-def test_what_is_left_at_the_end_is_not_tried_for_long() -> None:
-    assert (1 + len(write_log._CLOSE_PAUSES)) * write_log._LOCK_SECONDS <= 5

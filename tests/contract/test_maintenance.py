@@ -14,6 +14,7 @@ from support.homes import Home
 from support.jobs import make_job
 from tidegate.domain import guarded
 from tidegate.domain.caller import Caller
+from tidegate.domain.change import Change
 from tidegate.domain.errors import Forbidden, InvalidInput, NotFound
 from tidegate.domain.guard import Lease
 from tidegate.domain.job import Job, State
@@ -24,7 +25,7 @@ from tidegate.ports import JobKey, JobQuery, Ports, Timer
 from tidegate.service.bury import put_aside
 from tidegate.service.letters import Fate, list_letters, redrive
 from tidegate.service.maintenance import Action, Maintained, Selection, maintain, reset_stuck
-from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.record_changes import record_changes
 from tidegate.service.retention import retire
 from tidegate.service.submit import submit_one
 

@@ -14,6 +14,7 @@ from home import ADMIN, Home
 from support.clock import START_MS, Clock
 from tidegate import runtime
 from tidegate.domain.caller import Caller
+from tidegate.domain.change import Change
 from tidegate.domain.dag.branches import parse_switch, routed
 from tidegate.domain.dag.conditions import parse_condition
 from tidegate.domain.dag.run import CHOOSE, COLLECT, Run, RunState
@@ -26,7 +27,6 @@ from tidegate.domain.targets import DagTemplate, ScheduledRun
 from tidegate.ports import Ports, ScheduleKey
 from tidegate.service import schedules as service
 from tidegate.service.fire_schedules import fire_schedules
-from tidegate.service.record_changes import Change
 from tidegate.service.release import Engine, release_after
 from tidegate.service.runs import get_run, list_runs
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.cloud import transitions
+from benchmarks.cloud.runs import TRANSITIONS
 from tidegate_functions.changes.handler import handler as changes
 from tidegate_functions.dag.handler import handler as dag
 
@@ -22,7 +24,6 @@ from tidegate.domain.dag.run import Run, RunState
 from tidegate.domain.dag.spec import DagSpec, NodeSpec
 from tidegate.domain.errors import Unavailable
 from tidegate.execution.context import JobContext
-from tidegate.local.background import pump_changes
 from tidegate.local.functions import Context
 from tidegate.ports import Ports
 from tidegate.runtime import App
@@ -276,19 +277,9 @@ def test_a_run_whose_request_died_gets_its_supervisor_from_the_clock(stage: Stag
     assert stage.machine.ended(execution)["status"] == "SUCCEEDED"
 
 
-@pytest.mark.parametrize("jobs", [1, 2_000])
-def test_what_a_supervisor_costs_does_not_depend_on_the_number_of_jobs(stage: Stage, tmp_path: Path, jobs: int) -> None:
-    """The jobs are in the embedded home, which is quick; the execution is the cloud's."""
-    home = runtime.embedded(tmp_path)
-    assert home.feed is not None
-    ports = replace(home.ports, supervisors=stage.ports.supervisors)
-    with runtime.use(replace(home, ports=ports)):
-        nodes = (node("first"), *(node(f"n{number}", "first") for number in range(jobs)))
-        run = submit_dag(ports, ADMIN, DagSpec(name="d", nodes=nodes), {})[0].run
-        execution = stage.awaited(run, ports=ports)
-        serve(ports, worker(ports, work=lambda job: None))
-        cancel_run(ports, ADMIN, run.id)
-        while pump_changes(ports, home.feed):
-            pass
-        assert stage.machine.ended(execution)["status"] == "SUCCEEDED"
-    assert stage.machine.transitions(execution) == 5
+def test_what_a_supervisor_costs_does_not_depend_on_the_number_of_jobs(aws: Cloud) -> None:
+    """`make bench BENCH="--only width"` executes one of 10,000 jobs too."""
+    aws.reset()
+    few, many = (transitions.entered(aws, jobs) for jobs in (1, 300))
+    assert few == many == ["Release", "Await", "Close"]
+    assert len(many) == TRANSITIONS

@@ -165,6 +165,7 @@ def test_the_depth_tells_seen_held_and_delayed_tickets_by_band(ports: Ports, clo
     received(ports, limit=1)
     expected = {**EMPTY, Band.NORMAL: Depth(2, 1, 0), Band.HIGH: Depth(0, 0, 2)}
     assert ports.tickets.depth("default") == expected
+    assert [ports.tickets.visible("default", most) for most in (1, 2, 3)] == [1, 2, 2]
 
 
 def test_waiting_for_a_ticket_ends_in_time(ports: Ports) -> None:

@@ -10,6 +10,7 @@ from home import ADMIN
 from home import Home as Services
 from support.homes import Home
 from tidegate.domain.caller import Caller
+from tidegate.domain.change import Change
 from tidegate.domain.dag.run import node_job_id
 from tidegate.domain.dag.spec import DagSpec, FailurePolicy, NodeSpec
 from tidegate.domain.job import State
@@ -21,7 +22,7 @@ from tidegate.ports import Held, Worker
 from tidegate.runtime import App
 from tidegate.service import why as service
 from tidegate.service.policies import pause_queue, put_queue
-from tidegate.service.record_changes import Change, record_changes
+from tidegate.service.record_changes import record_changes
 from tidegate.service.release import release_after
 from tidegate.service.runs import submit_dag
 from tidegate.service.submit import submit

@@ -104,17 +104,22 @@ def test_all_faults_of_all_nodes_are_told(api: Api) -> None:
 
 
 def test_what_is_wrong_with_the_run_does_not_hide_what_is_wrong_with_its_nodes(api: Api) -> None:
-    """Fields of the wrong kind, unknown ones, and the nodes' own faults and cycles in one answer; so is `validate`."""
+    """Fields of the wrong kind, unknown ones, and the nodes' own faults, queues and cycles in one answer."""
     nodes = [
         {"id": "a", "name": "work", "priority": 11},
         {"id": "b", "name": "work", "depends_on": ["c", "nowhere"]},
         {"id": "c", "name": "work", "depends_on": ["b"]},
+        {"id": "d", "name": "work", "queue": "nowhere"},
+        {"id": "e", "definition": "none@1"},
+        {"id": "e", "name": "work", "depends_on": ["e"]},
+        5,
     ]
+    of_nodes = ["0.priority", "1.depends_on", "3.queue", "4.definition", "4.id", "5.id", "5.depends_on", "6.node"]
     for path in ("/dags", "/dags/validate"):
         answer = api.post(path, {"name": 5, "tags": "x", "nope": 1, "hard_sla": "soon", "nodes": nodes})
         assert answer.status == 422
         told = {error["field"]: error["rule"] for error in answer.body["details"]["errors"]}
-        assert set(told) == {"name", "tags", "nope", "hard_sla", "nodes.0.priority", "nodes.1.depends_on", "nodes"}
+        assert set(told) == {"name", "tags", "nope", "hard_sla", "nodes", *(f"nodes.{each}" for each in of_nodes)}
         assert told["name"] == "must be a string"
         assert told["nodes"] == "depend on one another in a cycle: b → c → b"
     answer = api.post("/dags", {"name": 5, "nodes": "none"})

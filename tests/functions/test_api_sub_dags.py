@@ -117,6 +117,27 @@ def test_a_switch_leads_to_a_run_or_past_it(api: Api, home: Home, kind: str) -> 
         assert reason == 'not taken by route: $.split.result.kind is "x"'
 
 
+def test_a_run_that_is_not_taken_within_one_that_is_does_not_run(api: Api, home: Home) -> None:
+    """The choice nearest to a node decides, also where what it does not take begins a run."""
+    inner = [
+        {"id": "look", "name": "work"},
+        {"id": "fork", "depends_on": ["look"], "switch": {"on": "$.look.result.kind", "cases": {"y": ["deep"]}}},
+        {"id": "deep", "dag": {"nodes": [{"id": "x", "name": "work"}]}},
+    ]
+    dag_id = submit(
+        api,
+        [
+            {"id": "first", "name": "work"},
+            {"id": "route", "depends_on": ["first"], "switch": {"on": "$.first.result.kind", "cases": {"x": ["in"]}}},
+            {"id": "in", "dag": {"nodes": inner}},
+        ],
+    )
+    finish(home)
+    seen = states(api, dag_id)
+    assert [seen[f"in/{node}"] for node in ("look", "fork", "deep/x", "deep")] == [*["COMPLETED"] * 2, *["SKIPPED"] * 2]
+    assert "in/fork" in str(home.job(node_job_id(dag_id, "in/deep/x")).reason)
+
+
 def test_runs_nest_and_come_from_definitions(api: Api, home: Home) -> None:
     operator = api.by(scopes="submit read operate")
     put = operator.call("PUT", "/definitions/inner", json.dumps({"dag": {"nodes": [{"id": "a", "name": "work"}]}}))

@@ -29,6 +29,7 @@ from tidegate.service import (
     sweep_slots,
     tick,
 )
+from tidegate.service.heads import Heads
 
 Patch = pytest.MonkeyPatch
 ACTIVE = frozenset({State.ACTIVE})
@@ -205,6 +206,14 @@ def cancel_anything(patch: Patch) -> None:
 
 def own_job_first(patch: Patch) -> None:
     patch.setattr(claim, "_candidates", lambda ports, bearer, rounds=0: iter([bearer.ticket.job_id]))
+
+
+def head_never_renewed(patch: Patch) -> None:
+    patch.setattr(Heads, "_is_fresh", lambda self, head: True)
+
+
+def started_stays_in_the_head(patch: Patch) -> None:
+    patch.setattr(Heads, "tries", lambda self, lane, job_id: None)
 
 
 def left_in_the_index(patch: Patch) -> None:

@@ -17,7 +17,7 @@ from tidegate.domain.job import Ms
 from tidegate.execution import attempt_runner as execution
 from tidegate.execution.runner import Runner
 from tidegate.ports import Ports
-from tidegate.runtime import App
+from tidegate.runtime import CLOUD_HEAD_MS, App
 from tidegate.settings import Settings
 from tidegate.worker import pull
 
@@ -50,11 +50,13 @@ class Home:
     """How long a lease must have run out before a job is taken over."""
     skew: float
     """How wrong clocks may be; on one machine there is only one."""
+    head_ms: Ms = 0
+    """How old the head of a lane may be that a worker claims by."""
 
 
 EMBEDDED = Home("embedded", 10, 1, 10, 0.5, by_lambda=False, grace=0, skew=0)
-LAMBDA = Home("cloud, Lambda", 60, 60, 360, 5, by_lambda=True, grace=30, skew=30)
-PULL = Home("cloud, pull workers", 60, 60, 360, 5, by_lambda=False, grace=30, skew=30)
+LAMBDA = Home("cloud, Lambda", 60, 60, 360, 5, by_lambda=True, grace=30, skew=30, head_ms=CLOUD_HEAD_MS)
+PULL = Home("cloud, pull workers", 60, 60, 360, 5, by_lambda=False, grace=30, skew=30, head_ms=CLOUD_HEAD_MS)
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class Cast:
     skew: Ms = 0
     at_odds: bool = False
     """Whether every clock is as wrong as it may be, one way or the other."""
+    busy: bool = False
+    """Whether many short jobs come at once."""
     batch: int = 1
     """Tickets that an invocation is given at most."""
     clients: int = 0
@@ -85,7 +89,8 @@ class Cast:
         skew = self._skew()
         process = Process(self.world, role, number, skew)
         self.processes.append(process)
-        return process, ports_of(Wire(self.store, process), remembers=self.home.remembers, grace=self.home.grace)
+        home, wire = self.home, Wire(self.store, process)
+        return process, ports_of(wire, remembers=home.remembers, grace=home.grace, head_ms=home.head_ms)
 
     def _skew(self) -> Ms:
         """How wrong the clock of a fresh process is."""

@@ -6,7 +6,7 @@ Three ways to stop it: the process dies (before the call, after it, in the middl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,14 +16,17 @@ from tidegate.domain.job import Ms
 
 from . import machinery
 from .cast import EMBEDDED, PULL, Cast, Home
+from .dag_runs import forget_what_is_remembered
 from .ending import check_end, database, on_stage, recovery_bound, supervise
 from .faults import Faults, Kind
+from .run_cases import RUN_CASES, RUN_VISITS
 from .store import Store
 from .use_cases import LIMITED_VISITS, USE_CASES, VISITS, Scene, Step, UseCase
 from .watch import Broken, Watch
 from .world import Crash, Process, World
 
 HOMES = (EMBEDDED, PULL)
+ALL_CASES = (*USE_CASES, *RUN_CASES)
 DEATHS = (Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.TORN)
 FAILURES = (Kind.REFUSED, Kind.UNREPORTED, Kind.PARTIAL)
 
@@ -94,29 +97,29 @@ def _breaks(point: Point, rule: Broken) -> bool:
     return any(broken is rule for broken, _ in point.broken)
 
 
-def crash_points(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
+def crash_points(homes: tuple[Home, ...] = HOMES, cases: Sequence[UseCase] = ALL_CASES) -> Iterator[Point]:
     """Die before, after and within every call of every use case."""
-    return (
-        point for home in homes for case in USE_CASES for kind in DEATHS for point in _at_every_call(case, home, kind)
-    )
+    return (point for home in homes for case in cases for kind in DEATHS for point in _at_every_call(case, home, kind))
 
 
-def failed_calls(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
+def failed_calls(homes: tuple[Home, ...] = HOMES, cases: Sequence[UseCase] = ALL_CASES) -> Iterator[Point]:
     """Let every call of every use case fail."""
     return (
-        point for home in homes for case in USE_CASES for kind in FAILURES for point in _at_every_call(case, home, kind)
+        point for home in homes for case in cases for kind in FAILURES for point in _at_every_call(case, home, kind)
     )
 
 
-def visits(homes: tuple[Home, ...] = HOMES) -> Iterator[Point]:
+def visits(homes: tuple[Home, ...] = HOMES, cases: Sequence[UseCase] = ALL_CASES) -> Iterator[Point]:
     """Before every call of every use case, let somebody else do something with the same jobs."""
-    return (point for home in homes for case in USE_CASES for point in visits_of(case.name, home))
+    return (point for home in homes for case in cases for point in visits_of(case.name, home))
 
 
 def visits_of(use_case: str, home: Home) -> Iterator[Point]:
     """The same for one use case."""
-    (case,) = (case for case in USE_CASES if case.name == use_case)
-    visits = {**VISITS, **LIMITED_VISITS} if case.limited else VISITS
+    (case,) = (case for case in ALL_CASES if case.name == use_case)
+    if case in RUN_CASES and case.role == "feed" and home is EMBEDDED:
+        return iter(())  # what the pump writes is one transaction: nobody writes in between
+    visits = RUN_VISITS if case in RUN_CASES else {**VISITS, **LIMITED_VISITS} if case.limited else VISITS
     return (point for name, visit in visits.items() for point in _visited(case, home, name, visit))
 
 
@@ -154,6 +157,7 @@ def perform(case: UseCase, home: Home, faults: AtCall) -> Watch:
         scene = faults.scene = Scene(cast, process, ports, cast.start("api")[1])
         for step in case.before:
             step(scene)
+        forget_what_is_remembered()
         process.calls, faults.process = 0, process
         with suppress(Crash, TidegateError):
             case.act(scene)

@@ -24,8 +24,7 @@ from .run_shapes import Step, asked_for
 
 def come_in(cast: Cast, step: Step, within: Ms) -> None:
     """A few runs are submitted; without an answer the same request is repeated, or not."""
-    for remembered in (release._graphs, looks._open, looks._reached):
-        remembered.clear()  # type: ignore[attr-defined]
+    forget_what_is_remembered()
     api = Api(cast)
     book = cast.watch.book
     for _ in range(1 + int(cast.world.rng.random() * 3)):
@@ -34,6 +33,12 @@ def come_in(cast: Cast, step: Step, within: Ms) -> None:
         book.specs[asked.spec.dag_id or ""] = asked.spec
         tries = 1 + int(cast.world.rng.random() * 6)
         cast.visit(_submission(cast, api, asked, tries), within)
+
+
+def forget_what_is_remembered() -> None:
+    """A process that begins remembers nothing of the runs before it."""
+    for remembered in (release._graphs, looks._open, looks._reached):
+        remembered.clear()  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def faults_at_the_end(cast: Cast) -> Iterator[str]:
         run = dags.get(CALLER.tenant, dag_id)
         if run is None:
             continue  # its request never came through
-        nodes = [jobs[key] for node in spec.nodes if (key := _key(dag_id, node.id)) in jobs]
+        nodes = [jobs[key] for node in spec.nodes if (key := key_of(dag_id, node.id)) in jobs]
         states = Counter(job.state.value for job in nodes)
         counted = {state: n for state, n in figures.read(CALLER.tenant, run_series(dag_id)).items() if n}
         if counted != dict(states):
@@ -77,7 +82,8 @@ def faults_at_the_end(cast: Cast) -> Iterator[str]:
                 yield f"run {dag_id} is {run.state} where {outcome} is due: {dict(states)}"
 
 
-def _key(dag_id: str, node: str) -> JobKey:
+def key_of(dag_id: str, node: str) -> JobKey:
+    """Where the job of a run's node is."""
     return JobKey(CALLER.tenant, node_job_id(dag_id, node))
 
 
@@ -94,7 +100,7 @@ def _submission(cast: Cast, api: Api, asked: Asked, tries: int) -> Callable[[], 
         operator(cast, api, request, tries)
         if accepted:
             cast.watch.book.accepted[dag_id] = cast.world.now
-            cast.watch.answered |= {_key(dag_id, node.id) for node in asked.spec.nodes}
+            cast.watch.answered |= {key_of(dag_id, node.id) for node in asked.spec.nodes}
 
     return submit
 

@@ -26,10 +26,11 @@ from .store import NO_LIMIT, Store
 from .watch import Broken, Watch
 from .world import World
 
-ASKED_FOR = ("deadlines", "clocks", "runs", "shards")
+ASKED_FOR = ("deadlines", "clocks", "runs", "shards", "busy")
 """Played where they are asked for."""
 STYLES = ("storm", "calm", "priority", "limits", *ASKED_FOR)
 CALM = ("calm", "priority", "clocks")
+_HALF_CALM = ("shards", "busy")
 _KEYS = (None, "a", "a", "b")
 
 
@@ -46,10 +47,13 @@ class Told:
     calls: int
     trace: int
     worst_recovery: Ms
+    blurred: int
 
 
 _START_BOUND: Ms = 4_000
 """How long a job may wait for an idle worker when nothing goes wrong."""
+_SHORT: Ms = 20
+"""What a call, and the work of an attempt, take at most where a worker starts one job right after the other."""
 
 
 def play(seed: int, say: Callable[[str], None] | None = None, style: str | None = None) -> Told:
@@ -72,6 +76,7 @@ def play(seed: int, say: Callable[[str], None] | None = None, style: str | None 
         calls=sum(process.calls for process in cast.processes),
         trace=world.trace,
         worst_recovery=watch.worst_recovery,
+        blurred=watch.blurred,
     )
 
 
@@ -80,23 +85,28 @@ def _cast(world: World, wanted: str | None) -> tuple[Cast, str]:
     drawn = STYLES[0] if world.chance(0.7) else STYLES[1 + int(rng.random() * 3)]
     style = wanted or drawn
     home = (EMBEDDED, LAMBDA, PULL)[int(rng.random() * 3)]
-    stormy = style not in CALM and (style != "shards" or world.chance(0.5))
+    stormy = style not in CALM and (style not in _HALF_CALM or world.chance(0.5))
     faults = storm(world) if stormy else Faults()
     skew = (0, 1, 5, 14, 30)[int(rng.random() * 5)] * 1000 if stormy and home.skew else 0
+    if style == "busy":
+        home = (LAMBDA, PULL)[int(rng.random() * 2)]
     if style == "clocks":
         home, skew = (LAMBDA, PULL)[int(rng.random() * 2)], 30_000
         faults = RandomFaults(world, {Kind.DELIVERED_TWICE: 0.5, Kind.TICKET_DOUBLED: 0.5})
     faults.counts[Kind.SKEWED] += skew > 0
     watch = Watch(world, lease=round(home.lease * 1000), skew=skew, recovery_bound=recovery_bound(home))
-    strict = style == "priority" or (style == "shards" and not stormy)
-    watch.strict_priority, watch.strict_leases = strict, not stormy
+    strict = style == "priority" or (style in _HALF_CALM and not stormy)
+    watch.strict_priority, watch.strict_leases, watch.head_ms = strict, not stormy, home.head_ms
     watch.start_bound = None if stormy or skew else _START_BOUND
     store = Store(world, faults, watch, database(), home.visibility, spread=style == "shards")
     if home is EMBEDDED:
         store.max_receives = NO_LIMIT
     elif stormy and world.chance(0.3):
         store.max_receives = 4
-    return Cast(world, home, faults, watch, store, skew, style == "clocks", batch=3 if stormy else 1), style
+    cast = Cast(world, home, faults, watch, store, skew, style == "clocks", batch=3 if stormy else 1)
+    if style == "busy":
+        store.latency, cast.batch, cast.busy = _SHORT, 10, True
+    return cast, style
 
 
 def _begin(cast: Cast, style: str) -> None:
@@ -167,7 +177,7 @@ def _script(cast: Cast, style: str) -> Ms:
     """Who wants what, and when; answers until when things go wrong."""
     world, rng = cast.world, cast.world.rng
     span = world.between(20_000, 90_000) if cast.home is EMBEDDED else world.between(40_000, 240_000)
-    more = 3 if style == "limits" else 0
+    more = 3 if style == "limits" else 15 if cast.busy else 0
     if cast.store.spread:
         span, more = world.between(100_000, 900_000), 6
     api, ids, latest = Api(cast), list[str](), 0
@@ -178,7 +188,7 @@ def _script(cast: Cast, style: str) -> Ms:
         size = 1 if world.chance(0.7) else 2 + int(rng.random() * 3)
         specs = [_spec(cast, queue, style, _next_id(ids, caller) if known else None) for _ in range(size)]
         latest = max([latest, *(spec.start_after or 0 for spec in specs)])
-        after, within = _rush(cast, span) if cast.store.spread else (0, span // 2)
+        after, within = _rush(cast, span) if cast.store.spread or cast.busy else (0, span // 2)
         cast.visit(_submission(cast, api, caller, specs, 6 if known else 1), within, after)
     for _ in range(int(rng.random() * 4) if ids and style != "calm" else 0):
         cast.visit(_wish(cast, api, ids[int(rng.random() * len(ids))], style), span)
@@ -214,7 +224,7 @@ def _wish(cast: Cast, api: Api, job_id: str, style: str) -> Callable[[], bool]:
 
 def _rush(cast: Cast, span: Ms) -> tuple[Ms, Ms]:
     """One of three rushes within the span: when it begins, and how long it takes."""
-    return int(cast.world.rng.random() * 3) * span // 3, 20_000
+    return int(cast.world.rng.random() * 3) * span // 3, 1_000 if cast.busy else 20_000
 
 
 def _spreading(cast: Cast, api: Api) -> Callable[[], bool]:
@@ -290,5 +300,6 @@ def _step(cast: Cast, style: str) -> Mapping[str, Any]:
     length = world.rng.random()
     lease = cast.watch.lease
     ms = world.between(0, 2_000 if length < 0.6 or style == "priority" else lease if length < 0.85 else 5 * lease // 2)
+    ms = ms if not cast.busy or world.chance(0.1) else world.between(0, _SHORT)
     seconds = (0, 1, 5, 100, 1_000)[int(world.rng.random() * 5)]
     return {"does": does, "ms": ms, "obeys": world.chance(0.5), "seconds": seconds}

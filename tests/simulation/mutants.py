@@ -71,7 +71,7 @@ def _caught(*rules: Broken) -> frozenset[Broken]:
 
 B = Broken
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("no fencing in settle", jobs.no_fencing, _caught(B.ZOMBIE, B.DOUBLED)),
+    Mutant("no fencing in settle", jobs.no_fencing, _caught(B.ZOMBIE, B.DOUBLED), "deadlines"),
     Mutant("no claim condition", jobs.no_claim_condition, _caught(B.OVERWRITTEN, B.DOUBLED)),
     Mutant("the index is trusted", jobs.index_trusted, _caught(B.STOLEN, B.ZOMBIE)),
     Mutant("claim ignores a live lease", jobs.live_lease_ignored, _caught(B.STOLEN, B.ZOMBIE)),
@@ -92,7 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a started job stays in the index", jobs.left_in_the_index, _caught(B.MISPLACED)),
     Mutant("no idempotency in create", jobs.no_idempotency, _caught(B.OVERWRITTEN)),
     Mutant("one's own claim is not recognised", jobs.own_claim_unknown, _caught(B.BURNED)),
-    Mutant("data that cannot be read use up an attempt", jobs.unread_data_fails, _caught(B.BURNED)),
+    Mutant("data that cannot be read use up an attempt", jobs.unread_data_fails, _caught(B.BURNED), "limits"),
     Mutant("retry without a bound", jobs.no_bound, _caught(B.UNBOUNDED)),
     Mutant("a snooze uses up an attempt", jobs.snooze_counts, _caught(B.UNBOUNDED)),
     Mutant("a dead letter decides the state", jobs.dead_letter_decides, _caught(B.ZOMBIE, B.OVERWRITTEN)),
@@ -134,5 +134,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("claims ask none but the keys that are wanted now", jobs.old_keys_not_asked, _caught(B.INVERTED), "shards"),
     Mutant("a change forgets the keys that there were", jobs.old_keys_forgotten, _caught(B.LOST), "shards"),
     Mutant("keys are given up with jobs on them", jobs.keys_given_up_with_jobs_on_them, _caught(B.LOST), "shards"),
+    Mutant("the head of a lane is never asked for again", jobs.head_never_renewed, _caught(B.INVERTED), "busy"),
+    Mutant("what was started stays in the head", jobs.started_stays_in_the_head, _caught(B.WASTED), "busy"),
     Mutant("a ticket starts its own job only", jobs.own_job_first, _caught(B.INVERTED), "priority"),
 )  # fmt: skip

@@ -37,6 +37,7 @@ from tidegate.ports import (
     Addition,
     Delivery,
     Depth,
+    Glimpse,
     JobKey,
     JobPage,
     JobQuery,
@@ -74,6 +75,9 @@ class Jobs:
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         return self._wire.call("jobs.get", lambda: self._store.jobs.get(keys))
+
+    def glimpse(self, keys: Sequence[JobKey]) -> Sequence[Glimpse | None]:
+        return self._wire.call("jobs.glimpse", lambda: self._store.jobs.glimpse(keys))
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         self._shards.choose([(each.spot.lane, each.spot, each.job_id) for each in writes if each.spot is not None])
@@ -115,6 +119,8 @@ class Jobs:
                 self._shards.put(job.tenant, job.id)
                 self._wire.world.note(f"    {job.id} {job.state} attempt {job.attempt} by {self._wire.process.name}")
                 self._wire.tell(partial(self._store.watch.applied, self._wire.process, write, job))
+            elif outcome.job is not None:
+                self._wire.tell(partial(self._store.watch.refused, self._wire.process, write, outcome.job))
         self._store.stir("change", self._wire.world.now + 500)
         return outcomes
 
@@ -182,6 +188,9 @@ class Tickets:
 
     def depth(self, pool: str) -> Mapping[Band, Depth]:
         return self._wire.call("tickets.depth", lambda: self._real.depth(pool))
+
+    def visible(self, pool: str, most: int) -> int:
+        return self._wire.call("tickets.depth", lambda: self._real.visible(pool, most))
 
     def _send(self, tickets: Sequence[tuple[Ticket, float]]) -> Sequence[None]:
         faults, world = self._wire.faults, self._wire.world
@@ -423,11 +432,17 @@ class Feed:
     def drop(self, records: Sequence[dict[str, Any]]) -> None:
         self._wire.call("feed.drop", lambda: self._real.drop(records))
 
+    def wait(self, seconds: float) -> None:
+        self._wire.process.sleep(round(seconds * 1000))
 
-def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transactions: bool = False) -> Ports:
+
+def ports_of(
+    wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, head_ms: Ms = 0, transactions: bool = False
+) -> Ports:
     """All ports as one process sees them, which `remembers` queue policies for so many seconds.
 
-    `grace` is how many seconds it waits beyond a lease before it takes a job over.
+    `grace` is how many seconds it waits beyond a lease before it takes a job over, `head_ms` how old the head of a lane
+    may be that it claims by.
 
     Without `transactions` nothing is grouped: every call is a commit of its own, as in the cloud.
     """
@@ -460,6 +475,7 @@ def ports_of(wire: Wire, *, remembers: float = 0.0, grace: float = 0.0, transact
         workers=SqliteWorkers(wire.store.database),
         now=process.now,
         lease_grace_ms=round(grace * 1000),
+        head_ms=head_ms,
         new_id=wire.store.new_id,
         rng=random.Random(wire.world.rng.random()),
         together=wire.together if transactions else nullcontext,

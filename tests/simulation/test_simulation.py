@@ -50,6 +50,13 @@ def test_the_keys_of_a_queue_are_changed_in_mid_flight_and_nothing_is_lost_or_st
     assert not broken
 
 
+def test_short_jobs_share_the_heads_of_lanes_and_start_out_of_order_by_moments_at_most() -> None:
+    """Many at once, claimed one right after the other by workers in the cloud, with and without trouble."""
+    told = {seed: play(seed, style="busy") for seed in range(CHUNK // 4)}
+    assert not {seed: each.broken for seed, each in told.items() if each.broken}
+    assert sum(each.blurred for each in told.values()) > 0
+
+
 def test_no_job_is_taken_from_a_living_worker_by_a_clock_that_is_wrong() -> None:
     """Clocks differ by a minute, half a minute each way, and tickets come again while their jobs run."""
     broken = {seed: told.broken for seed in range(CHUNK) if (told := play(seed, style="clocks")).broken}

@@ -120,7 +120,8 @@ def _delayed(job_id: str, ms: Ms, **fields: Any) -> Step:
     return lambda scene: scene.submit(job_id, start_after=scene.process.now() + ms, **fields)
 
 
-def _wait(ms: Ms) -> Step:
+def wait(ms: Ms) -> Step:
+    """Time passes."""
     return lambda scene: scene.wait(ms)
 
 
@@ -136,11 +137,11 @@ def _purge(scene: Scene) -> None:
     scene.cast.store.database.rows("DELETE FROM tickets")
 
 
-def _feed(scene: Scene) -> None:
+def feed(scene: Scene) -> None:
     """The change feed has caught up."""
-    records = scene.cast.store.feed.read(1_000)
-    machinery.handle(scene.cast, App(scene.helper, SETTINGS), records)
-    scene.cast.store.feed.drop(records)
+    found = scene.cast.store.feed.read(1_000)
+    machinery.handle(scene.cast, App(scene.helper, SETTINGS), found)
+    scene.cast.store.feed.drop(found)
 
 
 def _delivered(scene: Scene) -> None:
@@ -216,7 +217,8 @@ def _beats(scene: Scene) -> None:
     settle.heartbeat(scene.ports, held.job, scene.cast.home.lease)
 
 
-def _ticks(scene: Scene) -> None:
+def ticks(scene: Scene) -> None:
+    """The clock does what is due."""
     tick.tick(scene.ports, scene.cast.home.tick)
 
 
@@ -224,15 +226,15 @@ def _buries(scene: Scene) -> None:
     bury.bury(scene.ports, encode(ticket_for(scene.job("a"))), "default/normal")
 
 
-def _records(scene: Scene) -> None:
+def records(scene: Scene) -> None:
     """The embedded home's pump, or a batch of the stream, which comes again as it was until it is handled."""
     if scene.cast.home is EMBEDDED:
         return machinery.pump_once(scene.cast, scene.process)
     store = scene.cast.store
-    records = scene.known.setdefault("records", store.feed.read(1_000))
-    while not machinery.handle(scene.cast, App(scene.ports, SETTINGS), records):
+    found = scene.known.setdefault("records", store.feed.read(1_000))
+    while not machinery.handle(scene.cast, App(scene.ports, SETTINGS), found):
         pass
-    return store.feed.drop(records)
+    return store.feed.drop(found)
 
 
 BIG = {"much": "x" * 100_001}
@@ -256,7 +258,7 @@ USE_CASES: tuple[UseCase, ...] = (
     UseCase("serve a better job first", (_has("a"), _has("b", "fail", priority=6), _delivered), _serves, "worker"),
     UseCase("reclaim a lost job", (_has("a"), _vanish, _delivered), _serves, "worker"),
     UseCase("bury a job that kills its workers", (_has("a", retry_limit=0), _vanish, _delivered), _serves, "worker"),
-    UseCase("expire", (_has("a", expire_in_seconds=1.0), _wait(2_000), _delivered), _serves, "worker"),
+    UseCase("expire", (_has("a", expire_in_seconds=1.0), wait(2_000), _delivered), _serves, "worker"),
     UseCase("heartbeat", (_has("a"),), _beats, "worker"),
     UseCase("cancel a waiting job", (_has("a"),), lambda s: control.cancel(s.ports, CALLER, "a")),
     UseCase("cancel a running job", (_has("a"), _held), lambda s: control.cancel(s.ports, CALLER, "a")),
@@ -266,18 +268,18 @@ USE_CASES: tuple[UseCase, ...] = (
         _has("a", name="tidy"), _vanish, lambda s: control.cancel(s.helper, CALLER, "a"), _delivered,
     ), _serves, "worker"),
     UseCase("retry", (_fails,), lambda s: control.retry(s.ports, CALLER, "a")),
-    UseCase("retry next day", (_fails, _wait(90_000_000), _ticks), lambda s: control.retry(s.ports, CALLER, "a")),
+    UseCase("retry next day", (_fails, wait(90_000_000), ticks), lambda s: control.retry(s.ports, CALLER, "a")),
     UseCase("reprioritise", (_has("a"), _has("b")), lambda s: control.reprioritise(s.ports, CALLER, "a", 1)),
     UseCase("reprioritise a delayed job", (_delayed("a", 30_000),),
             lambda s: control.reprioritise(s.ports, CALLER, "a", 9)),
     UseCase("erase", (_fails,), lambda s: control.erase(s.ports, CALLER, "a")),
     UseCase("tick: wake, announce and expire", (
         _delayed("a", 30_000), _delayed("b", 30_000), _delayed("c", 2_000_500), _delayed("d", 2_030_000),
-        _delayed("e", 1_900_000, expire_in_seconds=1.0), _purge, _wait(2_000_000),
-    ), _ticks, "clock"),
-    UseCase("tick: wake on a later day", (_delayed("a", 90_000_000), _wait(90_000_000), _ticks), _ticks, "clock"),
-    UseCase("tick: leases", (_has("a"), _has("b"), _vanish, _vanish, _feed, _purge), _ticks, "clock"),
-    UseCase("tick: lanes", (_has("a"), _has("b"), _has("c", expire_in_seconds=1.0), _purge, _wait(MINUTE)), _ticks,
+        _delayed("e", 1_900_000, expire_in_seconds=1.0), _purge, wait(2_000_000),
+    ), ticks, "clock"),
+    UseCase("tick: wake on a later day", (_delayed("a", 90_000_000), wait(90_000_000), ticks), ticks, "clock"),
+    UseCase("tick: leases", (_has("a"), _has("b"), _vanish, _vanish, feed, _purge), ticks, "clock"),
+    UseCase("tick: lanes", (_has("a"), _has("b"), _has("c", expire_in_seconds=1.0), _purge, wait(MINUTE)), ticks,
             "clock"),
     UseCase("start in the only slot", (_one_at_a_time, _has("a", **KEY), _has("b"), _delivered), _serves, "worker",
             limited=True),
@@ -290,28 +292,28 @@ USE_CASES: tuple[UseCase, ...] = (
         _one_key_at_a_time, _has("a", **KEY), _claimed, _has("b", **KEY), _sent_away,
     ), _completes, "worker", limited=True),
     UseCase("tick: slots", (
-        _one_at_a_time, _has("a", **KEY), _orphaned, _sent_away, _wait(3 * MINUTE),
-    ), _ticks, "clock", limited=True),
-    UseCase("serve a job past its hard deadline", (_has("a", hard_sla_seconds=1.0), _wait(2_000), _delivered), _serves,
+        _one_at_a_time, _has("a", **KEY), _orphaned, _sent_away, wait(3 * MINUTE),
+    ), ticks, "clock", limited=True),
+    UseCase("serve a job past its hard deadline", (_has("a", hard_sla_seconds=1.0), wait(2_000), _delivered), _serves,
             "worker"),
     UseCase("tick: deadlines of waiting jobs", (
-        _has("a", hard_sla_seconds=15.0), _has("b", soft_sla_seconds=20.0, hard_sla_seconds=60.0), _feed, _wait(20_001),
-    ), _ticks, "clock"),
+        _has("a", hard_sla_seconds=15.0), _has("b", soft_sla_seconds=20.0, hard_sla_seconds=60.0), feed, wait(20_001),
+    ), ticks, "clock"),
     UseCase("tick: a job at risk that runs", (
-        _has("a", soft_sla_seconds=8.0, hard_sla_seconds=80.0), _held, _feed, _wait(7_500),
-    ), _ticks, "clock"),
+        _has("a", soft_sla_seconds=8.0, hard_sla_seconds=80.0), _held, feed, wait(7_500),
+    ), ticks, "clock"),
     UseCase("tick: end a job that runs", (
-        _has("a", hard_sla_seconds=5.0), _held, _feed, _wait(5_001),
-    ), _ticks, "clock"),
+        _has("a", hard_sla_seconds=5.0), _held, feed, wait(5_001),
+    ), ticks, "clock"),
     UseCase("record changes of jobs with deadlines", (
         _has("a", soft_sla_seconds=60.0), _has("b", "fail", soft_sla_seconds=1.0, hard_sla_seconds=600.0), _held,
-    ), _records, "feed", asks_again=True),
-    UseCase("record changes", (_has("a"), _has("b", "fail"), _held), _records, "feed", asks_again=True),
+    ), records, "feed", asks_again=True),
+    UseCase("record changes", (_has("a"), _has("b", "fail"), _held), records, "feed", asks_again=True),
     UseCase("bury a dead letter", (_has("a"), _purge), _buries, "digger"),
 )  # fmt: skip
 
 
-def _worker_comes(scene: Scene) -> None:
+def worker_comes(scene: Scene) -> None:
     """Another worker serves every ticket that can be seen."""
     process, ports = scene.cast.start("worker")
     other = Scene(scene.cast, process, ports, scene.helper)
@@ -323,7 +325,7 @@ def _worker_comes(scene: Scene) -> None:
 def _worker_comes_late(scene: Scene) -> None:
     """The same, after all leases have lapsed and all delays of seconds have passed."""
     scene.wait(round(scene.cast.home.lease * 1000) + 1)
-    _worker_comes(scene)
+    worker_comes(scene)
 
 
 def _clock_comes(scene: Scene) -> None:
@@ -355,7 +357,7 @@ def _clock_comes_and_it_is_retried(scene: Scene) -> None:
 
 
 VISITS: Mapping[str, Step] = {
-    "a worker comes between": _worker_comes,
+    "a worker comes between": worker_comes,
     "a worker comes between, later": _worker_comes_late,
     "the clock comes between": _clock_comes,
     "the clock comes between, later": _clock_comes_late,

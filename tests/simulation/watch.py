@@ -13,7 +13,7 @@ from tidegate.domain.guarded import MAX_FAILURES_KEPT, MISSED_HARD
 from tidegate.domain.job import RESTARTABLE, TERMINAL, TRANSITIONS, WAITING, Job, Ms, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines, is_stopped
-from tidegate.domain.ticket import Lane
+from tidegate.domain.ticket import Lane, decode
 from tidegate.ports import JobKey
 from tidegate.service.claim import CLEAN_UP_TRIES
 
@@ -42,6 +42,8 @@ class Broken(StrEnum):
     """A job stands in the index where it does not belong."""
     INVERTED = "inverted"
     """A job started before a better one of its lane."""
+    WASTED = "wasted"
+    """A worker tried to start a job that it had just started itself, for another one's ticket."""
     EARLY = "early"
     """A job started before its time."""
     LATE = "late"
@@ -95,6 +97,10 @@ class Watch:
     """How wrong the worst clock is."""
     strict_priority: bool = False
     """One worker, and nothing goes wrong: the best ready job starts."""
+    head_ms: Ms = 0
+    """How old the head of a lane may be that a worker claims by."""
+    blurred: int = 0
+    """Jobs that started before a better one that was ready for less."""
     strict_leases: bool = False
     """Nothing goes wrong: a job whose worker lives is nobody else's."""
     start_bound: Ms | None = None
@@ -113,6 +119,8 @@ class Watch:
     worst_under_fire: Ms = 0
     looked_at: dict[Process, Ms] = field(default_factory=dict)
     """When each worker began to look for a job."""
+    tickets: dict[Process, str] = field(default_factory=dict)
+    """For which job's ticket."""
     troubles_then: dict[Process, tuple[int, int]] = field(default_factory=dict)
     """How many of its calls had failed then, and how many been slow."""
     lanes: defaultdict[Lane, dict[JobKey, Seen]] = field(default_factory=lambda: defaultdict(dict))
@@ -171,11 +179,17 @@ class Watch:
         self._place(seen, write.spot)
         self._follow(process, seen, before, job)
 
+    def refused(self, process: Process, write: GuardedWrite, job: Job) -> None:
+        """A guarded write changed nothing; `job` stood in the way of it."""
+        own = self.tickets.get(process) == job.id
+        if self.strict_priority and write.next_attempt and job.state is not State.CREATED and not own:
+            self.breaks(Broken.WASTED, f"{job.id} ({job.state}) by {process.name}")
+
     # Who does what.
 
-    def begins(self, process: Process) -> None:
-        """A worker starts to look for a job."""
-        self.looked_at[process] = self.world.now
+    def begins(self, process: Process, body: str) -> None:
+        """A worker starts to look for a job, with a ticket."""
+        self.looked_at[process], self.tickets[process] = self.world.now, decode(body).job_id
         self.troubles_then[process] = (process.failed, process.held_up)
 
     def runs(self, job: Job) -> None:
@@ -269,8 +283,8 @@ class Watch:
     def _check_move(self, process: Process, seen: Seen, before: Job, job: Job) -> None:
         name = f"{job.id} {before.state} -> {job.state} by {process.name}"
         if before.state in TERMINAL:
-            restart = before.state in RESTARTABLE and job.state is State.CREATED and process.role == "api"
-            if not restart:
+            again = before.state in RESTARTABLE or (before.state is State.SKIPPED and job.blocked)
+            if not again or job.state is not State.CREATED or process.role != "api":
                 self.breaks(Broken.OVERWRITTEN, name)
         elif job.state is not before.state and job.state not in TRANSITIONS[before.state]:
             self.breaks(Broken.OVERWRITTEN, name)
@@ -343,7 +357,14 @@ class Watch:
                 first = other.order < seen.order if seen.spot.place is Place.READY else False
                 ahead = other.job.rank < before.rank or (other.job.rank == before.rank and first)
                 if ahead and other.spot.place is Place.READY and other.ready_since < since and not self._expired(other):
-                    self.breaks(Broken.INVERTED, f"{job.id} (rank {before.rank}) before {other.job.id}")
+                    self._inverted(f"{job.id} (rank {before.rank}) before {other.job.id}", since - other.ready_since)
+
+    def _inverted(self, text: str, by: Ms) -> None:
+        """A job started before a better one that had been ready for so long when the worker looked."""
+        if by > self.head_ms:
+            self.breaks(Broken.INVERTED, text)
+        else:
+            self.blurred += 1
 
     def _expired(self, seen: Seen) -> bool:
         return seen.job.expires_at is not None and seen.job.expires_at <= self.world.now

@@ -62,7 +62,7 @@ class VirtualRunner(Runner):
         self._process = process
 
     def serve(self, delivery: Delivery, acknowledge: Any, *, seconds_left: float = float("inf")) -> Verdict:
-        self._cast.watch.begins(self._process)
+        self._cast.watch.begins(self._process, delivery.body)
         try:
             return super().serve(delivery, acknowledge, seconds_left=seconds_left)
         finally:

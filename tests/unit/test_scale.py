@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.cloud.counts import committed
+from benchmarks.cloud.flows import LONG_RUN
 from benchmarks.scale.model import (
     HEADROOM,
     IN_FLIGHT,
@@ -26,7 +27,7 @@ from tidegate.domain.queue import MAX_SHARDS
 
 def test_a_job_writes_and_asks_what_was_counted_on_the_real_adapters() -> None:
     counts = committed()
-    created, run = counts["submit one"], counts["run, worker batch of ten"]
+    created, run = counts["submit one"], counts[LONG_RUN]
     assert created["writes"] + run["writes"] == TABLE_UNITS + INDEX_UNITS
     assert run["calls"] == REQUESTS
 

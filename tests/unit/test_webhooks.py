@@ -16,6 +16,7 @@ from home import ADMIN, Clock, Home
 from support.webhooks import Receiver
 from tidegate import PermanentError
 from tidegate.domain.caller import Caller
+from tidegate.domain.change import Change
 from tidegate.domain.errors import Forbidden, InvalidInput, NotFound
 from tidegate.domain.job import Job, State
 from tidegate.domain.queue import Queue
@@ -25,7 +26,6 @@ from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
 from tidegate.service.control import retry
 from tidegate.service.policies import patch_queue, put_queue
-from tidegate.service.record_changes import Change
 from tidegate.service.webhooks import deliveries, get_secret, rotate_secret, send_webhooks
 
 URL = "https://hooks.example.com/in"

@@ -150,12 +150,15 @@ def spot_of(job: Job) -> Spot:
     if job.blocked:
         return OFF
     if job.state in WAITING:
-        if job.wake_at is None:
-            return ready_spot(job)
-        return due_spot(job.wake_at, ticketed=job.wake_at - job.updated_at <= SEND_REACH_MS)
+        return waiting_spot(job, job.wake_at, job.updated_at)
     if job.state in RESTARTABLE or job.state is State.SKIPPED:
         return Spot(Place.SHELF, Lane(job.tenant, job.queue), job.state, job.completed_at or 0)
     return OFF
+
+
+def waiting_spot(job: Job, wake_at: Ms | None, now: Ms) -> Spot:
+    """Where a job stands that waits for a worker or, with `wake_at`, for its time first."""
+    return ready_spot(job) if wake_at is None else due_spot(wake_at, ticketed=wake_at - now <= SEND_REACH_MS)
 
 
 def ready_spot(job: Job) -> Spot:

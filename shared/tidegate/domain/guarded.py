@@ -24,7 +24,7 @@ from .guard import (
     Spot,
     due_spot,
     ready_spot,
-    spot_of,
+    waiting_spot,
 )
 from .job import OPEN, RESTARTABLE, WAITING, ErrorType, Failure, HardMiss, Job, Json, Ms, Progress, Sla, State
 from .sla import deadlines
@@ -282,15 +282,14 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
 def unblock(job: Job, now: Ms) -> GuardedWrite:
     """Let a job start that waited for other nodes of its run. Its time to wait in line, and to expire, begins now."""
     wake_at = job.start_after if job.start_after is not None and job.start_after > now else None
-    free = replace(job, blocked=False, wake_at=wake_at, updated_at=now)
     values = {"blocked": False, "wake_at": wake_at, "updated_at": now}
     guard = Guard(frozenset({State.CREATED}), blocked=True)
-    return GuardedWrite(job.tenant, job.id, guard, values, spot_of(free))
+    return GuardedWrite(job.tenant, job.id, guard, values, waiting_spot(job, wake_at, now))
 
 
 def fan_out_if_blocked(job: Job, data: Json, now: Ms) -> GuardedWrite:
-    """Note into how many entries a node was fanned out; its job goes on waiting, for them."""
-    guard = Guard(frozenset({State.CREATED}), blocked=True)
+    """Note into how many entries a node was fanned out, unless others have; its job goes on waiting, for them."""
+    guard = Guard(frozenset({State.CREATED}), blocked=True, seen_at=job.updated_at)
     return GuardedWrite(job.tenant, job.id, guard, {"data": data, "updated_at": now})
 
 

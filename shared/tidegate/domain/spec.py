@@ -122,6 +122,9 @@ def check_horizon(spec: JobSpec, now: Ms) -> None:
         raise InvalidInput.field("start_after", "must be within 366 days from now")
 
 
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def dump_json(field_name: str, value: Json) -> str:
     """`value` as compact JSON text.
 
@@ -129,7 +132,7 @@ def dump_json(field_name: str, value: Json) -> str:
     `MAX_DEPTH`), PayloadTooLarge over `MAX_PAYLOAD_BYTES`.
     """
     try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text = _to_json(value)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
         raise InvalidInput.field(field_name, f"must be JSON: {error}") from error
@@ -165,14 +168,15 @@ def _extras(spec: JobSpec) -> Mapping[str, Json]:
 def deadlines_of(spec: JobSpec, queue: Queue, now: Ms) -> Deadlines:
     """The deadlines of a job made now: its own, else those of its queue. Raises InvalidInput when they contradict."""
     start = max(now, spec.start_after or 0)
-
-    def one(at: Ms | None, *seconds: float | None) -> Ms | None:
-        given = next((each for each in seconds if each is not None), None)
-        return at if at is not None or given is None else start + round(given * 1000)
-
-    soft = one(spec.soft_sla, spec.soft_sla_seconds, queue.soft_sla_seconds)
-    hard = one(spec.hard_sla, spec.hard_sla_seconds, queue.hard_sla_seconds)
+    soft = _deadline(start, spec.soft_sla, spec.soft_sla_seconds, queue.soft_sla_seconds)
+    hard = _deadline(start, spec.hard_sla, spec.hard_sla_seconds, queue.hard_sla_seconds)
     return check_order(Deadlines(soft, hard))
+
+
+def _deadline(start: Ms, at: Ms | None, own: float | None, queues: float | None) -> Ms | None:
+    """A point in time comes before a duration, the job's own before its queue's."""
+    seconds = queues if own is None else own
+    return at if at is not None or seconds is None else start + round(seconds * 1000)
 
 
 def new_job(

@@ -11,6 +11,7 @@ from .job import Job
 from .priority import Band, band_of
 
 VERSION = 1
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Lane(NamedTuple):
@@ -53,7 +54,7 @@ def encode(ticket: Ticket) -> str:
     """The message body: compact JSON, the same for equal tickets."""
     body = [VERSION, ticket.tenant, ticket.queue, ticket.job_id, ticket.pool, ticket.priority, ticket.rank]
     body += [] if ticket.correlation_id is None else [ticket.correlation_id]
-    return json.dumps(body, separators=(",", ":"))
+    return _to_json(body)
 
 
 def decode(body: str) -> Ticket:

@@ -310,14 +310,18 @@ def _alarm(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGALRM, _time_is_up)
+    before = signal.getsignal(signal.SIGALRM)
+    if before is not time_is_up:
+        signal.signal(signal.SIGALRM, time_is_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if before is not time_is_up:
+            signal.signal(signal.SIGALRM, before)
 
 
-def _time_is_up(_signal: int, _frame: object) -> None:
+def time_is_up(_signal: int, _frame: object) -> None:
+    """What handles SIGALRM during an attempt. A process that does nothing but attempts keeps it in between."""
     raise AttemptTimeout

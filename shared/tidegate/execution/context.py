@@ -80,7 +80,15 @@ class JobContext:
         self._lease_lost = False
         self._progress: Progress | None = None
         self._progress_sent: Progress | None = None
-        self.log = JobLog(job, keep)
+        self._keep = keep
+        self._log: JobLog | None = None
+
+    @property
+    def log(self) -> JobLog:
+        """An ordinary logger whose lines are also kept with the job."""
+        if self._log is None:
+            self._log = JobLog(self._job, self._keep)
+        return self._log
 
     @property
     def id(self) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from tidegate.domain.correlation import Correlation, checked_id
+from tidegate.domain.correlation import Correlation, checked_id, correlation_in
 from tidegate.domain.job import Job
 
 _current: ContextVar[Correlation | None] = ContextVar("tidegate_correlation", default=None)
@@ -18,14 +18,24 @@ def current() -> Correlation | None:
     return _current.get()
 
 
-@contextmanager
-def correlated(correlation: Correlation | None) -> Iterator[None]:
+class correlated:  # noqa: N801 - it reads as a word of a `with` statement
     """Serve this request for a while; None: no request at all."""
-    token = _current.set(correlation)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_correlation", "_token")
+
+    def __init__(self, correlation: Correlation | None) -> None:
+        self._correlation = correlation
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._correlation)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
+def of_request(event: Mapping[str, object]) -> Correlation:
+    """The request of an event (`correlation_in`), which may be the one that is served already: the embedded home's."""
+    return current() or correlation_in(event)
 
 
 @contextmanager

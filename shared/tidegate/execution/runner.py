@@ -7,18 +7,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tidegate.domain.errors import InvalidInput
+from tidegate.domain.errors import InvalidInput, Unavailable
 from tidegate.domain.guard import HOLD_REACH_MS, SEND_REACH_MS
 from tidegate.domain.job import Job, Progress
 from tidegate.domain.ticket import Ticket, decode, ticket_for
 from tidegate.ports import Delivery, Ports
 from tidegate.service.announce import send_tickets
 from tidegate.service.bury import put_aside
-from tidegate.service.claim import Claimed, Later, claim_for
+from tidegate.service.claim import Claim, Claimed, Later, claim_for
+from tidegate.service.heads import Heads
 from tidegate.service.settle import Settled
 
 from .attempt_runner import AttemptRunner
 from .attempts import PortsAttempts
+from .correlating import correlated
 from .registry import Executor
 from .tally import Tally
 
@@ -70,12 +72,30 @@ class Runner(AttemptRunner):
         store = PortsAttempts(ports)
         super().__init__(store, executors, lease_seconds=lease_seconds, end_process=end_process, tally=tally)
         self._ports = ports
+        self._heads = Heads(ports, ports.head_ms)
         self._cleans_up = frozenset(name for name, each in executors.items() if each.on_cancel is not None)
         self._worker_id = worker_id
         self._extend_tickets = extend_tickets
         self._only = frozenset(self.takes if leaves_others else ())
         self._on_start = on_start
         self._delivery: Delivery | None = None
+        self._ahead: tuple[Delivery, Ticket, Claim] | None = None
+
+    def claim_ahead(self, delivery: Delivery) -> None:
+        """Claim for a delivery that is served next, within the commit that records the outcome before it.
+
+        Raises Unavailable if it could not be: nothing of that commit holds then, and it is to be tried again without.
+        """
+        try:
+            with correlated(None):
+                ticket = decode(delivery.body)
+                self._ahead = delivery, ticket, self._claim(ticket, delivery)
+        except Exception as error:  # whatever it is, it is told when that delivery is served by itself
+            raise Unavailable("nothing could be claimed along with the outcome") from error
+
+    def has_claimed(self, delivery: Delivery) -> bool:
+        """Whether `claim_ahead` did so for this delivery, which has not been served yet."""
+        return self._ahead is not None and self._ahead[0] is delivery
 
     def serve(self, delivery: Delivery, acknowledge: Acknowledge, *, seconds_left: float = float("inf")) -> Verdict:
         """Do what a delivered ticket asks for; `acknowledge` is called once, in one commit with the outcome.
@@ -83,26 +103,16 @@ class Runner(AttemptRunner):
         `seconds_left` is how long the process may still run. Errors of the store rise as `Unavailable`,
         with nothing acknowledged: the ticket comes again by itself.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is delivery:
+            return self._served(*ahead, acknowledge, seconds_left)
         try:
             ticket = decode(delivery.body)
         except InvalidInput as error:
             put_aside(self._ports, delivery.body, delivery.source, error.message)
             _log.error("not a ticket: put aside", extra={"action": "ticket_malformed", "source": delivery.source})
             return _acknowledged(Done(ran=False), acknowledge)
-        claim = claim_for(
-            self._ports,
-            ticket,
-            self._worker_id,
-            self._lease_seconds,
-            receives=delivery.receives,
-            cleans_up=self._cleans_up,
-            names=self._only,
-        )
-        if isinstance(claim, Claimed):
-            self._delivery = delivery
-            return self._attempt(claim.job, ticket, acknowledge, seconds_left)
-        verdict = Again(claim.seconds) if isinstance(claim, Later) else Done(ran=False)
-        return _acknowledged(verdict, acknowledge)
+        return self._served(delivery, ticket, self._claim(ticket, delivery), acknowledge, seconds_left)
 
     def run_held(self, job: Job) -> None:
         """See `AttemptRunner.run_held`: there is no ticket to be kept out of sight."""
@@ -110,12 +120,38 @@ class Runner(AttemptRunner):
         self._on_start(job)
         super().run_held(job)
 
+    def _claim(self, ticket: Ticket, delivery: Delivery) -> Claim:
+        return claim_for(
+            self._ports,
+            ticket,
+            self._worker_id,
+            self._lease_seconds,
+            receives=delivery.receives,
+            cleans_up=self._cleans_up,
+            names=self._only,
+            heads=self._heads,
+        )
+
+    def _served(
+        self, delivery: Delivery, ticket: Ticket, claim: Claim, acknowledge: Acknowledge, seconds_left: float
+    ) -> Verdict:
+        """Run what was claimed, if anything was."""
+        if isinstance(claim, Claimed):
+            self._delivery = delivery
+            return self._attempt(claim.job, ticket, acknowledge, seconds_left)
+        verdict = Again(claim.seconds) if isinstance(claim, Later) else Done(ran=False)
+        return _acknowledged(verdict, acknowledge)
+
     def _attempt(self, job: Job, ticket: Ticket, acknowledge: Acknowledge, seconds_left: float) -> Verdict:
         own = job.id == ticket.job_id
+
+        def recorded(settled: Settled) -> Verdict:
+            self._ahead = None  # a claim that went down with a commit that failed
+            return _acknowledged(self._verdict(settled, own), acknowledge)
+
         self._on_start(job)
         attempt = self._prepared(job, HOLD_REACH_MS if own else SEND_REACH_MS, seconds_left)
-        verdict = self._recorded(attempt, lambda settled: _acknowledged(self._verdict(settled, own), acknowledge))
-        return verdict or _acknowledged(Done(), acknowledge)
+        return self._recorded(attempt, recorded) or _acknowledged(Done(), acknowledge)
 
     def _announce(self, settled: Settled) -> None:
         self._verdict(settled, own=False)

@@ -28,10 +28,11 @@ _one_pump = threading.Lock()
 class Background:
     """Runs a step over and over on a thread of its own; a step that fails is logged and tried again."""
 
-    def __init__(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
+    def __init__(self, name: str, step: Callable[[], bool], pause: float | Callable[[], object]) -> None:
+        """`pause` is how many seconds lie between steps that found nothing more to do, or what waits so long."""
         self._step = step
-        self._pause = pause_seconds
         self._stopping = threading.Event()
+        self._pause = pause if callable(pause) else lambda: self._stopping.wait(pause)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -52,7 +53,7 @@ class Background:
                 extra = {"action": "background_failed"}
                 _log.error("%s failed: %s", self._thread.name, kind_and_place(error), extra=extra)
             if not busy:
-                self._stopping.wait(self._pause)
+                self._pause()
 
 
 def ticker() -> Background:
@@ -62,20 +63,47 @@ def ticker() -> Background:
 
 def changes_pump(ports: Ports, feed: Feed) -> Background:
     """Hands committed changes to `functions/changes` in batches; those that were handled are dropped."""
-    return Background("tidegate-changes", lambda: pump_changes(ports, feed), _FEED_SECONDS)
+    pump = Pump(ports, feed)
+    return Background("tidegate-changes", pump.step, pump.pause)
+
+
+class Pump:
+    """Hands over changes ten times a second, and sooner when the end of a job may let others of its run go.
+
+    While jobs of runs end all the time it takes a third of one processor at most, for what it hands over together
+    costs less.
+    """
+
+    def __init__(self, ports: Ports, feed: Feed) -> None:
+        self._ports, self._feed = ports, feed
+        self._took = 0.0
+
+    def step(self) -> bool:
+        """Hand over one batch; answers whether there may be more."""
+        started = time.monotonic()
+        try:
+            return pump_changes(self._ports, self._feed)
+        finally:
+            self._took = time.monotonic() - started
+
+    def pause(self) -> None:
+        """Let more changes gather, then wait until one may let others go."""
+        gathering = min(2 * self._took, _FEED_SECONDS)
+        time.sleep(gathering)
+        self._feed.wait(_FEED_SECONDS - gathering)
 
 
 def pump_changes(ports: Ports, feed: Feed) -> bool:
     """Hand over one batch; answers whether there may be more. What was handled is dropped in the same commit."""
-    records = feed.read(_FEED_BATCH)
-    if not records:
+    changes = feed.read(_FEED_BATCH)
+    if not changes:
         return False
     with ports.together():
-        answer = invoke("changes", {"Records": list(records)})
+        answer = invoke("changes", {"Records": changes})
         if answer["batchItemFailures"]:
             raise Unavailable("the changes could not be recorded")  # and nothing of them stays recorded
-        feed.drop(records)
-    return len(records) == _FEED_BATCH
+        feed.drop(changes)
+    return len(changes) == _FEED_BATCH
 
 
 def pump_all(app: App) -> bool:

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import importlib
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 PACKAGE = "tidegate_functions"
 Handler = Callable[[dict[str, Any], Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What Lambda tells a function about its invocation, as far as the functions ask."""
 
     function_name: str
     seconds: float = 900.0
     memory_limit_in_mb: int = 0
-    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     invoked_function_arn: str = "arn:aws:lambda:local:000000000000:function:local"
     _started: float = field(default_factory=time.monotonic)
-    _ended: threading.Event = field(default_factory=threading.Event)
+    _ended: list[bool] = field(default_factory=list)
+
+    @cached_property
+    def aws_request_id(self) -> str:
+        """The invocation's name."""
+        return str(uuid.uuid4())
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the invocation would be ended."""
-        if self._ended.is_set():
+        if self._ended:
             return 0
         return round((self._started + self.seconds - time.monotonic()) * 1000)
 
     def end(self) -> None:
         """Let no time be left: nobody waits for the answer any more."""
-        self._ended.set()
+        self._ended.append(True)
 
 
 def invoke(name: str, event: dict[str, Any], context: Context | None = None) -> Any:

@@ -52,7 +52,8 @@ class Gateway:
             return
         answer: Mapping[str, Any] | None
         try:
-            body = await asyncio.wait_for(_read(receive), _BODY_SECONDS)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _read(receive)
         except _TooLargeError:
             answer = _error(413, "PAYLOAD_TOO_LARGE", f"the body may have at most {MAX_PAYLOAD_BYTES} bytes")
         except TimeoutError:

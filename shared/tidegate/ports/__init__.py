@@ -16,7 +16,7 @@ from .access import AuditLog, Issuer, Token, Tokens
 from .clock import DEADLINES, Cron, Hold, ScheduleKey, Schedules, Timer, Timers, Upkeep
 from .dags import Addition, Dags, RunPage, Supervisors, Watched
 from .events import Announced, EventBus, EventStream, Feed, Figures
-from .jobs import NAMED_REACH, JobKey, JobPage, JobQuery, JobStore, Ready
+from .jobs import NAMED_REACH, Glimpse, JobKey, JobPage, JobQuery, JobStore, Ready
 from .limits import BACKLOG, Backlogs, Grant, Holding, Lanes, Rates, Slots, UniqueKeys, backlog_series
 from .policies import Admitted, Definitions, Queues, Tenants, WebhookSecrets
 from .storage import Blobs, Logs
@@ -48,6 +48,7 @@ __all__ = [
     "EventStream",
     "Feed",
     "Figures",
+    "Glimpse",
     "Grant",
     "Held",
     "Hold",
@@ -144,6 +145,10 @@ class Ports:
     """Between two ticks of this home's clock: who changes a schedule releases what comes before the next one."""
     lease_grace_ms: Ms = 0
     """How long a lease must have run out before anybody takes its job over: as far as two clocks may differ."""
+    first_look: int = 16
+    """Candidates that a claim reads at first: few where claims do not race, for the first is the one that starts."""
+    head_ms: Ms = 0
+    """How old the head of a lane may be that a worker of this home claims by; 0: each claim asks for it."""
     policy_seconds: float = 0.0
     """How old the queue policies may be that a process of this home goes by."""
     remember: Remember = read_anew

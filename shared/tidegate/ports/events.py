@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from .dags import Addition
 
 if TYPE_CHECKING:
+    from tidegate.domain.change import Change
     from tidegate.domain.events import AnyEvent
 
 
@@ -54,8 +55,11 @@ class EventStream(Protocol):
 class Feed(Protocol):
     """Committed changes of jobs, for the embedded home: what DynamoDB Streams delivers in the cloud."""
 
-    def read(self, limit: int) -> Sequence[dict[str, Any]]:
-        """The oldest records not dropped yet, shaped like those of a DynamoDB stream event."""
+    def read(self, limit: int) -> Sequence[Change]:
+        """The oldest changes not dropped yet, in the order of their commits."""
 
-    def drop(self, records: Sequence[dict[str, Any]]) -> None:
-        """Forget all records up to the last of these."""
+    def drop(self, changes: Sequence[Change]) -> None:
+        """Forget all changes up to the last of these."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until one more job of a run has ended, for others may wait for it; at most so long."""

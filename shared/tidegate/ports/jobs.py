@@ -30,6 +30,13 @@ class JobKey(NamedTuple):
     job_id: str
 
 
+class Glimpse(NamedTuple):
+    """What a look at a job for those that wait for it needs of it: far less than all."""
+
+    state: State
+    broken: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """Which jobs of a tenant to list, newest first. Empty or None: no restriction."""
@@ -73,6 +80,9 @@ class JobStore(Protocol):
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         """The jobs as last written, in the order asked for; None where there is none."""
+
+    def glimpse(self, keys: Sequence[JobKey]) -> Sequence[Glimpse | None]:
+        """How the jobs stand: like `get`, and cheaper where the home can read a part of a job alone."""
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """Apply each write if its guard holds, each for itself and atomically.

@@ -56,6 +56,9 @@ class Tickets(Protocol):
     def depth(self, pool: str) -> Mapping[Band, Depth]:
         """Approximate depth of each priority queue of the pool."""
 
+    def visible(self, pool: str, most: int) -> int:
+        """How many tickets of the pool wait to be taken, approximately, counted up to `most`."""
+
 
 class Polling(Protocol):
     """Whether AWS asks the queues for tickets on behalf of the Lambdas, which costs money also when there are none.

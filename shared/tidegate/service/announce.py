@@ -8,7 +8,7 @@ from contextlib import suppress
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.guard import SEND_REACH_MS
 from tidegate.domain.job import Job, Ms
-from tidegate.domain.ticket import Ticket, ticket_for
+from tidegate.domain.ticket import Lane, Ticket, ticket_for
 from tidegate.ports import Ports
 
 
@@ -19,7 +19,7 @@ def remember_lanes(ports: Ports, jobs: Sequence[Job]) -> None:
     ready must not leave it, without a ticket, in a lane that nobody looks into.
     """
     now = ports.now()
-    for lane in dict.fromkeys(ticket_for(job).lane for job in jobs):
+    for lane in {Lane(job.tenant, job.queue): None for job in jobs}:
         ports.lanes.touch(lane, now)
     if jobs:
         with suppress(Unavailable):  # the clock wakes what sleeps as long as lanes are known

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tidegate.domain.change import Change
 from tidegate.domain.events import SLA_EVENTS, Event, event_type
 from tidegate.domain.job import Ms, State
 from tidegate.ports import Ports
-
-from .record_changes import Change
 
 
 def announce_changes(ports: Ports, changes: Sequence[Change]) -> None:

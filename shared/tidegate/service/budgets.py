@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from tidegate.domain.budget import WARN_AT, Period, Standing, day_of
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.change import Change
 from tidegate.domain.errors import TidegateError, TooManyRequests
 from tidegate.domain.events import BudgetEvent, budget_event
 from tidegate.domain.job import Job, Ms
@@ -18,7 +19,7 @@ from tidegate.ports import Addition, Ports
 from .costs import spent_on
 from .door import but_for_known
 from .policies import tenant_named
-from .record_changes import Change, hour_series
+from .record_changes import hour_series
 
 _EARLIER_SECONDS = 3_600.0
 """So long a process remembers what days that are long over have cost."""

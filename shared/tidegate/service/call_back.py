@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate.domain import guarded
+from tidegate.domain.change import Change
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import OPEN, TERMINAL, Job, State
 from tidegate.ports import JobKey, Ports
 
 from .payloads import with_payloads
-from .record_changes import Change
 
 MAX_OUTPUT_BYTES = 250_000
 """Step Functions takes 256 KiB as the output of a task."""

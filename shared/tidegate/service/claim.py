@@ -6,7 +6,7 @@ the next candidate; what the index says is only a hint, the guarded write decide
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,19 +16,20 @@ from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import is_stopped
 from tidegate.domain.ticket import Ticket
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import JobKey, Ports, Ready
 
 from . import settle
+from .heads import Heads
 from .limits import Full, Gate, confirmed, gate_of, leave, seconds_until_room
 from .own_claim import claimed, lease_for
 from .policies import queue_named
 
-_HEAD = 10
-"""Candidates read at once: more than the workers that usually race for one lane."""
 _ROUNDS = 5
 _KEY_ROUNDS = 20
-"""Where jobs are put aside for their keys: so many times `_HEAD` of them in one claim."""
+"""Where jobs are put aside for their keys: so many heads of them in one claim."""
 PAUSED_SECONDS = 30.0
+_LAST = float("inf")
+"""Behind every rank."""
 _NO_TICKET = -1
 """A reach that not even a wait of no time is within: the clock sends the ticket."""
 CLEAN_UP_TRIES = 2
@@ -70,22 +71,28 @@ def claim_for(
     receives: int,
     cleans_up: Collection[str] = (),
     names: Collection[str] = (),
+    heads: Heads | None = None,
 ) -> Claim:
     """Start the job that this ticket entitles its bearer to.
 
     `receives` is how often the ticket was delivered, `lease_seconds` how long the lease lasts. `cleans_up` are
     the names of jobs that the bearer can clean up after: one that was cancelled, and whose worker vanished, is
     claimed once more for that, with `cancel_requested` set. With `names`, only jobs of these names are started, and
-    the ticket of another is left to other bearers.
+    the ticket of another is left to other bearers. `heads` are those that the bearer goes by; without them, with names
+    and within limits, where a candidate that is gone costs several writes, each claim asks for itself.
     """
     queue = queue_named(ports, ticket.tenant, ticket.queue)
     if queue.paused:
         return Later(PAUSED_SECONDS)
     now = ports.now()
-    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), receives, cleans_up, names)
-    if names and _is_for_others(ports, bearer):
+    gate, asking = gate_of(ports, queue), Heads(ports, 0)
+    shared = asking if heads is None or names or gate is not None else heads
+    lease, head = lease_for(ports, worker_id, lease_seconds, now), None
+    if names:
+        head = shared.read(ticket.lane, names, ports.first_look)
+    bearer = _Bearer(ticket, lease, receives, shared, cleans_up, names, head)
+    if head is not None and _is_for_others(ports, bearer, head[0]):
         return Later(min(_LONGEST_LEFT_SECONDS, _FIRST_LEFT_SECONDS * 2.0 ** min(receives - 1, 10)))
-    gate = gate_of(ports, queue)
     if gate is not None:
         return _claim_within_limits(ports, queue, gate, bearer, now)
     lost_own: Outcome | None = None
@@ -101,7 +108,7 @@ def claim_for(
 def claim_own(ports: Ports, ticket: Ticket, worker_id: str, lease_seconds: float) -> Job | Full | None:
     """Start the ticket's own job or none, for who has looked at the lane already. Full: nothing of it can start now."""
     queue, now = queue_named(ports, ticket.tenant, ticket.queue), ports.now()
-    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1)
+    bearer = _Bearer(ticket, lease_for(ports, worker_id, lease_seconds, now), 1, Heads(ports, 0))
     gate = gate_of(ports, queue)
     if gate is not None:
         found, _ = _through(ports, gate, bearer, now, [ticket.job_id])
@@ -117,14 +124,17 @@ class _Bearer(NamedTuple):
     ticket: Ticket
     lease: Lease
     receives: int
+    heads: Heads
     cleans_up: Collection[str] = ()
     names: Collection[str] = ()
+    head: tuple[Sequence[Ready], bool] | None = None
+    """What `Heads.read` has answered for this claim."""
 
 
-def _is_for_others(ports: Ports, bearer: _Bearer) -> bool:
-    """Whether the ticket's own job waits, or was lost, that its bearer does not run."""
+def _is_for_others(ports: Ports, bearer: _Bearer, head: Sequence[Ready]) -> bool:
+    """Whether the ticket's own job waits, or was lost, that its bearer does not run; those in the head it does run."""
     ticket = bearer.ticket
-    if any(ready.job_id == ticket.job_id for ready in ports.jobs.head(ticket.lane, _HEAD, names=bearer.names)):
+    if any(ready.job_id == ticket.job_id for ready in head):
         return False
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
     return own is not None and own.state not in TERMINAL and own.name not in bearer.names
@@ -209,34 +219,58 @@ def is_wanted(ports: Ports, job: Job, names: Collection[str]) -> bool:
 
 
 def _candidates(ports: Ports, bearer: _Bearer, rounds: int = _ROUNDS) -> Iterator[str]:
-    """Job ids in the order to be tried: the lane's best, the ticket's own where its rank puts it."""
-    ticket, tried = bearer.ticket, set[str]()
-    for _ in range(rounds):
-        head = ports.jobs.head(ticket.lane, _HEAD, names=bearer.names)
-        fresh = [ready for ready in head if ready.job_id not in tried]
-        if ticket.job_id not in tried and all(ready.job_id != ticket.job_id for ready in fresh):
-            rank = _stand_in_line(ports, ticket) if fresh else ticket.rank
-            before = [ready.job_id for ready in fresh if ready.rank < rank]
-            after = [ready.job_id for ready in fresh if ready.rank >= rank]
-            order = [*before, ticket.job_id, *after]
-        else:
-            order = [ready.job_id for ready in fresh]
-        if not order:
-            return
+    """Job ids in the order to be tried: the lane's best, the ticket's own where its rank puts it.
+
+    First those of a head that was read moments ago, until one is not to be had; then of heads read anew.
+    """
+    ticket, heads, tried = bearer.ticket, bearer.heads, set[str]()
+    shared = heads.shared(ticket.lane)
+    for job_id in _in_order(ports, bearer, shared, tried) if shared else ():
+        tried.add(job_id)
+        heads.tries(ticket.lane, job_id)
+        yield job_id
+        if any(ready.job_id == job_id for ready in shared):
+            heads.contest(ticket.lane)
+            break
+    read = bearer.head or heads.read(ticket.lane, bearer.names, ports.first_look)
+    for number in range(rounds):
+        head, more = read if number == 0 else heads.read(ticket.lane, bearer.names)
+        order = _in_order(ports, bearer, head, tried)
         for job_id in order:
             tried.add(job_id)
+            heads.tries(ticket.lane, job_id)
             yield job_id
-        if len(head) < _HEAD:
+        if not more or not order:
             return
 
 
-def _stand_in_line(ports: Ports, ticket: Ticket) -> int:
-    """The ticket's own job is outranked: if it was delayed until now, it must be seen in the ready order."""
+def _in_order(ports: Ports, bearer: _Bearer, head: Sequence[Ready], tried: Collection[str]) -> Sequence[str]:
+    """Those of a head that were not tried, and the ticket's own job among them."""
+    own = bearer.ticket.job_id
+    fresh = [ready for ready in head if ready.job_id not in tried]
+    if own in tried or any(ready.job_id == own for ready in fresh):
+        return [ready.job_id for ready in fresh]
+    rank = _stand_in_line(ports, bearer) if fresh else _LAST
+    before = [ready.job_id for ready in fresh if ready.rank < rank]
+    after = [ready.job_id for ready in fresh if ready.rank >= rank]
+    return [*before, own, *after]
+
+
+def _stand_in_line(ports: Ports, bearer: _Bearer) -> float:
+    """The ticket's own job is outranked: if it was delayed until now, it must be seen in the ready order.
+
+    Answers its rank; where another ticket has started or ended it, so that nothing is due to it, a place behind all.
+    """
+    ticket, now = bearer.ticket, ports.now()
     (own,) = ports.jobs.get([JobKey(ticket.tenant, ticket.job_id)])
-    now = ports.now()
-    if own is not None and own.state in WAITING and own.wake_at is not None and own.wake_at <= now:
+    if own is None or own.state in TERMINAL:
+        return _LAST
+    if own.state is State.ACTIVE:
+        return own.rank if own.lease_lapsed(now, ports.lease_grace_ms) or is_stopped(own, now) else _LAST
+    bearer.heads.waits(own.id)
+    if own.wake_at is not None and own.wake_at <= now:
         _try(ports, guarded.promote_if_due(own, now))
-    return ticket.rank if own is None else own.rank
+    return own.rank
 
 
 def _recover(ports: Ports, job: Job, bearer: _Bearer, now: Ms) -> Outcome:

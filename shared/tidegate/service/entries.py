@@ -10,6 +10,7 @@ from tidegate.domain import guarded
 from tidegate.domain.dag.joins import End
 from tidegate.domain.dag.run import GATHER, Run, item_node, node_job_id
 from tidegate.domain.dag.spec import MAX_ITEMS
+from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Job
 from tidegate.ports import Ports
 
@@ -19,6 +20,7 @@ from .looks import Looks
 from .payloads import blob_key, offloaded, with_payloads
 
 _CHUNK = 100
+_TRIES = 5
 
 
 def entries_of(job: Job) -> int | None:
@@ -33,6 +35,7 @@ def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:
 
     The entries' ids are made from their numbers, so that it may be done again; the first to note their number
     decides it. A list that is none, or too long, fails the node's own job with the reason once that runs.
+    Raises Unavailable when others keep changing that job.
     """
     full = with_payloads(ports.blobs, job)
     count = len(entries) if isinstance(entries, list) and len(entries) <= MAX_ITEMS else -1
@@ -44,8 +47,12 @@ def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:
         announce(ports, [new for new, old in zip(made, existing, strict=True) if old is None])
     template = full.data["job"] if job.data_ref is None else {**full.data["job"], "data": None}  # the entries have it
     noted = {**full.data, "job": template, "entries": count}
-    (outcome,) = ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, ports.now())])
-    return outcome.job or job
+    for _ in range(_TRIES):
+        (outcome,) = ports.jobs.apply([guarded.fan_out_if_blocked(job, noted, ports.now())])
+        job = outcome.job or job
+        if outcome.applied or outcome.job is None or not job.blocked or entries_of(job) is not None:
+            return job
+    raise Unavailable(f"job '{job.id}' keeps changing")
 
 
 def ends_of_entries(looks: Looks, job: Job, count: int) -> Mapping[str, End | None]:

@@ -4,7 +4,7 @@ A join that waits for all needs to see one open job to go on waiting. So of many
 which was open the last time, or the last one, which was released last. While it is open that is all that is read,
 whatever the width. A join that waits for some is not looked at before the run's figures say that there may be enough:
 whoever tells of an end has counted it first. What a process remembers of its last look only saves reads; a look
-that decides has read every job.
+that decides has read every job, or was told of it by the change feed that it COMPLETED, which is for ever.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from tidegate.domain.dag.graph import Vertex
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, end_of, node_job_id, node_of_item
+from tidegate.domain.dag.run import OPEN_RUNS, Run, RunState, end_in, node_job_id, node_of_item
 from tidegate.domain.dag.spec import Join, outside
 from tidegate.domain.job import TERMINAL, Job, State
-from tidegate.ports import JobKey, Ports
+from tidegate.ports import Glimpse, JobKey, Ports
 
 from .payloads import with_payloads
 from .record_changes import run_series
@@ -45,6 +45,8 @@ class Reached(NamedTuple):
 
 At = tuple[str, int, str]
 """A join of one life of a run: the run's id, how often it was resumed, the node."""
+_NOTHING: Mapping[str, State] = {}
+_COMPLETED = Stand(State.COMPLETED, End.DONE)
 _open: dict[At, str] = {}
 _reached: dict[At, Reached] = {}
 
@@ -53,16 +55,25 @@ class Looks:
     """What is read of a run's jobs while some of its nodes are looked at: each that has ended is read once."""
 
     def __init__(
-        self, ports: Ports, run: Run, suspects: Collection[str] = (), *, whatever_is_counted: bool = False
+        self, ports: Ports, run: Run, told: Mapping[str, State] = _NOTHING, *, whatever_is_counted: bool = False
     ) -> None:
-        """`suspects` are jobs that may have failed: they are looked at first, for one may decide alone."""
+        """`told` are the jobs of whose ends the change feed tells: see `suspects`."""
         self._ports = ports
         self._run = run
-        self._suspects = frozenset(suspects)
+        self._suspects = frozenset(suspects(told))
         self._thorough = whatever_is_counted
+        self._told = told
         self._ended: dict[str, Stand] = {}
+        self._ahead: Mapping[str, Stand] = {}
         self._jobs: dict[str, Job] = {}
         self._results: dict[str, Mapping[str, Any]] = {}
+
+    def narrowly(self, vertices: Collection[Vertex]) -> None:
+        """Read what is before some nodes that wait for a few jobs each, in as few requests as can be."""
+        self._ahead = {}
+        names = dict.fromkeys(name for vertex in vertices for name in vertex.depends_on)
+        wanted = frozenset(name for vertex in vertices for name in vertex.looks_at)
+        self._ahead = self._read(list(names), wanted)
 
     def before(self, node: str, vertex: Vertex) -> Mapping[str, Stand]:
         """The jobs that a node waits for, in order; fewer than all only if those left out cannot decide anything."""
@@ -118,15 +129,35 @@ class Looks:
         return self._ports.figures.read(self._run.tenant, run_series(self._run.id))
 
     def _read(self, names: Sequence[str], wanted: Collection[str]) -> dict[str, Stand]:
-        unknown = [name for name in names if name not in self._ended]
-        read: dict[str, Stand] = {}
-        for name, job in zip(unknown, self._get(unknown), strict=True):
-            read[name] = Stand(None, self._end_of_missing(name)) if job is None else Stand(job.state, end_of(job))
-            if read[name].end is not None:
-                self._ended[name] = read[name]
-            if job is not None and name in wanted and len(self._jobs) < CHUNK:
+        """How the jobs of these names stand; those `wanted` are read whole, so that their results are at hand."""
+        known = {name: stand for name in names if (stand := self._known(name, wanted)) is not None}
+        unknown = [name for name in names if name not in known]
+        whole = [name for name in unknown if name in wanted]
+        read = dict(zip(whole, self._get(whole), strict=True))
+        for name, job in read.items():
+            known[name] = self._stand(name, None if job is None else Glimpse(job.state, job.broken))
+            if job is not None and len(self._jobs) < CHUNK:
                 self._jobs[name] = job
-        return {name: read.get(name) or self._ended[name] for name in names}
+        rest = [name for name in unknown if name not in read]
+        for name, seen in zip(rest, self._glimpse(rest), strict=True):
+            known[name] = self._stand(name, seen)
+        return {name: known[name] for name in names}
+
+    def _known(self, name: str, wanted: Collection[str]) -> Stand | None:
+        """What was read of a job, or told where nobody wants its result."""
+        found = self._ended.get(name) or self._ahead.get(name)
+        if found is None and name not in wanted and self._told.get(name) is State.COMPLETED:
+            return _COMPLETED
+        return found
+
+    def _stand(self, name: str, seen: Glimpse | None) -> Stand:
+        if seen is None:
+            stand = Stand(None, self._end_of_missing(name))
+        else:
+            stand = Stand(seen.state, end_in(seen.state, broken=seen.broken))
+        if stand.end is not None:
+            self._ended[name] = stand
+        return stand
 
     def _end_of_missing(self, name: str) -> End | None:
         """A job of another run that has ended, or is gone, will never be there: it was never stored, or erased.
@@ -140,11 +171,15 @@ class Looks:
         return None if run is not None and run.state in OPEN_RUNS else End.BROKEN
 
     def _get(self, names: Sequence[str]) -> list[Job | None]:
-        found: list[Job | None] = []
+        return [job for keys in self._keys(names) for job in self._ports.jobs.get(keys)]
+
+    def _glimpse(self, names: Sequence[str]) -> list[Glimpse | None]:
+        return [seen for keys in self._keys(names) for seen in self._ports.jobs.glimpse(keys)]
+
+    def _keys(self, names: Sequence[str]) -> Iterator[list[JobKey]]:
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
-            found += self._ports.jobs.get([JobKey(self._run.tenant, node_job_id(self._run.id, name)) for name in chunk])
-        return found
+            yield [JobKey(self._run.tenant, node_job_id(self._run.id, name)) for name in chunk]
 
     def _in_turn(self, names: Sequence[str], last_open: str | None) -> Iterator[Sequence[str]]:
         """The names in chunks: of many first one and the suspects, then the chunk that it is in, and so round."""
@@ -160,6 +195,17 @@ class Looks:
 
     def _join(self, node: str) -> At:
         return self._run.id, self._run.resumed, node
+
+
+def suspects(told: Mapping[str, State]) -> list[str]:
+    """Those of the ended jobs that may have failed, or hung on one that did: one of them may decide alone."""
+    return [name for name, state in told.items() if state is not State.COMPLETED]
+
+
+def is_narrow(vertex: Vertex) -> bool:
+    """Whether a node waits for the ends of a few jobs, all of which are read at once."""
+    waits_for_some = not vertex.cleanup and vertex.join in {Join.ANY, Join.N_OF}
+    return len(vertex.depends_on) <= NARROW and not waits_for_some
 
 
 def _may_decide(vertex: Vertex, counted: Mapping[str, int], last: Reached) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from tidegate.domain import spread
@@ -19,6 +20,8 @@ from tidegate.ports import JobKey, Ports
 from .announce import send_tickets
 from .audit import Act
 
+_KEPT = 1_000
+"""So many tenants' policies are made once: those of who changed nothing are asked for all the time."""
 _TRIES = 5
 _WOKEN = 100
 """Jobs that a resumed queue starts at once, as far as workers are free."""
@@ -42,7 +45,17 @@ def webhook_queue(tenant: str) -> Queue:
 
 def tenant_named(ports: Ports, name: str) -> Tenant:
     """The tenant's limits; none of its own where none were ever set."""
-    return ports.tenants.get(name) or Tenant(name=name)
+    return ports.tenants.get(name) or _unlimited(name)
+
+
+@lru_cache(_KEPT)
+def _unlimited(name: str) -> Tenant:
+    return Tenant(name=name)
+
+
+@lru_cache(_KEPT)
+def _default_queue(tenant: str) -> Queue:
+    return Queue(tenant=tenant, name=DEFAULT_QUEUE)
 
 
 def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
@@ -51,7 +64,7 @@ def queue_named(ports: Ports, tenant: str, name: str) -> Queue:
     if found is not None:
         return found
     if name == DEFAULT_QUEUE:
-        return Queue(tenant=tenant, name=name)
+        return _default_queue(tenant)
     if name == WEBHOOK_QUEUE:
         return webhook_queue(tenant)
     raise NotFound(f"there is no queue '{name}'; make it with PUT /queues/{name}", queue=name)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
 
+from tidegate.domain.change import Change
 from tidegate.domain.dag.run import node_of_item
 from tidegate.domain.durations import duration_field
-from tidegate.domain.job import OPEN, TERMINAL, Json, Ms, Sla, State
-from tidegate.domain.sla import NO_DEADLINES, Deadlines, risk_at
+from tidegate.domain.job import OPEN, Ms, Sla, State
+from tidegate.domain.sla import risk_at
 from tidegate.domain.ticket import Lane
 from tidegate.ports import DEADLINES, Addition, JobKey, Ports, Timer, backlog_series
 
@@ -48,81 +49,6 @@ STORED_COST = "cost"
 SPENT = "c#"
 """Before a queue's name: the field of an hourly series that says what its jobs cost in it, in nano-dollars."""
 _OUTCOMES = frozenset({State.COMPLETED, State.FAILED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One committed change of a job: `old_state` None when it was made, `state` None when it was erased."""
-
-    tenant: str
-    job_id: str
-    old_state: State | None
-    state: State | None
-    attempt: int = 0
-    at: Ms = 0
-    started_at: Ms | None = None
-    lease_until: Ms | None = None
-    dag_id: str | None = None
-    node: str | None = None
-    id: str = ""
-    """Names this change, the same however often it arrives."""
-    name: str = ""
-    queue: str = ""
-    owner: str = ""
-    webhook: Json = None
-    """Who is told of the job's changes, besides those that its queue names."""
-    old_attempt: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """More of the job, for events: see `tidegate.domain.events.DETAILS`."""
-    old_retries: int = 0
-    retries: int = 0
-    """Retries used before and after; 0 where there was, or is, no such job."""
-    was_delayed: bool = False
-    is_delayed: bool = False
-    """Whether it waited, or waits, for a time of its own."""
-    awaited: bool = False
-    """Whether a task of Step Functions waits for the job's end."""
-    was_waiting: int | None = None
-    is_waiting: int | None = None
-    """Its priority while it waited, or waits, for a worker or for its next attempt; None when it does not."""
-    blobs: tuple[str, ...] = ()
-    """Keys of an erased job's large values."""
-    created_at: Ms = 0
-    deadlines: Deadlines = NO_DEADLINES
-    old_sla: Sla = Sla.NONE
-    sla: Sla = Sla.NONE
-    """What had been, and is, noted of its deadlines."""
-
-    @property
-    def told(self) -> tuple[Sla, ...]:
-        """What this change tells of the deadlines. A late end tells too; a restart nothing."""
-        if self.state is None or self.old_state in TERMINAL:
-            return ()
-        return self.deadlines.told(self.old_sla, self.stands)
-
-    @property
-    def stands(self) -> Sla:
-        """How the job stands to its deadlines: what is noted, and what its end makes of it."""
-        return max(self.sla, self.deadlines.missed_at(self.at)) if self.state in TERMINAL else self.sla
-
-    @property
-    def met(self) -> bool:
-        """Whether the job completed within its first deadline. One that ended otherwise in time counts as neither."""
-        completes = self.state is State.COMPLETED and self.old_state in OPEN
-        return completes and self.deadlines.first is not None and self.stands < Sla.SOFT_MISSED
-
-    @property
-    def opens(self) -> bool:
-        """Whether the job was made, or started over."""
-        return self.state in OPEN and (self.old_state is None or self.old_state in TERMINAL)
-
-    counted: bool = False
-    """Whether it counts against its queue's `max_queue_size` until it starts."""
-    unique_key: str | None = None
-    old_cost: int = 0
-    cost: int = 0
-    """What the job had cost, and has, in nano-dollars; 0 where there was, or is, no such job."""
-
 
 Totals = defaultdict[tuple[str, str], Counter[str]]
 
@@ -162,7 +88,12 @@ def additions_of(changes: Sequence[Change]) -> list[Addition]:
 
 def hour_series(at: Ms) -> str:
     """The name of the hourly series that holds a time."""
-    return f"hour#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H}"
+    return _hour_series(at // 3_600_000)
+
+
+@lru_cache(maxsize=64)
+def _hour_series(hour: int) -> str:
+    return f"hour#{datetime.fromtimestamp(hour * 3_600, UTC):%Y-%m-%dT%H}"
 
 
 def slot_field(state: State, at: Ms) -> str:
@@ -179,7 +110,7 @@ def starts_fields(queue: str, at: Ms) -> tuple[str, str]:
 def _firsts(changes: Sequence[Change]) -> dict[tuple[str, str], dict[str, int]]:
     """What is set once in each series: since when it counts, as a whole or a queue's starts."""
     found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for change in sorted(changes, key=lambda each: each.at):
+    for change in sorted(changes, key=attrgetter("at")):
         found[change.tenant, TOTALS].setdefault(SINCE, change.at)
         if change.state is State.ACTIVE and change.old_state is not State.ACTIVE:
             _, first = starts_fields(change.queue, change.at)

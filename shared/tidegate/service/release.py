@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from tidegate.domain import guarded
+from tidegate.domain.change import Change
 from tidegate.domain.dag.branches import why_not_taken
 from tidegate.domain.dag.conditions import evidence, found_at, holds, nodes_in
 from tidegate.domain.dag.graph import Graph, Vertex
@@ -38,8 +39,8 @@ from tidegate.ports import JobKey, Ports
 from .announce import announce, remember_lanes
 from .apart import Apart
 from .entries import ends_of_entries, entries_of, fan_out
-from .looks import Looks, Stand
-from .record_changes import Change, run_series
+from .looks import Looks, Stand, is_narrow, suspects
+from .record_changes import run_series
 from .run_ends import settle
 
 _log = logging.getLogger("tidegate.dag")
@@ -99,13 +100,12 @@ class Engine:
     def go_on(self, run: Run, ended: Mapping[str, State]) -> None:
         """Some nodes of an open run have ended: release what hangs on them, stop or close the run if that is due."""
         graph = self.graph(run)
-        suspects = _suspects(ended)
         if run.stopping is None and run.failure_policy is FailurePolicy.FAIL_FAST:
-            broken = self._first_broken(run, suspects)
+            broken = self._first_broken(run, suspects(ended))
             if broken is not None:
                 run = self.stop(run, RunState.FAILED, f"its node {broken.node} is {broken.state}")
         children = dict.fromkeys(child for node in ended for child in _behind(graph, node))
-        self.evaluate(run, list(children), Looks(self._ports, run, suspects))
+        self.evaluate(run, list(children), Looks(self._ports, run, ended))
         self.close_if_done(run)
 
     def go_on_outside(self, tenant: str, dag_id: str, ended: Mapping[str, State]) -> None:
@@ -114,7 +114,7 @@ class Engine:
         if run is not None and run.state is RunState.ACTIVE:
             behind = self.graph(run).outside
             children = dict.fromkeys(child for name in ended for child in behind.get(name, ()))
-            self.evaluate(run, list(children), Looks(self._ports, run, _suspects(ended)))
+            self.evaluate(run, list(children), Looks(self._ports, run, ended))
 
     def check(self, run: Run) -> None:
         """Look at every node of an open run: what a lost change would have caused is caused now."""
@@ -123,7 +123,7 @@ class Engine:
             self._abandon(run, graph)
             return
         if run.stopping is not None:
-            self._stop_jobs(run, graph)
+            self.cancel_jobs(run, graph)
         self.evaluate(run, list(graph.nodes()), Looks(self._ports, run, whatever_is_counted=True))
         self.close_if_done(run, whatever_is_counted=True)
 
@@ -131,7 +131,7 @@ class Engine:
         """Release or skip each of the nodes that is still blocked and whose parents allow an answer."""
         graph, looks = self.graph(run), looks or Looks(self._ports, run)
         for start in range(0, len(nodes), _CHUNK):
-            jobs = self._jobs(run, nodes[start : start + _CHUNK])
+            jobs = self._jobs(run, self._not_held(run, graph, nodes[start : start + _CHUNK], looks))
             blocked = [job for job in jobs if _is_blocked(job)]
             writes = [write for job in blocked if (write := self._write_for(run, graph, job, looks)) is not None]
             remember_lanes(self._ports, blocked if writes else [])
@@ -139,10 +139,19 @@ class Engine:
             started = [each.job for each in outcomes if each.applied and each.job and each.job.state in WAITING]
             announce(self._ports, started)
 
+    def _not_held(self, run: Run, graph: Graph, nodes: Sequence[str], looks: Looks) -> Sequence[str]:
+        """The nodes without those that wait for a few others and cannot go on: these need not be read at all."""
+        if run.stopping is not None:
+            return nodes
+        narrow = {node: vertex for node in nodes if is_narrow(vertex := graph.vertex(node))}
+        looks.narrowly(narrow.values())
+        held = {n for n, v in narrow.items() if isinstance(self._decision(run, v, looks.before(n, v)), Wait)}
+        return [node for node in nodes if node not in held]
+
     def stop(self, run: Run, ending: RunState, reason: str) -> Run:
         """End a run early: no further node starts but clean-up, and what runs is asked to stop."""
         run = self._noted(run, ending, reason)
-        self._stop_jobs(run, self.graph(run))
+        self.cancel_jobs(run, self.graph(run))
         self.close_if_done(run, whatever_is_counted=True)
         return run
 
@@ -189,7 +198,7 @@ class Engine:
         run = self._noted(run, RunState.CANCELLED, "it was never stored whole")
         if run.state is not RunState.CREATED:
             return
-        self._stop_jobs(run, graph, clean_up_too=True)
+        self.cancel_jobs(run, graph, clean_up_too=True)
         now = self._ports.now()
         closed = replace(run, state=RunState.CANCELLED, completed_at=now, updated_at=now)
         if self._ports.dags.put_if_unchanged(closed, run):
@@ -243,7 +252,8 @@ class Engine:
     def _first_broken(self, run: Run, nodes: Sequence[str]) -> Job | None:
         return next((job for job in self._jobs(run, nodes) if end_of(job) is End.BROKEN), None)
 
-    def _stop_jobs(self, run: Run, graph: Graph, *, clean_up_too: bool = False) -> None:
+    def cancel_jobs(self, run: Run, graph: Graph, *, clean_up_too: bool = False) -> None:
+        """Cancel the jobs that wait, and ask those that run to stop."""
         now, reason = self._ports.now(), run.reason or "the run was stopped"
         nodes = [node for node in graph.nodes() if clean_up_too or not graph.vertex(node).cleanup]
         for start in range(0, len(nodes), _CHUNK):
@@ -265,26 +275,24 @@ class Engine:
                 self._ports.jobs.apply(writes)
 
     def _jobs(self, run: Run, nodes: Sequence[str]) -> list[Job]:
-        found: list[Job] = []
-        for start in range(0, len(nodes), _CHUNK):
-            keys = [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes[start : start + _CHUNK]]
-            found += [job for job in self._ports.jobs.get(keys) if job is not None]
-        return found
+        return [job for keys in _keys(run, nodes) for job in self._ports.jobs.get(keys) if job is not None]
 
     def _recount(self, run: Run) -> Mapping[str, int]:
         states: defaultdict[str, int] = defaultdict(int)
         nodes = list(self.graph(run).nodes())
-        for job in (jobs := self._jobs(run, nodes)):
-            states[job.state] += 1
-            states[BROKEN] += job.broken
-        if run.state is not RunState.CREATED and (erased := len(nodes) - len(jobs)):
+        for keys in _keys(run, nodes):
+            for seen in self._ports.jobs.glimpse(keys):
+                if seen is not None:
+                    states[seen.state] += 1
+                    states[BROKEN] += seen.broken
+        if run.state is not RunState.CREATED and (erased := len(nodes) - sum(states[state] for state in State)):
             states[State.FAILED] += erased  # nobody will ever know what became of them
         return states
 
 
-def _suspects(ended: Mapping[str, State]) -> list[str]:
-    """Those of the ended jobs that may have failed, or hung on one that did."""
-    return [name for name, state in ended.items() if state is not State.COMPLETED]
+def _keys(run: Run, nodes: Sequence[str]) -> Iterator[list[JobKey]]:
+    for start in range(0, len(nodes), _CHUNK):
+        yield [JobKey(run.tenant, node_job_id(run.id, node)) for node in nodes[start : start + _CHUNK]]
 
 
 def _is_blocked(job: Job) -> bool:

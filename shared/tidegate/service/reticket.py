@@ -91,7 +91,7 @@ def _more(ports: Ports, pool: str, lines: Sequence[_Line]) -> list[Job]:
     """Jobs behind the heads, as many as the pool lacks tickets: of each line, for whose they were is unknown."""
     if not lines:
         return []
-    tickets = sum(depth.visible for depth in ports.tickets.depth(pool).values())
+    tickets = ports.tickets.visible(pool, _MOST)
     if tickets >= _MOST:
         return []
     ready = {line.lane: [ready.job_id for ready in ports.jobs.head(line.lane, line.most)] for line in lines}

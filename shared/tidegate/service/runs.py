@@ -299,12 +299,16 @@ def _start(ports: Ports, run: Run, graph: Graph, jobs: Sequence[Job]) -> Run:
     wait_for_others(ports, run, graph)
     active = replace(run, state=RunState.ACTIVE, updated_at=ports.now())
     announce_run(ports, active, RUN_STARTED)
+    engine = Engine(ports)
     if not ports.dags.put_if_unchanged(active, run):
-        return ports.dags.get(run.tenant, run.id) or run
+        found = ports.dags.get(run.tenant, run.id) or run
+        if found.state not in OPEN_RUNS:  # given up meanwhile: nobody else knows of the jobs that were stored since
+            engine.cancel_jobs(found, graph, clean_up_too=True)
+        return found
     roots = graph.roots()
     supervised = start_supervisor(ports, active)
     # The first ones start at once; a supervisor has more time for the others than a request has.
-    Engine(ports).evaluate(active, roots[:_CHUNK] if supervised else roots)
+    engine.evaluate(active, roots[:_CHUNK] if supervised else roots)
     return active
 
 

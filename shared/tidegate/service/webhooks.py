@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from tidegate.domain.caller import Caller, Scope
+from tidegate.domain.change import Change
 from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable
 from tidegate.domain.job import COARSE, Job, Json, Ms, State
 from tidegate.domain.spec import MAX_BATCH, JobSpec, dump_json
@@ -32,7 +33,6 @@ from tidegate.ports import JobKey, JobQuery, Ports
 from .audit import Act
 from .control import list_jobs, visible_job
 from .policies import queue_named
-from .record_changes import Change
 from .submit import submit
 
 _MAX_RESULT_BYTES = 20_000
@@ -56,7 +56,8 @@ def send_webhooks(ports: Ports, changes: Sequence[Change]) -> int:
 
     The same changes make the same deliveries, so a batch may come again. Raises Unavailable.
     """
-    messages = [message for change in changes for message in _messages(ports, change)]
+    queues: dict[tuple[str, str], Json] = {}
+    messages = [message for change in changes for message in _messages(ports, change, queues)]
     if not messages:
         return 0
     keys = list(dict.fromkeys(JobKey(each.change.tenant, each.change.job_id) for each in messages))
@@ -121,18 +122,23 @@ def deliveries(ports: Ports, caller: Caller, job_id: str) -> Sequence[Job]:
     return found
 
 
-def _messages(ports: Ports, change: Change) -> Iterator[_Message]:
-    """One for each address that is to be told of the change."""
+def _messages(ports: Ports, change: Change, queues: dict[tuple[str, str], Json]) -> Iterator[_Message]:
+    """One for each address that is to be told of the change. `queues` remembers whom each queue names."""
     if change.state is None or change.state is change.old_state or change.queue == WEBHOOK_QUEUE:
         return
-    state, hooks = change.state, (change.webhook, _queue_webhook(ports, change))
+    queue = change.tenant, change.queue
+    if queue not in queues:
+        queues[queue] = _queue_webhook(ports, *queue)
+    state, hooks = change.state, (change.webhook, queues[queue])
+    if hooks == (None, None):
+        return
     urls = dict.fromkeys(hook["url"] for hook in hooks if wants(hook, event_of(change.old_state, state)))
     yield from (_Message(change, state, url) for url in urls)
 
 
-def _queue_webhook(ports: Ports, change: Change) -> Json:
+def _queue_webhook(ports: Ports, tenant: str, queue: str) -> Json:
     try:
-        return queue_named(ports, change.tenant, change.queue).webhook
+        return queue_named(ports, tenant, queue).webhook
     except NotFound:
         return None
 

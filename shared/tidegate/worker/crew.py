@@ -16,7 +16,7 @@ from tidegate.client import Retries
 from tidegate.client.work import WorkClient
 from tidegate.domain.exposition import exposed
 from tidegate.domain.job import Job
-from tidegate.execution.attempt_runner import AttemptRunner
+from tidegate.execution.attempt_runner import AttemptRunner, time_is_up
 from tidegate.execution.presence import Presence, describe
 from tidegate.execution.registry import load_executors
 from tidegate.execution.runner import Runner
@@ -173,6 +173,7 @@ class Crew:
         """Run the loops, the only one on this thread; answers how many jobs were run."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        signal.signal(signal.SIGALRM, time_is_up)
         with self._figures_served():
             presence.start()
             try:

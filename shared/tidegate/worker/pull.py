@@ -40,7 +40,9 @@ class PullLoop:
         tally: Tally | None = None,
     ) -> None:
         self._tickets: Tickets = app.ports.tickets
-        self._wait = min(options.poll_interval, _EMBEDDED_WAIT_SECONDS if app.settings.data else _LONG_POLL_SECONDS)
+        embedded = app.settings.data is not None
+        self._wait = min(options.poll_interval, _EMBEDDED_WAIT_SECONDS if embedded else _LONG_POLL_SECONDS)
+        self._claims_ahead = embedded
         self._runner = runner
         self._options = options
         self._budget = budget or Budget(options.max_jobs)
@@ -76,17 +78,22 @@ class PullLoop:
         deliveries = self._tickets.receive(self._options.pool, limit, self._wait)
         self._tally.claimed(len(deliveries))
         for index, delivery in enumerate(deliveries):
-            if self._finished():
+            if self._finished() and not self._runner.has_claimed(delivery):
                 self._give_back(deliveries[index:])
                 break
-            self._serve(delivery)
+            self._serve(delivery, deliveries[index + 1 : index + 2] if self._claims_ahead else ())
 
-    def _serve(self, delivery: Delivery) -> None:
+    def _serve(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
+        """Serve one. Where the home can, the claim for the one that follows is in the commit of its outcome."""
+        ahead = list(following)
+
         def acknowledge(verdict: Verdict) -> None:
             if isinstance(verdict, Again):
                 self._tickets.again(delivery, verdict.seconds)
             else:
                 self._tickets.finish([delivery])
+            if ahead and verdict.ran and not self._finished():
+                self._runner.claim_ahead(ahead.pop())
 
         started = time.monotonic()
         verdict = self._runner.serve(delivery, acknowledge)

@@ -66,6 +66,7 @@ def open_ports(
     own_memory: int = 0,
     mappings: Sequence[str] = (),
     policy_seconds: float = 0.0,
+    head_ms: Ms = 0,
 ) -> Ports:
     """Every port on AWS. Nothing is connected to before it is used.
 
@@ -75,7 +76,7 @@ def open_ports(
     runs; none if empty. `calls_back`: other state machines may wait for jobs. `lambda_pools` are those with Lambdas
     and their memory in MB, `own_memory` is this process's own if it is one of those;
     `mappings` the UUIDs of the event source mappings that sleep while nothing is to be done. What people set is
-    remembered for `policy_seconds`.
+    remembered for `policy_seconds`, the head of a lane shared by claims for `head_ms`.
 
     Region, credentials and endpoint come from the environment; `clients` may be shared with other ports.
     """
@@ -118,4 +119,5 @@ def open_ports(
         lease_grace_ms=LEASE_GRACE_MS,
         remember=Memory(now).remember,
         policy_seconds=policy_seconds,
+        head_ms=head_ms,
     )

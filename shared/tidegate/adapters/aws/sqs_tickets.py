@@ -92,6 +92,10 @@ class SqsTickets:
         """See `Tickets.depth`."""
         return {band: self._depth(self._url(pool, band)) for band in Band}
 
+    def visible(self, pool: str, most: int) -> int:
+        """See `Tickets.visible`."""
+        return min(most, sum(depth.visible for depth in self.depth(pool).values()))
+
     def _url(self, pool: str, band: Band) -> str:
         try:
             return self._urls[pool, band]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from operator import attrgetter
 
 from tidegate.domain.dag.run import RunState
 from tidegate.domain.events import AnyEvent, BudgetEvent, Event, RunEvent
@@ -16,6 +17,8 @@ from .database import Database
 
 KEPT = 10_000
 """So many events are kept, of all tenants together."""
+_NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (Event, RunEvent, BudgetEvent)}
+_FIELDS = {kind: (names, attrgetter(*names)) for kind, names in _NAMES.items()}
 
 
 class SqliteEvents:
@@ -51,7 +54,8 @@ class SqliteEvents:
 
 
 def _text(event: AnyEvent) -> str:
-    return compact({each.name: getattr(event, each.name) for each in fields(event)})
+    names, values = _FIELDS[type(event)]
+    return compact(dict(zip(names, values(event), strict=True)))
 
 
 def _event(text: str) -> AnyEvent:

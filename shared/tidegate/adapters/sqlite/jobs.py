@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from tidegate.domain.guard import Guard, GuardedWrite, Outcome, Spot, spot_of
-from tidegate.domain.job import RESTARTABLE, TERMINAL, HardMiss, Job, Ms, Sla, State
+from tidegate.domain.guard import GuardedWrite, Outcome
+from tidegate.domain.job import RESTARTABLE, TERMINAL, Job, Ms, State
 from tidegate.domain.ticket import Lane
 from tidegate.domain.uniqueness import takes_key
-from tidegate.ports import JobKey, JobPage, JobQuery, Ready
+from tidegate.ports import Glimpse, JobKey, JobPage, JobQuery, Ready
 
-from .codec import COLUMNS, FIELDS, encoded, job_of, row_of
+from .codec import COLUMNS, compact, job_of
 from .cursors import cursor_of, position_of
 from .database import Database
+from .job_writes import insert_of, update_of
 from .unique_keys import blocker, take
 
-_INSERT = (
-    f"INSERT INTO jobs ({COLUMNS}, place, place_order) VALUES ({', '.join('?' * (len(FIELDS) + 2))}) "
-    "ON CONFLICT (tenant, id) DO NOTHING RETURNING seq"
-)
 _SELECT = f"SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"
 _KEPT = "(keep_until IS NULL OR keep_until > ? OR completed_at IS NULL)"
+_GLIMPSE = "SELECT id, state, broken FROM jobs WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND " + _KEPT
 _DELETE_UNKEPT = f"DELETE FROM jobs WHERE tenant = ? AND id = ? AND NOT {_KEPT}"
-_UNSTOPPED = f"(hard_sla IS NULL OR hard_sla >= ? OR on_hard_miss = '{HardMiss.ONLY_TELL}' OR sla >= {Sla.HARD_MISSED})"
 _SHELVED = RESTARTABLE | {State.SKIPPED}
 
 
@@ -37,14 +35,26 @@ class SqliteJobs:
 
     def create(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
         """See `JobStore.create`."""
+        now = self._now()
         with self._database.transaction() as connection:
-            return [_create(connection, job, self._now()) for job in jobs]
+            return [_create(connection, job, now) for job in jobs]
 
     def get(self, keys: Sequence[JobKey]) -> Sequence[Job | None]:
         """See `JobStore.get`."""
         now = self._now()
         found = (self._database.rows(f"{_SELECT} AND {_KEPT}", (*key, now)) for key in keys)
         return [job_of(rows[0]) if rows else None for rows in found]
+
+    def glimpse(self, keys: Sequence[JobKey]) -> Sequence[Glimpse | None]:
+        """See `JobStore.glimpse`."""
+        ids: defaultdict[str, list[str]] = defaultdict(list)
+        for tenant, job_id in keys:
+            ids[tenant].append(job_id)
+        found: dict[tuple[str, str], Glimpse] = {}
+        for tenant, of_tenant in ids.items():
+            for job_id, state, broken in self._database.rows(_GLIMPSE, (tenant, compact(of_tenant), self._now())):
+                found[tenant, job_id] = Glimpse(State(state), bool(broken))
+        return [found.get(key) for key in keys]
 
     def apply(self, writes: Sequence[GuardedWrite]) -> Sequence[Outcome]:
         """See `JobStore.apply`."""
@@ -66,10 +76,7 @@ class SqliteJobs:
             return outcome
 
     def _update(self, write: GuardedWrite) -> Outcome:
-        changes, values = _changes(write)
-        conditions, bounds = _conditions(write.guard)
-        sql = f"UPDATE jobs SET {changes} WHERE tenant = ? AND id = ? AND {conditions} RETURNING {COLUMNS}"
-        rows = self._database.rows(sql, (*values, write.tenant, write.job_id, *bounds))
+        rows = self._database.rows(*update_of(write))
         if rows:
             return Outcome(True, job_of(rows[0]))
         rows = self._database.rows(_SELECT, (write.tenant, write.job_id))
@@ -135,54 +142,13 @@ def _create(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
 
 
 def _insert(connection: sqlite3.Connection, job: Job, now: Ms) -> Job | None:
-    spot = spot_of(job)
-    row = [*row_of(job), spot.place, spot.order]
-    if connection.execute(_INSERT, row).fetchall():
+    insert = insert_of(job)
+    if connection.execute(*insert).rowcount:
         return None
     connection.execute(_DELETE_UNKEPT, (job.tenant, job.id, now))
-    if connection.execute(_INSERT, row).fetchall():
+    if connection.execute(*insert).rowcount:
         return None
     return job_of(connection.execute(_SELECT, (job.tenant, job.id)).fetchone())
-
-
-def _changes(write: GuardedWrite) -> tuple[str, list[Any]]:
-    parts = [f"{name} = ?" for name in write.values]
-    values = [encoded(name, value) for name, value in write.values.items()]
-    if write.next_attempt:
-        parts.append("attempt = attempt + 1")
-    if write.charge:
-        parts.append("cost = cost + ?")
-        values.append(write.charge)
-    if write.spot is not None:
-        parts += ["place = ?", "place_order = ?"]
-        values += _placed(write.spot)
-    return ", ".join(parts), values
-
-
-def _placed(spot: Spot) -> list[Any]:
-    return [spot.place.value, spot.order]
-
-
-def _conditions(guard: Guard) -> tuple[str, list[Any]]:
-    """The guard as SQL; must mean the same as `Guard.holds`."""
-    parts, values = [f"state IN ({_marks(guard.states)})"], list[Any](guard.states)
-    for condition, value in (
-        ("attempt = ?", guard.attempt),
-        ("(wake_at IS NULL OR wake_at <= ?)", guard.woken_by),
-        ("(expires_at IS NULL OR expires_at > ?)", guard.unexpired_at),
-        ("expires_at <= ?", guard.expired_by),
-        ("lease_until <= ?", guard.lease_ended_by),
-        ("lease_until = ?", guard.lease_seen),
-        ("cancel_requested = ?", guard.cancel_requested),
-        ("updated_at = ?", guard.seen_at),
-        ("blocked = ?", guard.blocked),
-        ("sla < ?", guard.sla_below),
-        (_UNSTOPPED, guard.unstopped_at),
-    ):
-        if value is not None:
-            parts.append(condition)
-            values.append(value)
-    return " AND ".join(parts), values
 
 
 def _index_for(query: JobQuery) -> str:

@@ -33,6 +33,8 @@ from .workers import SqliteWorkers
 
 FILE_NAME = "tidegate.db"
 EVERY_POOL = EveryPool()
+_FIRST_LOOK = 3
+"""Whoever claims within a transaction is alone with the lane."""
 OWN_MEMORY = 512
 """The MB of the Lambda that an attempt here would need in the cloud: what jobs cost is told as if they ran there."""
 
@@ -88,6 +90,7 @@ def open_ports(
         rng=rng,
         pools=pools,
         own_memory=OWN_MEMORY,
+        first_look=_FIRST_LOOK,
         together=database.transaction,
         close=database.close,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 
 from tidegate.domain.job import HardMiss, Ms
 from tidegate.domain.priority import Ordering
@@ -171,6 +172,7 @@ def _queue(policy: str) -> Queue:
     return Queue(**{**values, **enums})
 
 
+@lru_cache(_REMEMBERED)
 def _token(text: str) -> Token:
     values = json.loads(text)
     return Token(**{**values, "scopes": frozenset(values["scopes"])})

@@ -145,13 +145,13 @@ def routed(nodes: Sequence[NodeSpec]) -> tuple[NodeSpec, ...]:
 
 
 def _choosers_of(node: NodeSpec, choosers: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Those that choose the node, or a run that it begins."""
-    own = choosers.get(node.id, ())
-    yield from own
+    """Those that choose the node, or a run that it begins: one that waits for something in a run does not begin it."""
+    found = [*choosers.get(node.id, ())]
     for around in _runs_around(node.id):
-        if any(name.startswith(f"{around}/") for name in (*node.depends_on, *own)):
-            return
-        yield from choosers.get(around, ())
+        if any(name.startswith(f"{around}/") for name in (*node.depends_on, *found)):
+            break
+        found += choosers.get(around, ())
+    yield from found
 
 
 def _runs_around(node: str) -> Iterator[str]:

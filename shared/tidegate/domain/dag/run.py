@@ -147,11 +147,16 @@ BROKEN = "broken"
 
 def end_of(job: Job) -> End | None:
     """What a job's end means for those behind it; None while it goes on."""
-    if job.state not in TERMINAL:
+    return end_in(job.state, broken=job.broken)
+
+
+def end_in(state: State, *, broken: bool) -> End | None:
+    """What it means that a job is in a state; `broken`: that it was skipped because something before it failed."""
+    if state not in TERMINAL:
         return None
-    if job.state is State.COMPLETED:
+    if state is State.COMPLETED:
         return End.DONE
-    return End.PASSED if job.state is State.SKIPPED and not job.broken else End.BROKEN
+    return End.PASSED if state is State.SKIPPED and not broken else End.BROKEN
 
 
 def item_node(node: str, index: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tidegate.domain.spec import MAX_TASK_TOKEN
 
@@ -91,12 +92,22 @@ def _faults(spec: DagSpec) -> Iterator[tuple[str, str]]:
         yield "hard_sla", "must not be before soft_sla"
     if spec.task_token is not None and not 0 < len(spec.task_token) <= MAX_TASK_TOKEN:
         yield "task_token", f"must have 1 to {MAX_TASK_TOKEN} characters"
-    if len(known) == len(spec.nodes) and (cycle := cycle_in(spec.nodes)):
+    if cycle := cycle_in(_told_apart(spec.nodes)):
         yield "nodes", f"depend on one another in a cycle: {' → '.join(cycle)}"
 
 
+def _told_apart(nodes: Sequence[NodeSpec]) -> Sequence[NodeSpec]:
+    """The nodes, the first of each name, without those that they wait for to be themselves: that is told already."""
+    return [
+        replace(node, depends_on=tuple(each for each in node.depends_on if each != node.id))
+        if node.id in node.depends_on
+        else node
+        for node in {node.id: node for node in reversed(nodes)}.values()
+    ][::-1]
+
+
 def _node_faults(place: str, node: NodeSpec, known: Counter[str]) -> Iterator[tuple[str, str]]:
-    if not is_node_id(node.id):
+    if not is_node_id(node.id) and (node.id or node.job is not None):  # of one that could not be read that is told
         yield f"{place}.id", NODE_ID_RULE
     if known[node.id] > 1:
         yield f"{place}.id", f"'{node.id}' names {known[node.id]} nodes"
