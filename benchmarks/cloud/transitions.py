@@ -33,6 +33,7 @@ NUMBERS = (1, 100, 10_000)
 
 def entered(cloud: Cloud, jobs: int) -> list[str]:
     """The states that the execution of a run of so many jobs enters; all but the first wait when it is cancelled."""
+    cloud.reset()
     with _machine(cloud) as machine, tempfile.TemporaryDirectory() as folder:
         home = runtime.embedded(Path(folder))
         supervised = cloud.open(cloud.queue_urls(), state_machine=machine.arn).supervisors

@@ -278,7 +278,6 @@ def test_a_run_whose_request_died_gets_its_supervisor_from_the_clock(stage: Stag
 
 def test_what_a_supervisor_costs_does_not_depend_on_the_number_of_jobs(aws: Cloud) -> None:
     """`make bench BENCH="--only width"` executes one of 10,000 jobs too."""
-    aws.reset()
     few, many = (transitions.entered(aws, jobs) for jobs in (1, 300))
     assert few == many == ["Release", "Await", "Close"]
     assert len(many) == TRANSITIONS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -559,3 +560,24 @@ def test_upstream_results_reach_the_handler(works: Works) -> None:
         continue
     assert works.state(run) is RunState.COMPLETED
     assert (found[0].state, found[0].result) == (State.COMPLETED, works.results["a"])
+
+
+@pytest.mark.parametrize("fields", [{}, {"for_each": ("a", "result")}], ids=["node", "entries"])
+def test_the_time_to_start_in_begins_when_a_node_may_start(works: Works, fields: dict[str, Any]) -> None:
+    """However long it waited for others; what waits longer for a worker expires, and `start_after` is kept."""
+    works.results["a"] = [1]
+    begin = works.home.clock.now() + 7_200_000
+    late = replace(node("b", "a", **fields), job={**(node("b").job or {}), "expire_in_seconds": 60.0})
+    later = replace(late, id="c", job={**(late.job or {}), "data": {"node": "c"}, "start_after": begin})
+    run = works.run(node("a"), late, later)
+    works.home.clock.advance(3_600)
+    works.quiet()
+    assert works.order == ["a", "b"]
+    works.home.clock.advance(3_601)
+    works.home.tick()
+    works.home.clock.advance(60)
+    works.quiet()
+    assert works.order == ["a", "b"], "it was to start within a minute of its time"
+    states = works.states(run)
+    assert (states["a"], states["b"]) == ("COMPLETED", "COMPLETED")
+    assert states.get("c[0]", states["c"]) == "EXPIRED"

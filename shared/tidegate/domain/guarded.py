@@ -281,10 +281,19 @@ def restart_if_ended(job: Job, now: Ms, *, counted: bool = False) -> GuardedWrit
 
 def unblock(job: Job, now: Ms) -> GuardedWrite:
     """Let a job start that waited for other nodes of its run. Its time to wait in line, and to expire, begins now."""
-    wake_at = job.start_after if job.start_after is not None and job.start_after > now else None
-    values = {"blocked": False, "wake_at": wake_at, "updated_at": now}
+    times = times_of_release(job, now)
+    values = {"blocked": False, "updated_at": now, **times}
     guard = Guard(frozenset({State.CREATED}), blocked=True)
-    return GuardedWrite(job.tenant, job.id, guard, values, waiting_spot(job, wake_at, now))
+    return GuardedWrite(job.tenant, job.id, guard, values, waiting_spot(job, times["wake_at"], now))
+
+
+def times_of_release(job: Job, now: Ms) -> dict[str, Any]:
+    """When a job of a run that may start now wakes, and when it expires if it was not started by then."""
+    wake_at = job.start_after if job.start_after is not None and job.start_after > now else None
+    if job.expires_at is None:
+        return {"wake_at": wake_at}
+    begun = max(job.created_at, job.start_after or 0)
+    return {"wake_at": wake_at, "expires_at": job.expires_at - begun + (wake_at or now)}
 
 
 def fan_out_if_blocked(job: Job, data: Json, now: Ms) -> GuardedWrite:

@@ -75,6 +75,7 @@ def _entry_job(ports: Ports, run: Run, node_job: Job, number: int, entry: Any) -
         data={**given, "item": entry, "index": number},
         data_ref=None,
         blocked=False,
+        **guarded.times_of_release(node_job, now),
         created_at=now,
         updated_at=now,
         cost=cost_of_accepting(),

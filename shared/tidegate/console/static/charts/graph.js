@@ -10,6 +10,7 @@ import { countsOf } from "./plan.js";
 
 const WIDE = 172, HIGH = 44, LETTERS = 20;
 const LEGIBLE = 0.62, LARGEST = 1.15; // scales: of the smallest writing that can be read, and of a graph that is small
+const ALMOST = 0.85; // so much of LEGIBLE will do where it shows all of a graph
 const MOST = 1_500; // nodes that are laid out; larger runs are shown as a mosaic of their depths
 
 const policy = window.trustedTypes?.createPolicy("tidegate", { createScriptURL: (url) => url });
@@ -92,8 +93,11 @@ function Drawn({ plan, path }) {
 
 const between = (least, n, most) => Math.max(least, Math.min(most, n));
 
-/** As large as fits the width, but never too small to be read. */
-const readable = (found, width) => between(LEGIBLE, width / found.width, LARGEST);
+/** As large as fits the width, but never too small to be read; a little smaller where that shows all of it. */
+const readable = (found, width) => {
+  const whole = width / found.width;
+  return whole > LEGIBLE * ALMOST ? Math.min(whole, LARGEST) : LEGIBLE;
+};
 
 /** What is looked at first: all of it where it can be read, else around what runs or failed, else its beginning. */
 function firstView(found, plan, width, height) {
@@ -112,13 +116,16 @@ function wholeView(found, width, height) {
 const edgeClass = (critical, parent) =>
   `edge ${critical ? "critical" : ""} ${parent?.state === "COMPLETED" ? "passed" : ""}`;
 
+/** What nodes do that Tidegate runs itself. */
+const OWN = { "tidegate.choose": "choice", "tidegate.collect": "run within", "tidegate.gather": "list" };
+
 function Node({ node, x, y, critical, open }) {
   const { sign, filled } = STATES[node.state] ?? STATES.CREATED;
   const fans = node.entries.length;
   const counts = countsOf(node), done = (counts.COMPLETED ?? 0) + (counts.SKIPPED ?? 0);
   const took = node.start === null ? "" : duration(((node.end ?? Date.now()) - node.start) / 1_000);
   const under = fans ? `${count(done)} of ${count(fans)}`
-    : [node.name === node.id ? "" : cut(node.name, 15), took].filter(Boolean).join(" · ");
+    : [node.name === node.id ? "" : cut(OWN[node.name] ?? node.name, 15), took].filter(Boolean).join(" · ");
   const title = `${node.id}: ${label(node.state)}${fans ? `, ${under}` : ""}`;
   const press = (event) => event.key === "Enter" && open(node);
   return html`

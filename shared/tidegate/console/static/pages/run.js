@@ -91,6 +91,7 @@ const RunFacts = ({ run }) => html`<${Facts} rows=${[
   ["Ended", run.completed_at && html`<${Clock} time=${run.completed_at} />`],
   ["Soft deadline", run.soft_sla && html`<${Ago} time=${run.soft_sla} />`],
   ["Hard deadline", run.hard_sla && html`<${Ago} time=${run.hard_sla} />`],
+  ["Kept until", run.keep_until && html`<${Ago} time=${run.keep_until} />`],
 ]} />`;
 
 function RunActions({ run, changed }) {
