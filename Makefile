@@ -49,7 +49,7 @@ run: $(VENV)/.run ## Start the embedded scheduler and put real documents through
 
 test: $(VENV)/.dev ## The whole test suite, the deployed template on an emulator included
 	@$(MAKE) --no-print-directory -k $(EMULATOR)/.ready $(LOCAL)/.ready
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder
 
 e2e: $(VENV)/.dev $(EMULATOR)/.ready ## Deploy the synthesised template to an AWS emulator and drive it
 	$(BIN)/python -m pytest tests/e2e
@@ -79,10 +79,10 @@ soak: $(VENV)/.dev ## Real processes killed at random for MINUTES at most while 
 	$(BIN)/python -m tests.soak --jobs $(JOBS) --minutes $(MINUTES)
 
 contract: $(VENV)/.dev $(LOCAL)/.ready ## Every port on every adapter, all of it on Amazon's DynamoDB Local too
-	TIDEGATE_EVERY_HOME=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/contract
+	TIDEGATE_EVERY_HOME=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests/contract
 
 faults: $(VENV)/.dev $(EMULATOR)/.ready ## Let every single call of the deployed functions to AWS fail, in two ways (minutes)
-	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist load tests/functions/test_cloud_faults.py tests/e2e/test_cloud_under_faults.py
+	TIDEGATE_FAULTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests/functions/test_cloud_faults.py tests/e2e/test_cloud_under_faults.py
 
 bench: $(VENV)/.dev ## Benchmarks beside peers, counts and costs of the cloud (BENCH="--only cloud" runs a part)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -6,6 +6,7 @@ import gc
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,7 @@ from home import Home
 from support.aws import Cloud, cloud
 from support.clock import Clock
 from support.loopback import only_loopback
+from support.shares import Shares, put_in_order
 from tidegate import runtime
 from tidegate.execution import registry
 from tidegate.service import looks, release
@@ -23,6 +25,17 @@ pytest_plugins = ["tidegate.testing.plugin"]
 # How long an example takes says more about the machine and its other work than about the program.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See `support.shares`."""
+    put_in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """See `support.shares`."""
+    return Shares(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -17,7 +17,8 @@ from tidegate.service.submit import submit_one
 
 from .job_models import ReasonRequest
 from .jobs import answer_list, cancel_job, get_job
-from .models import InvokeRequest, ListQuery
+from .models import InvokeRequest
+from .query_models import ListQuery
 from .requests import answer, caller_of, only
 
 router = Router()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from tidegate import runtime
 from tidegate.domain.caller import Scope
 from tidegate.domain.errors import NotSupported
 
-from .models import EventQuery
+from .query_models import EventQuery
 from .requests import caller_of
 
 router = Router()  # type: ignore[no-untyped-call]

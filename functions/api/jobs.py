@@ -26,7 +26,7 @@ from tidegate.service.submit import Submitted, submit, submit_one
 from .errors import body_of, invalid_input
 from .job_models import BatchRequest, JobRequest, PriorityRequest, ReasonRequest, RetryRequest
 from .listing import listed, query_of
-from .models import ListQuery
+from .query_models import ListQuery
 from .requests import answer, caller_of, check_query, idempotency_key, metadata_in, only, query_pairs
 from .views import brief_view, fitting_view, job_view, with_result_as
 

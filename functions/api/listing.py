@@ -10,11 +10,10 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import COARSE, Job, State, states_named
 from tidegate.ports import JobPage, JobQuery, Ports
-from tidegate.service.control import list_jobs
-from tidegate.service.stats import total_count
+from tidegate.service.control import list_jobs, total_count
 
 from .bodies import MAX_LIMIT
-from .models import ListQuery
+from .query_models import ListQuery
 from .views import job_view
 from .wire import dump, fits
 

@@ -17,7 +17,7 @@ from tidegate.service import letters, maintenance
 from tidegate.service.maintenance import Action, Selection
 
 from .listing import states_of
-from .models import MaintenanceRequest, RedriveRequest, ResetRequest
+from .maintenance_models import MaintenanceRequest, RedriveRequest, ResetRequest
 from .requests import answer, caller_of, only
 from .wire import format_time
 

@@ -16,7 +16,7 @@ from tidegate.domain.history import AttemptRecord, StateChange, history_of
 from tidegate.service.control import visible_job
 from tidegate.service.read_log import LogPage, Told, read_log
 
-from .models import LogQuery
+from .query_models import LogQuery
 from .requests import answer, caller_of, check_query, query_pairs
 from .wire import dump, fits, format_time
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.request import Request
 from tidegate import runtime
 from tidegate.domain.job import COARSE, Job
 from tidegate.domain.webhook import WebhookSecret
+from tidegate.service import webhook_secrets
 from tidegate.service import webhooks as service
 
 from .requests import answer, caller_of
@@ -26,7 +27,7 @@ _SECRET = "/queues/<name>/webhook-secret"  # noqa: S105 - a path
 def get_webhook_secret(request: Request, name: str) -> Response[Any]:
     """Webhooks of single jobs are signed with the secret of their queue."""
     ports = runtime.current().ports
-    return _told("Secret retrieved", service.get_secret(ports, caller_of(request), name), ports.now())
+    return _told("Secret retrieved", webhook_secrets.get_secret(ports, caller_of(request), name), ports.now())
 
 
 @router.post(
@@ -35,7 +36,7 @@ def get_webhook_secret(request: Request, name: str) -> Response[Any]:
 def rotate_webhook_secret(request: Request, name: str) -> Response[Any]:
     """For a day messages are signed with both, so that the receiver can change in its own time."""
     ports = runtime.current().ports
-    return _told("Secret replaced", service.rotate_secret(ports, caller_of(request), name), ports.now())
+    return _told("Secret replaced", webhook_secrets.rotate_secret(ports, caller_of(request), name), ports.now())
 
 
 @router.get(

@@ -9,21 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.adapters.caching import remembering
-from tidegate.adapters.outbound import Outbound
 from tidegate.adapters.system import now_ms, uuid7
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.job import Job, Ms
 from tidegate.domain.queue import DEFAULT_POOL
 from tidegate.execution import tracing
 from tidegate.execution.correlating import mark_log_lines
-from tidegate.execution.registry import Executor, load_executors
-from tidegate.execution.runner import Runner
-from tidegate.execution.tally import Tally
-from tidegate.execution.webhook import webhook_executor
 from tidegate.ports import EventStream, Feed, Issuer, Ports
 from tidegate.settings import Settings, settings_from
+
+if TYPE_CHECKING:
+    from tidegate.execution.registry import Executor
+    from tidegate.execution.runner import Runner
+    from tidegate.execution.tally import Tally
 
 EMBEDDED_LEASE_SECONDS = 10.0
 CLOUD_LEASE_SECONDS = 60.0
@@ -212,6 +213,8 @@ def runner(
     sight; a Lambda's event source has a visibility time-out longer than the function may run. Embedded, workers with
     other handlers may share its pool: what it has no handler for is left to them.
     """
+    from tidegate.execution.runner import Runner
+
     return Runner(
         app.ports,
         executors_of(app, handlers),
@@ -227,11 +230,16 @@ def runner(
 
 def executors_of(app: App, handlers: tuple[str, ...]) -> Mapping[str, Executor]:
     """The executors found in `handlers`, and Tidegate's own."""
+    from tidegate.execution.registry import load_executors
+
     return {**load_executors(handlers), **own_executors(app.ports)}
 
 
 def own_executors(ports: Ports) -> Mapping[str, Executor]:
     """The executors that every worker with access to the tables has besides its handlers."""
+    from tidegate.adapters.outbound import Outbound
+    from tidegate.execution.webhook import webhook_executor
+
     executor = webhook_executor(ports, Outbound(development=ports.development).post)
     return {executor.name: executor}
 

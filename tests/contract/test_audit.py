@@ -19,7 +19,7 @@ from tidegate.domain.caller import Caller
 from tidegate.domain.errors import Conflict, InvalidInput, NotFound, TidegateError, Unavailable
 from tidegate.domain.schedule import JobTemplate
 from tidegate.ports import JobKey, JobQuery, Ports
-from tidegate.service import control, definitions, letters, maintenance, policies, schedules, tokens, webhooks
+from tidegate.service import control, definitions, letters, maintenance, policies, schedules, tokens, webhook_secrets
 from tidegate.service.audit import audited, read_audit
 from tidegate.service.maintenance import Action, Selection
 
@@ -141,7 +141,7 @@ ACTS: dict[str, Acting] = {
     "queue.pause": lambda p: policies.pause_queue(p, ADA, "default", "why"),
     "queue.resume": lambda p: policies.resume_queue(p, ADA, "default"),
     "definition.put": lambda p: definitions.put_definition(p, ADA, "mail", schema=None, job={}, description=""),
-    "webhook.rotate": lambda p: webhooks.rotate_secret(p, ADA, "default"),
+    "webhook.rotate": lambda p: webhook_secrets.rotate_secret(p, ADA, "default"),
     "schedule.create": schedule,
     "schedule.change": lambda p: schedules.change_schedule(
         p, ADA, schedule(p), lambda seen: {"job": JobTemplate(name="work", data="secret payload too")}

@@ -12,8 +12,16 @@ from gateway import MORNING, Api
 from tidegate_functions.clock import gauges
 
 from home import START, Clock, Home
+from support.aws import few_keys
 from tidegate import runtime
 from tidegate.cli import session
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """See `few_keys`."""
+    with few_keys():
+        yield
 
 
 @pytest.fixture

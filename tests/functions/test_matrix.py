@@ -13,8 +13,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from matrix import JOBS, MARK, OWNER, RUN, Answer, Asked, Stored, ask, bearer, furnish, requests, things_of, with_issuer
-from tidegate_functions.api.openapi import document
+from matrix import (
+    DESCRIPTION,
+    JOBS,
+    MARK,
+    OWNER,
+    RUN,
+    Answer,
+    Asked,
+    Stored,
+    ask,
+    bearer,
+    furnish,
+    requests,
+    things_of,
+    with_issuer,
+)
 from tidegate_functions.api.scopes import NEEDED
 
 from home import Clock, Home
@@ -103,7 +117,7 @@ def printed() -> Iterator[Counter[tuple[str, str]]]:
 def test_every_operation_says_which_scope_it_needs_and_no_other_does() -> None:
     """A new route needs an entry in functions/api/scopes.py."""
     assert set(NEEDED) == OPERATIONS
-    for methods in document()["paths"].values():
+    for methods in DESCRIPTION["paths"].values():
         for operation in methods.values():
             scope = NEEDED[operation["operationId"]]
             assert operation["security"] == [{"bearer": [] if scope is None else [scope.value]}]

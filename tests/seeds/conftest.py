@@ -15,11 +15,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 from seedhome import SLOTS, CloudHome
 
 from home import Clock, Home
-from support.aws import Cloud
+from support.aws import Cloud, few_keys
 from support.homes import KINDS
 from tidegate import runtime
 from tidegate.runtime import App
 from tidegate.settings import Settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """See `few_keys`."""
+    with few_keys():
+        yield
 
 
 @pytest.fixture(params=KINDS)

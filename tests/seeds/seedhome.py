@@ -8,7 +8,7 @@ from gateway import Api
 from tidegate_functions.changes.handler import handler as change
 
 from home import Clock, Home
-from support.aws import JOBS
+from support.streams import JobsStream
 from tidegate import runtime
 from tidegate.adapters.aws.clients import Clients
 from tidegate.execution.context import JobContext
@@ -24,28 +24,13 @@ class CloudHome(Home):
 
     def __init__(self, app: App, clock: Clock, clients: Clients) -> None:
         super().__init__(app, clock)
-        self._handled: set[str] = set()
-        self._clients = clients
+        self._stream = JobsStream(clients.dynamodb)
 
     def pump(self) -> None:
         """Hand the records that the stream has got since to the change feed's function."""
-        import boto3  # type: ignore[import-untyped]
-
-        streams = boto3.client("dynamodbstreams")
-        arn = self._clients.dynamodb.describe_table(TableName=JOBS)["Table"]["LatestStreamArn"]
-        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        iterator = streams.get_shard_iterator(
-            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        records: list[dict[str, Any]] = []
-        while iterator:
-            answer = streams.get_records(ShardIterator=iterator, Limit=1_000)
-            records += answer["Records"]
-            iterator = answer.get("NextShardIterator") if answer["Records"] else None
-        fresh = [record for record in records if record["eventID"] not in self._handled]
-        self._handled |= {record["eventID"] for record in fresh}
+        records = self._stream.records()
         with runtime.use(self.app):
-            assert change({"Records": fresh}, None) == {"batchItemFailures": []}
+            assert change({"Records": records}, None) == {"batchItemFailures": []}
 
 
 def run(home: Home, **functions: Any) -> None:

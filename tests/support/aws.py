@@ -11,6 +11,7 @@ import moto.backends
 import pytest
 from moto import mock_aws
 
+from tidegate.adapters.aws import keys, listing
 from tidegate.adapters.aws.clients import Clients
 from tidegate.adapters.aws.ports import open_ports
 from tidegate.domain.priority import Band
@@ -154,3 +155,13 @@ def _make_queues(sqs: Any) -> dict[str, dict[str, str]]:
         return str(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
 
     return {pool: {band.value: made(f"tidegate-{pool}-{band.value}") for band in Band} for pool in POOLS}
+
+
+@contextmanager
+def few_keys() -> Iterator[None]:
+    """A tenant's jobs on four keys of the table instead of 32, each of which a page of a listing asks: for what is
+    about other things than where jobs are."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keys, "SHARDS", 4)
+        patched.setattr(listing, "SHARDS", 4)
+        yield

@@ -103,16 +103,18 @@ class Machine:
         executions = stepfunctions_parser_backends[self.arn.split(":")[4]][self.arn.split(":")[3]]._get_executions()
         return next(each for each in executions if each.execution_arn == execution)
 
-    def stopped_event(self, execution: str) -> dict[str, Any]:
-        """What EventBridge says of a stopped execution; moto does not send it."""
-        found = self._client.describe_execution(executionArn=execution)
-        assert found["status"] == "ABORTED"
-        detail = {name: found[name] for name in ("executionArn", "stateMachineArn", "name", "status", "input")}
+    def stopped_event(self, stopped: Mapping[str, Any]) -> dict[str, Any]:
+        """What EventBridge says of an execution that was described as stopped; moto does not send it.
+
+        Its thread may still be under way in moto, and mark it as failed a moment later.
+        """
+        assert stopped["status"] == "ABORTED"
+        detail = {name: stopped[name] for name in ("executionArn", "stateMachineArn", "name", "status", "input")}
         return {
             "version": "0",
             "source": "aws.states",
             "detail-type": "Step Functions Execution Status Change",
-            "resources": [execution],
+            "resources": [stopped["executionArn"]],
             "detail": detail,
         }
 

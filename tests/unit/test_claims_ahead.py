@@ -14,7 +14,7 @@ from home import Home
 from tidegate.domain.errors import NotFound, Unavailable
 from tidegate.domain.job import Job, State
 from tidegate.domain.queue import Queue
-from tidegate.execution import attempt_runner
+from tidegate.execution import attempt_runner, pulse
 from tidegate.execution.context import JobContext
 from tidegate.worker.options import WorkerOptions
 from tidegate.worker.pull import PullLoop
@@ -97,3 +97,24 @@ def test_a_worker_that_is_told_to_stop_claims_nothing_more(home: Home) -> None:
     loop._round(10)
     assert ends(home, jobs) == [(State.COMPLETED, 1), (State.CREATED, 0), (State.CREATED, 0)]
     assert len(home.ports.tickets.receive("default", 10, 0)) == 2
+
+
+def test_tickets_taken_ahead_are_for_others_once_a_job_lasts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they would wait behind it until they can be seen again, beside workers that have nothing to do."""
+    monkeypatch.setattr(pulse, "_LASTING_SECONDS", 0.0)
+    jobs, left, seen = [home.submit() for _ in range(4)], list[int](), list[int]()
+
+    def work(context: JobContext) -> None:
+        watching = runner._pulse
+        assert watching._running is not None
+        if context.id == jobs[1].id:
+            watching._look_after(watching._running)
+            watching._look_after(watching._running)
+            seen.append(len(home.ports.tickets.receive("default", 10, 0)))
+        left.append(len(loop._ahead))
+
+    runner = home.runner(work=work)
+    loop = PullLoop(home.app, runner, WorkerOptions(poll_interval=0.01))
+    loop._round(10)
+    assert (seen, left) == ([2], [3, 0])
+    assert [state for state, _ in ends(home, jobs)] == [State.COMPLETED] * 2 + [State.CREATED] * 2

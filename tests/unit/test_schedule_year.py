@@ -123,9 +123,14 @@ def ticks(rng: random.Random, start: Ms, end: Ms) -> Iterator[tuple[Ms, int]]:
 
 
 def store(ports: Ports, clock: Clock, **fields: Any) -> list[Schedule]:
-    """One schedule of every rule, misfire and overlap policy."""
+    """For every rule and misfire policy a schedule that allows overlaps, and one of the other policies in turn."""
     made = []
-    combinations = itertools.product(RULES, Misfire, Overlap)
+    others = [overlap for overlap in Overlap if overlap is not Overlap.ALLOW]
+    combinations = [
+        (rule, misfire, overlap)
+        for (r, rule), (m, misfire) in itertools.product(enumerate(RULES), enumerate(Misfire))
+        for overlap in (Overlap.ALLOW, others[(r + m) % len(others)])
+    ]
     for number, ((expression, zone), misfire, overlap) in enumerate(combinations):
         schedule = make_schedule(
             f"s{number:03d}",

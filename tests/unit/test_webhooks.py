@@ -26,7 +26,8 @@ from tidegate.execution.runner import Runner
 from tidegate.execution.webhook import webhook_executor
 from tidegate.service.control import retry
 from tidegate.service.policies import patch_queue, put_queue
-from tidegate.service.webhooks import deliveries, get_secret, rotate_secret, send_webhooks
+from tidegate.service.webhook_secrets import get_secret, rotate_secret
+from tidegate.service.webhooks import deliveries, send_webhooks
 
 URL = "https://hooks.example.com/in"
 HOOK = {"url": URL}

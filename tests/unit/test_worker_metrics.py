@@ -37,7 +37,9 @@ def test_a_worker_tells_what_it_did_and_does(
     home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked while the third of three jobs runs, over HTTP, as Prometheus asks."""
-    monkeypatch.setattr("tidegate.worker.crew.signal", SimpleNamespace(SIGTERM=1, SIGINT=2, signal=lambda *_: None))
+    monkeypatch.setattr(
+        "tidegate.worker.crew.signal", SimpleNamespace(SIGTERM=1, SIGINT=2, SIGALRM=14, signal=lambda *_: None)
+    )
     caplog.set_level(logging.INFO, "tidegate.worker")
 
     def url() -> str:

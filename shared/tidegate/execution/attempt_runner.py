@@ -88,6 +88,10 @@ class AttemptRunner:
         self._lease_seconds = lease_seconds
         self._pulse = Pulse(lease_seconds / 3, self._beat, self._give_up, end_process)
 
+    def when_one_lasts(self, act: Callable[[], None]) -> None:
+        """Call `act`, from another thread, once of each attempt that is not over at once."""
+        self._pulse.when_it_lasts = act
+
     @property
     def names(self) -> Collection[str]:
         """The names of the jobs that it has handlers for."""

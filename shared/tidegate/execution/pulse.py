@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tidegate.domain.errors import LeaseLost, NotFound, Unavailable
+from tidegate.domain.errors import LeaseLost, NotFound, TidegateError, Unavailable
 from tidegate.domain.job import Job, Progress
 from tidegate.service.write_log import LogWriter
 
@@ -21,6 +21,8 @@ _STEP_SECONDS = 0.2
 _IDLE_STEPS = 10
 """After so many steps with nothing to watch the thread ends; the next attempt starts another."""
 _PROGRESS_SECONDS = 0.5
+_LASTING_SECONDS = 0.1
+"""An attempt that runs for so long is no longer one of those that are over at once."""
 _STUCK_AFTER_SECONDS = 5.0
 _ALARM_FIRST_SECONDS = 1.0
 """On the main thread an alarm interrupts, even out of a sleep; the pulse steps in when that did not help."""
@@ -42,6 +44,7 @@ class Running:
     deadline: float
     next_beat: float
     next_progress: float
+    lasts_at: float
     log: LogWriter | None = None
     thread: int = field(default_factory=threading.get_ident)
     in_handler: bool = True
@@ -71,6 +74,8 @@ class Pulse:
         self._beating = threading.Lock()
         self._running: Running | None = None
         self._thread: threading.Thread | None = None
+        self.when_it_lasts: Callable[[], None] = _nothing
+        """Called once of each attempt that is not over at once, from the thread that watches it."""
 
     @property
     def job(self) -> Job | None:
@@ -82,7 +87,15 @@ class Pulse:
         """Start watching an attempt that runs on the calling thread for at most `timeout` seconds."""
         now = time.monotonic()
         grace = _ALARM_FIRST_SECONDS if threading.current_thread() is threading.main_thread() else 0.0
-        running = Running(job, context, now + timeout + grace, now + self.interval, now + _PROGRESS_SECONDS, log)
+        running = Running(
+            job,
+            context,
+            now + timeout + grace,
+            now + self.interval,
+            now + _PROGRESS_SECONDS,
+            now + _LASTING_SECONDS,
+            log,
+        )
         with self._lock:
             self._running = running
             if self._thread is None:
@@ -154,12 +167,21 @@ class Pulse:
 
     def _look_after(self, running: Running) -> None:
         now = time.monotonic()
+        if now >= running.lasts_at:
+            running.lasts_at = float("inf")
+            self._tell_that_it_lasts(running)
         if now >= running.deadline:
             self._interrupt(running, now)
         elif now >= running.next_beat or (running.context.has_progress and self._may_tell(running, now)):
             self.beat_now(running)
         if running.log is not None and running.log.is_due:
             running.log.flush()
+
+    def _tell_that_it_lasts(self, running: Running) -> None:
+        try:
+            self.when_it_lasts()
+        except TidegateError as error:
+            _log.warning("others wait: %s", error, extra={"action": "not_given_back", **_of(running.job)})
 
     def _interrupt(self, running: Running, now: float) -> None:
         with self._lock:
@@ -176,6 +198,10 @@ class Pulse:
         self._give_up(running.job)
         _log.error("the attempt cannot be interrupted", extra={"action": "worker_stuck", **_of(running.job)})
         self._end_process(STUCK_EXIT_CODE)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _of(job: Job) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from tidegate.domain.errors import InvalidInput
 from tidegate.domain.webhook import WEBHOOK_EXECUTOR, signatures
 from tidegate.ports import Ports
-from tidegate.service.webhooks import webhook_secret
+from tidegate.service.webhook_secrets import webhook_secret
 
 from .context import JobContext, PermanentError
 from .registry import Executor

@@ -22,6 +22,7 @@ from .log_chunks import log_eraser
 from .payloads import with_payloads
 from .policies import queue_named
 from .ranks import rank_now
+from .record_changes import QUEUE, STATES
 
 _TRIES = 5
 Results = Sequence[Job | TidegateError]
@@ -43,6 +44,23 @@ def list_jobs(ports: Ports, caller: Caller, query: JobQuery) -> JobPage:
     caller.require(Scope.READ)
     owner = query.owner if caller.sees_all_users() else caller.user
     return ports.jobs.page(replace(query, tenant=caller.tenant, owner=owner))
+
+
+def total_count(ports: Ports, caller: Caller, query: JobQuery) -> int | None:
+    """How many jobs the query has in all its pages; None where only reading them all could tell.
+
+    Exact where the home can count; else from the counters, seconds late, which know tenant, state and queue.
+    """
+    caller.require(Scope.READ)
+    owner = query.owner if caller.sees_all_users() else caller.user
+    query = replace(query, tenant=caller.tenant, owner=owner, cursor=None)
+    counted = ports.upkeep.count(query)
+    if counted is not None:
+        return counted
+    if query != JobQuery(tenant=query.tenant, states=query.states, queue=query.queue, limit=query.limit):
+        return None
+    totals = ports.figures.read(query.tenant, STATES if query.queue is None else QUEUE + query.queue)
+    return sum(max(0, totals.get(state.value, 0)) for state in query.states or frozenset(State))
 
 
 def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None = None) -> Job:

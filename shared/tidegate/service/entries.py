@@ -8,7 +8,7 @@ from typing import Any
 
 from tidegate.domain import guarded
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import GATHER, Run, item_node, node_job_id
+from tidegate.domain.dag.run import Run, entries_of, item_node, node_job_id
 from tidegate.domain.dag.spec import MAX_ITEMS
 from tidegate.domain.errors import Unavailable
 from tidegate.domain.job import Job
@@ -21,13 +21,6 @@ from .payloads import blob_key, offloaded, with_payloads
 
 _CHUNK = 100
 _TRIES = 5
-
-
-def entries_of(job: Job) -> int | None:
-    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
-    if job.name != GATHER or not isinstance(job.data, dict):
-        return None
-    return max(0, found) if (found := job.data.get("entries")) is not None else None
 
 
 def fan_out(ports: Ports, run: Run, job: Job, entries: Any) -> Job:

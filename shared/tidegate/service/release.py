@@ -25,6 +25,7 @@ from tidegate.domain.dag.run import (
     Run,
     RunState,
     end_of,
+    entries_of,
     item_node,
     node_job_id,
     node_of_item,
@@ -38,7 +39,7 @@ from tidegate.ports import JobKey, Ports
 
 from .announce import announce, remember_lanes
 from .apart import Apart
-from .entries import ends_of_entries, entries_of, fan_out
+from .entries import ends_of_entries, fan_out
 from .looks import Looks, Stand, is_narrow, suspects
 from .record_changes import run_series
 from .run_ends import settle

@@ -17,6 +17,7 @@ from tidegate.domain.dag.run import (
     Run,
     RunProgress,
     RunState,
+    entries_of,
     item_node,
     keeping,
     node_job_id,
@@ -35,7 +36,6 @@ from .audit import audited
 from .budgets import check_budget
 from .call_back import check_waiting
 from .door import admit_run
-from .entries import entries_of
 from .node_jobs import checked_jobs, ready_to_store
 from .other_runs import is_outlived, visible_run, wait_for_others
 from .policies import tenant_named

@@ -151,23 +151,6 @@ def sla_figures(ports: Ports, caller: Caller) -> list[SlaFigures]:
     return [_sla(name.removeprefix(SLA), totals) for name, totals in series.items()]
 
 
-def total_count(ports: Ports, caller: Caller, query: JobQuery) -> int | None:
-    """How many jobs the query has in all its pages; None where only reading them all could tell.
-
-    Exact where the home can count; else from the counters, seconds late, which know tenant, state and queue.
-    """
-    caller.require(Scope.READ)
-    owner = query.owner if caller.sees_all_users() else caller.user
-    query = replace(query, tenant=caller.tenant, owner=owner, cursor=None)
-    counted = ports.upkeep.count(query)
-    if counted is not None:
-        return counted
-    if query != JobQuery(tenant=query.tenant, states=query.states, queue=query.queue, limit=query.limit):
-        return None
-    states = _by_state(ports.figures.read(query.tenant, STATES if query.queue is None else QUEUE + query.queue))
-    return sum(states[state] for state in query.states or frozenset(State))
-
-
 def _by_state(totals: Mapping[str, int]) -> dict[str, int]:
     return {state.value: max(0, totals.get(state.value, 0)) for state in State}
 

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import end_of, item_node, node_job_id, node_of_item
+from tidegate.domain.dag.run import end_of, entries_of, item_node, node_job_id, node_of_item
 from tidegate.domain.errors import Conflict
 from tidegate.domain.job import Job, Json, State
 from tidegate.ports import JobKey, Ports
 
-from .entries import entries_of
 from .payloads import with_payloads
-from .release import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,8 @@ def gather_from(ports: Ports, job: Job, first: int = 0) -> Iterator[Json]:
 
 
 def _in_graph(ports: Ports, tenant: str, dag_id: str, name: str) -> tuple[str, ...]:
+    from .release import Engine  # for nodes with many parents alone: a worker starts sooner without
+
     run = ports.dags.get(tenant, dag_id)
     if run is None:
         return ()

@@ -6,7 +6,6 @@ feed, never where a job is submitted, claimed or settled.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,29 +13,24 @@ from itertools import groupby
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.change import Change
-from tidegate.domain.errors import Conflict, NotFound, TidegateError, Unavailable
+from tidegate.domain.errors import Conflict, NotFound, TidegateError
 from tidegate.domain.job import COARSE, Job, Json, Ms, State
 from tidegate.domain.spec import MAX_BATCH, JobSpec, dump_json
 from tidegate.domain.webhook import (
-    SECRET_BYTES,
     WEBHOOK_EXECUTOR,
     WEBHOOK_QUEUE,
-    WebhookSecret,
     event_data,
     event_of,
     message_id,
-    secret_of,
     wants,
 )
 from tidegate.ports import JobKey, JobQuery, Ports
 
-from .audit import Act
 from .control import list_jobs, visible_job
 from .policies import queue_named
 from .submit import submit
 
 _MAX_RESULT_BYTES = 20_000
-_TRIES = 5
 _PAGES = 10
 _PAGE = 100
 NOBODY = "tidegate"
@@ -66,39 +60,6 @@ def send_webhooks(ports: Ports, changes: Sequence[Change]) -> int:
     for (tenant, owner), group in groupby(sorted(deliveries, key=_whose), _whose):
         _submit(ports, Caller(tenant, owner, frozenset({Scope.SUBMIT})), [spec for *_, spec in group])
     return len(messages)
-
-
-def webhook_secret(ports: Ports, tenant: str, queue: str) -> WebhookSecret:
-    """What messages about the queue's jobs are signed with; made when first asked for."""
-    for _ in range(_TRIES):
-        found = ports.webhook_secrets.get(tenant, queue)
-        if found is not None:
-            return found
-        fresh = WebhookSecret(tenant=tenant, queue=queue, current=_fresh(), rotated_at=ports.now())
-        if ports.webhook_secrets.put_if_unchanged(fresh, None):
-            return fresh
-    raise Unavailable("the webhook's secret keeps changing")
-
-
-def get_secret(ports: Ports, caller: Caller, queue: str) -> WebhookSecret:
-    """The secret of a queue's webhooks. Raises NotFound when there is no such queue."""
-    caller.require(Scope.OPERATE)
-    queue_named(ports, caller.tenant, queue)
-    return webhook_secret(ports, caller.tenant, queue)
-
-
-def rotate_secret(ports: Ports, caller: Caller, queue: str) -> WebhookSecret:
-    """Replace the secret; messages are signed with both for a day. Raises NotFound, Conflict."""
-    caller.require(Scope.OPERATE)
-    queue_named(ports, caller.tenant, queue)
-    act = Act(ports, caller, "webhook.rotate", queue)
-    for _ in range(_TRIES):
-        seen = webhook_secret(ports, caller.tenant, queue)
-        fresh = replace(seen, current=_fresh(), previous=seen.current, rotated_at=ports.now())
-        act.note()
-        if ports.webhook_secrets.put_if_unchanged(fresh, seen):
-            return fresh
-    raise Conflict(f"the secret of queue '{queue}' is being changed by someone else", queue=queue)
 
 
 def deliveries(ports: Ports, caller: Caller, job_id: str) -> Sequence[Job]:
@@ -187,10 +148,6 @@ def _submit(ports: Ports, caller: Caller, specs: Sequence[JobSpec]) -> None:
             # A conflict is a delivery that was made before, when the job could still be read as it was.
             if isinstance(result, TidegateError) and not isinstance(result, Conflict):
                 raise result
-
-
-def _fresh() -> str:
-    return secret_of(secrets.token_bytes(SECRET_BYTES))
 
 
 def _time(at: Ms | None) -> str | None:

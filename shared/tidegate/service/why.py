@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tidegate.domain.caller import Caller, Scope
 from tidegate.domain.dag.joins import End
-from tidegate.domain.dag.run import BUILT_IN, node_job_id, node_of_item
+from tidegate.domain.dag.run import BUILT_IN, entries_of, node_job_id, node_of_item
 from tidegate.domain.errors import NotFound
 from tidegate.domain.job import TERMINAL, WAITING, Job, Ms, State
 from tidegate.domain.limits import Semaphore, parse_holder, tenants_semaphore, window_end, window_of
@@ -25,7 +25,7 @@ from tidegate.ports import Ports, Worker
 
 from .budgets import standings
 from .control import visible_job
-from .entries import ends_of_entries, entries_of
+from .entries import ends_of_entries
 from .looks import Looks
 from .policies import queue_named, tenant_named
 from .record_changes import STARTS_SLOT_MS, hour_series, starts_fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
 
 from tidegate.domain.errors import TidegateError
 from tidegate.execution.runner import Again, Runner, Verdict
@@ -18,7 +18,7 @@ from .options import Parent, WorkerOptions
 _log = logging.getLogger("tidegate.worker")
 _MAX_TICKETS = 10
 _AHEAD_SECONDS = 0.05
-"""Tickets are taken ahead only for as much work as this, so that no job waits behind another in one worker."""
+"""Tickets are taken ahead only for as much work as this; where a job lasts all the same they are given back."""
 _TROUBLE_SECONDS = 1.0
 _TURN_SECONDS = 0.05
 """How soon to look again whether the jobs that other threads took ahead came to nothing."""
@@ -51,6 +51,11 @@ class PullLoop:
         self._done = 0
         self._usual_seconds = _AHEAD_SECONDS
         self._parent = Parent()
+        self._ahead: deque[Delivery] = deque()
+        """Tickets that were received with the one that is served. The thread that watches attempts takes them too."""
+        self._following: Delivery | None = None
+        """What is served next: it may be claimed already."""
+        runner.when_one_lasts(self._give_ahead_back)
 
     def stop(self) -> None:
         """Finish the running job, give back the tickets taken ahead, and return from `run`."""
@@ -77,23 +82,41 @@ class PullLoop:
         """Receive up to `limit` tickets and serve them."""
         deliveries = self._tickets.receive(self._options.pool, limit, self._wait)
         self._tally.claimed(len(deliveries))
-        for index, delivery in enumerate(deliveries):
-            if self._finished() and not self._runner.has_claimed(delivery):
-                self._give_back(deliveries[index:])
-                break
-            self._serve(delivery, deliveries[index + 1 : index + 2] if self._claims_ahead else ())
+        self._ahead.extend(deliveries)
+        try:
+            while (delivery := self._next()) is not None:
+                if self._finished() and not self._runner.has_claimed(delivery):
+                    self._tickets.again(delivery, 0)
+                    self._give_ahead_back()
+                    break
+                self._serve(delivery)
+        finally:
+            self._ahead.clear()
+            self._following = None
 
-    def _serve(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
+    def _next(self) -> Delivery | None:
+        following, self._following = self._following, None
+        return following or self._taken()
+
+    def _taken(self) -> Delivery | None:
+        """The first of those received ahead, taken from them."""
+        try:
+            return self._ahead.popleft()
+        except IndexError:
+            return None
+
+    def _serve(self, delivery: Delivery) -> None:
         """Serve one. Where the home can, the claim for the one that follows is in the commit of its outcome."""
-        ahead = list(following)
 
         def acknowledge(verdict: Verdict) -> None:
             if isinstance(verdict, Again):
                 self._tickets.again(delivery, verdict.seconds)
             else:
                 self._tickets.finish([delivery])
-            if ahead and verdict.ran and not self._finished():
-                self._runner.claim_ahead(ahead.pop())
+            if self._claims_ahead and self._following is None and verdict.ran and not self._finished():
+                self._following = self._taken()
+                if self._following is not None:
+                    self._runner.claim_ahead(self._following)
 
         started = time.monotonic()
         verdict = self._runner.serve(delivery, acknowledge)
@@ -109,6 +132,7 @@ class PullLoop:
     def _finished(self) -> bool:
         return self._stopping or self._budget.is_spent or self._parent.is_gone
 
-    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
+    def _give_ahead_back(self) -> None:
+        """Let others have what was received ahead: this job is not over at once, or none is to be begun."""
+        while (delivery := self._taken()) is not None:
             self._tickets.again(delivery, 0)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from tidegate.adapters.caching import CachedQueues, CachedTenants, Memory
 from tidegate.adapters.caching_definitions import CachedDefinitions
-from tidegate.adapters.cron import ZonedCron
+from tidegate.adapters.late import late
 from tidegate.domain.job import Ms
-from tidegate.ports import AlwaysPolled, Ports
+from tidegate.ports import AlwaysPolled, Cron, Ports, Schedules
 
 from .clients import Clients
 from .dynamodb_audit import DynamoAudit
@@ -21,7 +21,6 @@ from .dynamodb_jobs import DynamoJobs
 from .dynamodb_limits import DynamoBacklogs, DynamoRates, DynamoSlots
 from .dynamodb_logs import DynamoLogs
 from .dynamodb_registry import DynamoLanes, DynamoQueues, DynamoTokens
-from .dynamodb_schedules import DynamoSchedules
 from .dynamodb_tenants import DynamoTenants
 from .dynamodb_upkeep import DynamoUpkeep
 from .dynamodb_webhook_secrets import DynamoWebhookSecrets
@@ -98,8 +97,8 @@ def open_ports(
         backlogs=DynamoBacklogs(registry),
         unique_keys=DynamoUniqueKeys(Table(clients, jobs_table)),
         timers=DynamoTimers(registry),
-        schedules=DynamoSchedules(registry),
-        cron=ZonedCron(),
+        schedules=late(lambda: _schedules(registry)),
+        cron=late(_cron),
         figures=DynamoFigures(registry, now),
         dags=DynamoDags(registry),
         tokens=DynamoTokens(registry),
@@ -121,3 +120,15 @@ def open_ports(
         policy_seconds=policy_seconds,
         head_ms=head_ms,
     )
+
+
+def _schedules(registry: Table) -> Schedules:
+    from .dynamodb_schedules import DynamoSchedules
+
+    return DynamoSchedules(registry)
+
+
+def _cron() -> Cron:
+    from tidegate.adapters.cron import ZonedCron
+
+    return ZonedCron()

@@ -17,7 +17,7 @@ from .database import Database
 
 _BANDS = tuple(Band)
 _SHORTEST_SECONDS = 0.001
-"""Between two looks for news: 1.5% of a core, and on average half of it is what an idle worker adds to a start."""
+"""At least so long lie between two looks at what is to be seen soon."""
 _KEPT_MS = 14 * 86_400_000
 """A ticket that nobody takes is dropped so long after it could be seen: the longest retention of SQS."""
 _SWEEP_EVERY_MS = 3_600_000

@@ -191,6 +191,13 @@ BUILT_IN = frozenset({GATHER, CHOOSE, COLLECT})
 """The executors that every worker has."""
 
 
+def entries_of(job: Job) -> int | None:
+    """Into how many entries a node was fanned out; None for an ordinary node, or before that was known."""
+    if job.name != GATHER or not isinstance(job.data, dict):
+        return None
+    return max(0, found) if (found := job.data.get("entries")) is not None else None
+
+
 def supervisor_name(run: Run) -> str:
     """What its supervisor is called: one name for each life of each run of each tenant, at most 60 characters."""
     return f"{run.id}-{run.resumed}-{hashlib.sha256(run.tenant.encode()).hexdigest()[:12]}"
