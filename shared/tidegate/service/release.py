@@ -47,7 +47,7 @@ from .run_ends import settle
 _log = logging.getLogger("tidegate.dag")
 _CHUNK = 100
 _TRIES = 5
-_GRAPHS_KEPT = 32
+_GRAPHS_KEPT, _NODES_KEPT = 32, 12_000
 _graphs: dict[str, Graph] = {}
 """Graphs never change, so a process keeps the ones it used last, whichever home they are from (keys are unique)."""
 
@@ -93,7 +93,9 @@ class Engine:
         found = _graphs.get(run.graph_ref)
         if found is None:
             found = Graph.load(self._ports.blobs.get(run.graph_ref))
-            if len(_graphs) >= _GRAPHS_KEPT:
+            while _graphs and (
+                len(_graphs) >= _GRAPHS_KEPT or sum(map(len, _graphs.values())) > _NODES_KEPT - len(found)
+            ):
                 _graphs.pop(next(iter(_graphs)))
             _graphs[run.graph_ref] = found
         return found

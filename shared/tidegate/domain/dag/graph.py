@@ -88,6 +88,9 @@ class Graph:
             )
         return found
 
+    def __len__(self) -> int:
+        return len(self.stored["nodes"])
+
     def children(self, node: str) -> tuple[str, ...]:
         """The nodes that depend on a node."""
         return tuple(self.stored["children"].get(node, ()))
