@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from tidegate.local.functions import Context
 from tidegate.local.hands import Hands
+from tidegate.local.waiting import Waiting
 
 
 def test_who_was_busy_last_is_asked_first() -> None:
@@ -40,3 +45,23 @@ def test_an_error_is_told_and_what_nobody_wants_is_not_done() -> None:
     with pytest.raises(ValueError, match="nine"):
         wrong.result(10)
     assert (hands.submit(done.append, "wanted").result(10), done) == (None, ["wanted"])
+
+
+def test_a_request_that_waits_has_time_until_it_is_answered() -> None:
+    """Its context is kept meanwhile, to be ended where nobody waits for the answer any more."""
+    left: list[bool] = []
+    contexts: list[Context] = []
+
+    def answer(scope: Mapping[str, Any], body: bytes, context: Context) -> Mapping[str, Any]:
+        contexts.append(context)
+        left.append(context.get_remaining_time_in_millis() > 0)
+        return {"path": scope["path"], "body": body}
+
+    async def receive() -> Mapping[str, Any]:
+        return await asyncio.Future[Mapping[str, Any]]()
+
+    waiting = Waiting(answer, Hands(1, "hand"))
+    found = asyncio.run(waiting.answered({"path": "/workers/claim"}, b"asked", receive))
+    assert found == {"path": "/workers/claim", "body": b"asked"}
+    assert left == [True]
+    assert contexts[0].get_remaining_time_in_millis() == 0
