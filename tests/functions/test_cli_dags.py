@@ -12,6 +12,7 @@ from commands import Run, command_line
 from home import Home
 from support.inprocess import client_of
 from tidegate.cli import session
+from tidegate.client import calls
 from tidegate.ports import JobQuery
 from tidegate.service.tokens import new_token
 
@@ -129,3 +130,12 @@ def test_the_picture_for_other_programs(run: Run, home: Home) -> None:
     assert "n0 ==> n1" in run("graph", made, "--format", "mermaid")[1]
     assert '"extract" -> "merge" [penwidth=3];' in run("graph", made, "--format", "dot")[1]
     assert json.loads(run("graph", made, "--json")[1])["critical_path"] == ["split", "extract", "merge"]
+
+
+def test_more_runs_are_listed_than_one_answer_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "MOST_RUNS", 2)
+    made = [json.loads(run("submit", "run.yaml", "--json")[1])["id"] for _ in range(5)]
+    for limit in (1, 4, 9):
+        listed = json.loads(run("list", "--json", "--limit", str(limit))[1])["dags"]
+        assert [each["id"] for each in listed] == made[::-1][:limit]
+    assert json.loads(run("list", "--json", "--state", "failed")[1])["dags"] == []

@@ -23,6 +23,10 @@ _LATER = 11 * MINUTE
 """By then the clock has looked at every run, whatever the change feed was told."""
 
 
+_OUTLIVED = 8 * 24 * 60 * MINUTE
+"""By then an ended run is kept no longer."""
+
+
 def node(name: str, *parents: str, does: str = "work", ms: int = 100, **fields: Any) -> dict[str, Any]:
     """A node whose job does this, and then answers with a list of three."""
     good = {"does": "work", "ms": ms, "answer": {"n": 1, "items": [1, 2, 3]}}
@@ -130,6 +134,8 @@ RUN_CASES: tuple[UseCase, ...] = (
     UseCase("cancel a run with clean-up", (*_has(*TIDY), _runs_now), cancels, asks_again=True),
     UseCase("resume a run", (*_has(*BROKEN, jobs=2), _has_failed), resumes, asks_again=True),
     UseCase("tick: a run whose changes are late", (*_has(*DIAMOND, jobs=1), wait(_LATER)), ticks, "clock"),
+    UseCase("tick: retire the jobs of a run", (*_has(*CHAIN, jobs=2), feed, wait(_OUTLIVED)), ticks, "clock"),
+    UseCase("tick: retire a run", (*_has(*CHAIN, jobs=2), feed, wait(_OUTLIVED), ticks), ticks, "clock"),
 )  # fmt: skip
 
 

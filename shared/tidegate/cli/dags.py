@@ -96,7 +96,7 @@ def validate(
 def list_dags(
     session: Session,
     state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 20,
 ) -> None:
     """List runs, newest first."""
     with session.client() as client:

@@ -120,10 +120,19 @@ def dag(dag_id: str) -> Call[DagRun]:
     return Call("GET", _path("dags", dag_id), _dag)
 
 
-def dags(state: str | None, limit: int) -> Call[tuple[DagRun, ...]]:
-    """The newest runs."""
-    params = [("limit", str(limit)), *([("state", state)] if state else [])]
-    return Call("GET", "/dags", lambda wire: tuple(DagRun.from_wire(each) for each in wire["dags"]), params=params)
+MOST_RUNS = 200
+"""In one answer."""
+
+
+def dags(state: str | None, limit: int, cursor: str | None) -> Call[tuple[list[DagRun], str | None]]:
+    """Runs, newest first, at most `limit` and `MOST_RUNS`, and where to go on."""
+    given = {"limit": str(min(limit, MOST_RUNS)), "state": state, "cursor": cursor}
+    params = [(name, value) for name, value in given.items() if value is not None]
+
+    def read(wire: Any) -> tuple[list[DagRun], str | None]:
+        return [DagRun.from_wire(each) for each in wire["dags"]], wire["next_cursor"]
+
+    return Call("GET", "/dags", read, params=params)
 
 
 def dag_graph(dag_id: str, format_name: str) -> Call[Any]:

@@ -189,8 +189,12 @@ class Client(Operations, ScheduleMethods, TokenMethods, AuditMethods, TenantMeth
         return self._run(calls.dag(dag_id))
 
     def dags(self, state: str | None = None, limit: int = 50) -> tuple[DagRun, ...]:
-        """The newest runs."""
-        return self._run(calls.dags(state, limit))
+        """The newest runs, at most so many."""
+        found, cursor = self._run(calls.dags(state, limit, None))
+        while cursor is not None and len(found) < limit:
+            more, cursor = self._run(calls.dags(state, limit - len(found), cursor))
+            found += more
+        return tuple(found)
 
     def dag_graph(self, dag_id: str, format_name: str = "json") -> Any:
         """A run as a picture: nodes and edges, or text as `mermaid` or `dot`. Raises NotFound."""

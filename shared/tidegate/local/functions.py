@@ -14,9 +14,9 @@ PACKAGE = "tidegate_functions"
 Handler = Callable[[dict[str, Any], Any], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
-    """What Lambda tells a function about its invocation, as far as the functions ask."""
+    """What Lambda tells a function about its invocation, as far as the functions ask. Equal only to itself."""
 
     function_name: str
     seconds: float = 900.0

@@ -9,7 +9,6 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -24,6 +23,7 @@ from tidegate.ports import EventStream
 
 from . import waiting
 from .functions import Context, invoke
+from .hands import Hands
 from .spans import request_span
 from .sse import PATH, Streams, Wish, wish_of
 
@@ -42,7 +42,7 @@ class Gateway:
 
     def __init__(self, stream: EventStream | None = None, stopping: Callable[[], bool] = lambda: False) -> None:
         """`stream` is what `GET /events` sends, until `stopping`; without it that is the API's to refuse."""
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tidegate-api")
+        self._pool = Hands(_THREADS, "tidegate-api")
         self._streams = None if stream is None else Streams(stream, self._pool, stopping)
         self._waiting = waiting.Waiting(answer_to, self._pool)
 

@@ -74,6 +74,15 @@ FIELDS = tuple(each.name for each in fields(Job))
 COLUMNS = ", ".join(FIELDS)
 _DECODERS = tuple((index, _CODECS[name][1]) for index, name in enumerate(FIELDS) if name in _CODECS)
 _EMPTIES = tuple((index, _EMPTY[name]) for index, name in enumerate(FIELDS) if name in _EMPTY)
+
+
+@cache
+def encoders(names: tuple[str, ...]) -> Sequence[tuple[int, Encode]]:
+    """Those of these fields whose column holds something else than they do, by their place, and what makes it."""
+    return [(index, _CODECS[name][0]) for index, name in enumerate(names) if name in _CODECS]
+
+
+_ENCODERS = encoders(FIELDS)
 _VALUES = attrgetter(*FIELDS)
 _Draft: Any = make_dataclass("_Draft", FIELDS, slots=True)
 """A job that is being filled in: its slots are those of `Job`, and it may become one."""
@@ -82,7 +91,7 @@ _Draft: Any = make_dataclass("_Draft", FIELDS, slots=True)
 def row_of(job: Job) -> list[Any]:
     """The columns of a job, in the order of `COLUMNS`."""
     row = list(_VALUES(job))
-    for index, encode in encoders(FIELDS):
+    for index, encode in _ENCODERS:
         if row[index] is not None:
             row[index] = encode(row[index])
     return row
@@ -105,9 +114,3 @@ def job_of(row: Sequence[Any]) -> Job:
     draft.__class__ = Job
     job: Job = draft
     return job
-
-
-@cache
-def encoders(names: tuple[str, ...]) -> Sequence[tuple[int, Encode]]:
-    """Those of these fields whose column holds something else than they do, by their place, and what makes it."""
-    return [(index, _CODECS[name][0]) for index, name in enumerate(names) if name in _CODECS]

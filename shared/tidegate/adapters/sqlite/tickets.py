@@ -16,8 +16,10 @@ from tidegate.ports import Delivery, Depth
 from .database import Database
 
 _BANDS = tuple(Band)
-_POLL_SECONDS = 0.001
-"""Between two looks for news: 1.5% of a core, and on average half of it is what an idle worker adds to a start."""
+_POLL_SECONDS, _LIVELY_POLL_SECONDS = 0.002, 0.0005
+"""Between two looks for news: half of it is what waiting for a ticket adds to a start. The shorter is 3% of a core."""
+_LIVELY_SECONDS = 1.0
+"""For so long after a ticket came the next one is taken to be near."""
 _KEPT_MS = 14 * 86_400_000
 """A ticket that nobody takes is dropped so long after it could be seen: the longest retention of SQS."""
 _SWEEP_EVERY_MS = 3_600_000
@@ -32,6 +34,7 @@ class SqliteTickets:
         self._visibility = round(visibility * 1000)
         self._swept: dict[str, Ms] = {}
         self._turn: dict[str, str] = {}
+        self._lively_until = 0.0
 
     def send(self, tickets: Sequence[tuple[Ticket, float]]) -> None:
         """See `Tickets.send`."""
@@ -50,6 +53,8 @@ class SqliteTickets:
         while True:
             version = self._database.version()
             found = self._take(pool, limit)
+            if found:
+                self._lively_until = time.monotonic() + _LIVELY_SECONDS
             if found or not self._until_changed(pool, version, end):
                 return found
 
@@ -123,8 +128,9 @@ class SqliteTickets:
         """Sleep until another connection has written or a ticket becomes visible; False once `end` has passed."""
         sql = "SELECT MIN(visible_at) FROM tickets WHERE pool = ?"
         soonest = self._database.rows(sql, (pool,))[0][0]
-        while time.monotonic() < end:
-            time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
+        while (now := time.monotonic()) < end:
+            pause = _LIVELY_POLL_SECONDS if now < self._lively_until else _POLL_SECONDS
+            time.sleep(min(pause, max(0.0, end - now)))
             if self._database.version() != version or (soonest is not None and soonest <= self._now()):
                 return True
         return False
