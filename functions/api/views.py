@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate.domain.correlation import trace_in
 from tidegate.domain.cost import dollars
@@ -12,10 +12,12 @@ from tidegate.domain.job import COARSE, Failure, Job, Progress, Sla, State
 from tidegate.domain.queue import Queue
 from tidegate.domain.sla import deadlines
 from tidegate.domain.spread import asked
-from tidegate.service.stats import Stats
-from tidegate.service.usage import Usage
 
 from .wire import dump, fits, format_time
+
+if TYPE_CHECKING:
+    from tidegate.service.stats import Stats
+    from tidegate.service.usage import Usage
 
 
 def job_view(job: Job) -> dict[str, Any]:

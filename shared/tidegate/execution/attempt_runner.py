@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tidegate.domain.dag.branches import choice_in
 from tidegate.domain.dag.run import CHOOSE, COLLECT, GATHER, node_job_id
 from tidegate.domain.errors import Conflict, InvalidInput, LeaseLost, NotFound, PayloadTooLarge, StopAsked, Unavailable
 from tidegate.domain.guard import SEND_REACH_MS
@@ -250,6 +249,8 @@ class AttemptRunner:
 
     def _chosen(self, context: JobContext) -> Any:
         """What a branch or a switch chooses, by the results of the nodes before it."""
+        from tidegate.domain.dag.branches import choice_in  # few workers ever choose: they start sooner without
+
         before = self._store.upstream(context.record).items()
         upstream = {name: {"state": each.state.value, "result": each.result} for name, each in before}
         return choice_in(context.data).choose(upstream)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from tidegate.domain import cost
 from tidegate.domain.cost import Fare, Prices
 from tidegate.ports import Ports
 
+_FILE = Path(__file__).parents[1] / "prices.toml"
+
 
 @cache
 def prices() -> Prices:
     """The dated price file."""
-    content = tomllib.loads(resources.files("tidegate").joinpath("prices.toml").read_text())
+    content = tomllib.loads(_FILE.read_text())
     return Prices(content["price"], content["assumed"], content["job"], content["as_of"], content["region"])
 
 
