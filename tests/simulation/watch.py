@@ -209,9 +209,11 @@ class Watch:
         if queue.key_slots is not None and job.concurrency_key is not None and len(keyed) > queue.key_slots:
             self.breaks(Broken.OVERRUN, f"{len(keyed)} jobs of {job.queue}, {job.concurrency_key}: {job.id}")
 
-    def lets_go(self, process: Process) -> None:
-        """A worker is dead, or done with its job one way or the other."""
+    def lets_go(self, process: Process, but: Job | None = None) -> None:
+        """A worker is dead, or done with its jobs one way or the other, `but` one that it claimed ahead."""
         for seen in self.seen.values():
+            if but is not None and seen.job.id == but.id:
+                continue
             if seen.holder is process and seen.job.state is State.ACTIVE and seen.loose_from is None:
                 if seen.runs != seen.job.attempt and self._had_no_excuse(process):
                     self.breaks(Broken.BURNED, f"{seen.job.id} attempt {seen.job.attempt} by {process.name}")

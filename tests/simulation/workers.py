@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tidegate_functions.worker.handler as worker_function
@@ -18,11 +18,12 @@ from tidegate.execution.registry import Executor
 from tidegate.execution.runner import Runner, Verdict
 from tidegate.ports import Delivery, Ports
 from tidegate.runtime import App
+from tidegate.service.claim import Claimed
 from tidegate.service.payloads import with_payloads
 from tidegate.worker import pull
 from tidegate.worker.options import WorkerOptions
 
-from .cast import LONG, SETTINGS, Cast
+from .cast import EMBEDDED, LONG, SETTINGS, Cast
 from .faults import Kind
 from .world import Process, World
 
@@ -66,7 +67,8 @@ class VirtualRunner(Runner):
         try:
             return super().serve(delivery, acknowledge, seconds_left=seconds_left)
         finally:
-            self._cast.watch.lets_go(self._process)
+            claim = None if self._ahead is None else self._ahead[2]
+            self._cast.watch.lets_go(self._process, claim.job if isinstance(claim, Claimed) else None)
 
     def _call(self, attempt: Any, function: Any, seconds: float) -> Any:
         context: JobContext = attempt.context
@@ -164,7 +166,8 @@ def puller(cast: Cast) -> Callable[[Process, Ports], None]:
 
     def life(process: Process, ports: Ports) -> None:
         runner = VirtualRunner(cast, process, ports, extend_tickets=True)
-        loop = pull.PullLoop(App(ports, SETTINGS), runner, WorkerOptions())
+        settings = SETTINGS if cast.home is EMBEDDED else replace(SETTINGS, data=None)
+        loop = pull.PullLoop(App(ports, settings), runner, WorkerOptions())
         loop._wait = LONG / 1000  # a ticket wakes it
         loop.run()
 
