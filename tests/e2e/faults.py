@@ -7,8 +7,8 @@ import threading
 from collections import Counter
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 from botocore.exceptions import ReadTimeoutError  # type: ignore[import-untyped]
+from botocore.session import Session  # type: ignore[import-untyped]
 
 SERVICES = ("dynamodb", "sqs", "s3")
 
@@ -21,11 +21,16 @@ class Faults:
         self.struck: Counter[str] = Counter()
         self._rng = random.Random(seed)
         self._call = threading.local()
-        boto3.setup_default_session()
-        events = boto3.DEFAULT_SESSION.events
-        for service in SERVICES:
-            events.register_first(f"before-call.{service}", self._before)
-            events.register_last(f"after-call.{service}", self._after)
+        make = Session.create_client
+
+        def create_client(session: Session, service: str, *arguments: Any, **named: Any) -> Any:
+            client = make(session, service, *arguments, **named)
+            if service in SERVICES:
+                client.meta.events.register_first(f"before-call.{service}", self._before)
+                client.meta.events.register_last(f"after-call.{service}", self._after)
+            return client
+
+        Session.create_client = create_client
 
     def _before(self, model: Any, **_: Any) -> Any:
         self._call.unreported = False
